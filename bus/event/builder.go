@@ -1,0 +1,254 @@
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+	"unicode/utf8"
+)
+
+// Builder makes a Batch row by row:
+//
+//	b := event.NewBuilder(event.Lookup("scans"))
+//	source := b.Column("source")
+//	for … {
+//		source.Text("procfs")
+//		b.EndRow()
+//	}
+//	batch := b.Batch()
+//
+// A column that is not set before EndRow is NULL in that row.
+type Builder struct {
+	table   *Table
+	rows    int
+	size    int
+	columns []*ColumnBuilder
+}
+
+// ColumnBuilder sets the value of one column in the Builder's present row.
+// Setting twice, or with a method of another type, is a bug and panics.
+type ColumnBuilder struct {
+	parent *Builder
+	name   string
+	vec    Vector
+	codes  map[string]uint32
+	any    bool
+}
+
+// NewBuilder returns an empty Builder for t.
+func NewBuilder(t *Table) *Builder {
+	b := &Builder{table: t, columns: make([]*ColumnBuilder, len(t.Columns))}
+	for i, c := range t.Columns {
+		b.columns[i] = &ColumnBuilder{parent: b, name: c.Name, vec: Vector{Type: c.Type}}
+	}
+	return b
+}
+
+// Column returns the named column's builder. The name is ours, so an unknown
+// one panics.
+func (b *Builder) Column(name string) *ColumnBuilder {
+	i := b.table.Index(name)
+	if i < 0 {
+		panic(fmt.Sprintf("event: table %s has no column %q", b.table.Name, name))
+	}
+	return b.columns[i]
+}
+
+// Table returns the table whose rows are built.
+func (b *Builder) Table() *Table { return b.table }
+
+// Rows returns the number of finished rows.
+func (b *Builder) Rows() int { return b.rows }
+
+// Size returns about how many bytes the finished rows take when encoded,
+// counting a repeated string once. It never says much less than the truth.
+func (b *Builder) Size() int { return b.size }
+
+// EndRow finishes the row.
+func (b *Builder) EndRow() {
+	b.rows++
+	for _, c := range b.columns {
+		if c.any {
+			c.pad(b.rows)
+		}
+	}
+}
+
+// Batch returns the rows and leaves the Builder empty, ready for the next.
+func (b *Builder) Batch() *Batch {
+	batch := &Batch{Table: b.table, Rows: b.rows, Columns: make([]*Vector, len(b.columns))}
+	for i, c := range b.columns {
+		if c.any {
+			v := c.vec
+			batch.Columns[i] = &v
+		}
+		c.vec, c.codes, c.any = Vector{Type: c.vec.Type}, nil, false
+	}
+	b.rows, b.size = 0, 0
+	return batch
+}
+
+// pad makes the column n rows long with NULLs.
+func (c *ColumnBuilder) pad(n int) {
+	v := &c.vec
+	for v.Len < n {
+		v.Nulls.set(v.Len)
+		switch {
+		case v.Type == Bool:
+			v.Bools = append(v.Bools, false)
+		case v.Type == Float8:
+			v.Floats = append(v.Floats, 0)
+		case v.Type.integer():
+			v.Ints = append(v.Ints, 0)
+		case v.Type == TextArray:
+			c.startArray()
+			v.Offsets = append(v.Offsets, uint32(len(v.Codes)))
+		default:
+			v.Codes = append(v.Codes, c.code(""))
+		}
+		v.Len++
+	}
+}
+
+func (c *ColumnBuilder) start(ok bool) *Vector {
+	if !ok || c.vec.Len > c.parent.rows {
+		panic(fmt.Sprintf("event: column %s.%s (%v) set twice or with a value of another type", c.parent.table.Name, c.name, c.vec.Type))
+	}
+	c.pad(c.parent.rows)
+	c.any = true
+	c.vec.Len++
+	c.parent.size += 8
+	return &c.vec
+}
+
+func (c *ColumnBuilder) startArray() {
+	if c.vec.Offsets == nil {
+		c.vec.Offsets = []uint32{0}
+		c.code("")
+	}
+}
+
+func (c *ColumnBuilder) code(s string) uint32 {
+	if code, ok := c.codes[s]; ok {
+		return code
+	}
+	if c.codes == nil {
+		c.codes = make(map[string]uint32)
+	}
+	code := uint32(len(c.vec.Dict))
+	c.codes[s] = code
+	c.vec.Dict = append(c.vec.Dict, s)
+	c.parent.size += len(s) + 4
+	return code
+}
+
+// Bool sets a Bool column.
+func (c *ColumnBuilder) Bool(b bool) {
+	v := c.start(c.vec.Type == Bool)
+	v.Bools = append(v.Bools, b)
+}
+
+// Int sets an Int4 or Int8 column. A value outside integer's range in an Int4
+// column becomes NULL: it comes from outside and must not end the scan.
+func (c *ColumnBuilder) Int(n int64) {
+	if c.vec.Type == Int4 && (n < math.MinInt32 || n > math.MaxInt32) {
+		return
+	}
+	v := c.start(c.vec.Type == Int4 || c.vec.Type == Int8)
+	v.Ints = append(v.Ints, n)
+}
+
+// Float sets a Float8 column.
+func (c *ColumnBuilder) Float(f float64) {
+	v := c.start(c.vec.Type == Float8)
+	v.Floats = append(v.Floats, f)
+}
+
+// Time sets a Timestamptz column; what is finer than a microsecond is cut off.
+func (c *ColumnBuilder) Time(t time.Time) { c.Micro(t.UnixMicro()) }
+
+// Micro sets a Timestamptz column from microseconds since the Unix epoch.
+func (c *ColumnBuilder) Micro(us int64) {
+	v := c.start(c.vec.Type == Timestamptz)
+	v.Ints = append(v.Ints, us)
+}
+
+// Text sets a Text column; see Clean for bytes that text can not hold.
+func (c *ColumnBuilder) Text(s string) {
+	v := c.start(c.vec.Type == Text)
+	v.Codes = append(v.Codes, c.code(Clean(s)))
+}
+
+// TextOrNull sets a Text column, or leaves it NULL when s is empty.
+func (c *ColumnBuilder) TextOrNull(s string) {
+	if s != "" {
+		c.Text(s)
+	}
+}
+
+// Texts sets a TextArray column. A nil list is NULL, an empty one is not.
+func (c *ColumnBuilder) Texts(list []string) {
+	if list == nil {
+		return
+	}
+	v := c.start(c.vec.Type == TextArray)
+	c.startArray()
+	for _, s := range list {
+		v.Codes = append(v.Codes, c.code(Clean(s)))
+		c.parent.size += 4
+	}
+	v.Offsets = append(v.Offsets, uint32(len(v.Codes)))
+}
+
+// JSON sets a JSONB column from valid JSON in valid UTF-8; anything else
+// panics, since the text is made by us.
+func (c *ColumnBuilder) JSON(text []byte) {
+	if !json.Valid(text) || !utf8.Valid(text) {
+		panic(fmt.Sprintf("event: column %s.%s set to invalid JSON %q", c.parent.table.Name, c.name, text))
+	}
+	v := c.start(c.vec.Type == JSONB)
+	v.Codes = append(v.Codes, c.code(string(text)))
+}
+
+// copyFrom sets the column to row i of v, which has the column's type.
+func (c *ColumnBuilder) copyFrom(v *Vector, i int) {
+	if v.IsNull(i) {
+		return
+	}
+	switch v.Type {
+	case Bool:
+		c.Bool(v.Bools[i])
+	case Float8:
+		c.Float(v.Floats[i])
+	case Timestamptz:
+		c.Micro(v.Ints[i])
+	case Int4, Int8:
+		c.Int(v.Ints[i])
+	case TextArray:
+		c.Texts(v.Texts(i))
+	default:
+		w := c.start(c.vec.Type == v.Type)
+		w.Codes = append(w.Codes, c.code(v.Dict[v.Codes[i]]))
+	}
+}
+
+// AddRow appends row i of batch, matching columns by name; columns that the
+// Builder's table lacks or has with another type are left out.
+func (b *Builder) AddRow(batch *Batch, i int) {
+	for j, v := range batch.Columns {
+		if v == nil {
+			continue
+		}
+		k := j
+		if batch.Table != b.table {
+			if k = b.table.Index(batch.Table.Columns[j].Name); k < 0 {
+				continue
+			}
+		}
+		if c := b.columns[k]; c.vec.Type == v.Type && c.vec.Len <= b.rows {
+			c.copyFrom(v, i)
+		}
+	}
+	b.EndRow()
+}
