@@ -1,0 +1,184 @@
+package platform
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"daemoneye/platform/procfs"
+)
+
+// CollectorCapabilities are what reading /proc of all users takes: ptrace
+// access rights, and search permission to compare a running executable with
+// the file of its name.
+func CollectorCapabilities() []int {
+	return []int{unix.CAP_SYS_PTRACE, unix.CAP_DAC_READ_SEARCH}
+}
+
+// Start starts this executable again, through /proc/self/exe, in a process
+// group of its own and with no_new_privs; it gets SIGTERM when this process
+// dies. From root it becomes l.User with no capabilities but l.Keep and with
+// an empty bounding set. Standard output and error are shared, standard input
+// is empty.
+func Start(l Launch) (*Process, error) {
+	p := &Process{done: make(chan struct{})}
+	started := make(chan error, 1)
+	onOwnThread(func() {
+		cmd, err := p.start(l)
+		started <- err
+		if err != nil {
+			return
+		}
+		p.err = asExitError(cmd.Wait())
+		close(p.done)
+	})
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", l.Name, err)
+	}
+	return p, nil
+}
+
+// onOwnThread runs f on a thread that does nothing else and ends with f.
+// no_new_privs, inheritable and bounding set belong to a thread, and the parent
+// death signal is sent when the parent's thread ends: so the thread is
+// prepared, starts the child, waits for it, and takes its restrictions along.
+// The first thread can not end, and stands for the process in /proc: not it.
+func onOwnThread(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// While this goroutine holds the first thread, the next gets another.
+			got := make(chan struct{})
+			go func() {
+				runtime.LockOSThread()
+				close(got)
+				f()
+			}()
+			<-got
+			runtime.UnlockOSThread()
+			return
+		}
+		f()
+	}()
+}
+
+func (p *Process) start(l Launch) (*exec.Cmd, error) {
+	cmd := exec.Command("/proc/self/exe", l.Args...)
+	cmd.Args[0] = l.Name
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.ExtraFiles = l.Files
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	if os.Geteuid() == 0 {
+		keep, err := p.restrictThread(l.Keep)
+		if err != nil {
+			return nil, err
+		}
+		groups := make([]uint32, len(l.Groups))
+		for i, g := range l.Groups {
+			groups[i] = uint32(g)
+		}
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(l.User.UID), Gid: uint32(l.User.GID), Groups: groups}
+		cmd.SysProcAttr.AmbientCaps = keep
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return nil, fmt.Errorf("set no_new_privs: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			return nil, fmt.Errorf("%w: %v must be allowed to execute this program (mode 0755), and root to change users", err, l.User)
+		}
+		return nil, err
+	}
+	p.PID, p.process = cmd.Process.Pid, cmd.Process
+	return cmd, nil
+}
+
+// restrictThread puts the capabilities to keep into the thread's inheritable
+// set, while the bounding set still allows it, and then empties the bounding
+// set: execve then leaves the child what is ambient and nothing that a file
+// could add. It returns those of keep that this process holds itself; to ask
+// for others would make the start fail with EPERM.
+func (p *Process) restrictThread(keep []int) ([]uintptr, error) {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return nil, fmt.Errorf("read own capabilities: %w", err)
+	}
+	var kept []uintptr
+	for _, c := range keep {
+		word, bit := c/32, uint32(1)<<(c%32)
+		bound, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0)
+		if err != nil || bound != 1 || data[word].Permitted&bit == 0 {
+			p.Unavailable = append(p.Unavailable, procfs.CapabilityName(c)+": not held by the supervisor")
+			continue
+		}
+		data[word].Inheritable |= bit
+		kept = append(kept, uintptr(c))
+		p.Kept = append(p.Kept, procfs.CapabilityName(c))
+	}
+	if err := unix.Capset(&header, &data[0]); err != nil {
+		return nil, fmt.Errorf("set inheritable capabilities: %w", err)
+	}
+	for c := 0; ; c++ {
+		err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0)
+		if errors.Is(err, unix.EINVAL) && c > 0 {
+			return kept, nil // beyond the kernel's last capability
+		}
+		if err != nil {
+			p.Unavailable = append(p.Unavailable, "emptying the bounding set: "+err.Error())
+			return kept, nil
+		}
+	}
+}
+
+func asExitError(err error) error {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return err
+	}
+	e := &ExitError{Code: exit.ExitCode()}
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		e.Signal = status.Signal()
+	}
+	return e
+}
+
+// ReadStatus reads /proc/PID/status.
+func ReadStatus(pid int) (Status, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return Status{}, err
+	}
+	s, err := procfs.ParseStatus(raw)
+	if err != nil {
+		return Status{}, fmt.Errorf("process %d: %w", pid, err)
+	}
+	return Status{
+		UID: int(s.UID[1]), GID: int(s.GID[1]),
+		Permitted:   procfs.CapabilityNames(s.CapPrm),
+		Effective:   procfs.CapabilityNames(s.CapEff),
+		Inheritable: procfs.CapabilityNames(s.CapInh),
+		Bounding:    procfs.CapabilityNames(s.CapBnd),
+		Ambient:     procfs.CapabilityNames(s.CapAmb),
+		NoNewPrivs:  s.NoNewPrivs, Seccomp: int(s.Seccomp), Memory: s.VmRSS,
+	}, nil
+}
+
+// Dropped returns the kernel's capabilities that are not in s.Permitted.
+func (s Status) Dropped() []string {
+	raw, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
+	if err != nil {
+		return nil
+	}
+	last := 0
+	if _, err := fmt.Sscan(string(raw), &last); err != nil || last > 62 {
+		return nil
+	}
+	return slices.DeleteFunc(procfs.CapabilityNames(1<<(last+1)-1), func(c string) bool { return slices.Contains(s.Permitted, c) })
+}

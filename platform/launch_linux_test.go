@@ -1,0 +1,224 @@
+package platform
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// report is what a started test binary says of itself over descriptor 3.
+type report struct {
+	PID        int
+	Before     Status // as started
+	After      Status // after Confine
+	Grandchild string // capability lines of /proc/self/status in a program that it started
+	Executable string // what it reads from the parent's /proc/PID/exe
+	WriteEtc   string // error of writing to /etc
+	Error      string
+}
+
+func TestMain(m *testing.M) {
+	switch os.Args[0] {
+	case "test-report":
+		_ = json.NewEncoder(os.NewFile(3, "report")).Encode(inside())
+		os.Exit(0)
+	case "test-status":
+		os.Exit(ExitConfig)
+	case "test-wait":
+		_, _ = io.Copy(io.Discard, os.NewFile(3, "until closed"))
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func inside() report {
+	r := report{PID: os.Getpid()}
+	var errs []error
+	var err error
+	r.Before, err = ReadStatus(r.PID)
+	errs = append(errs, err)
+	errs = append(errs, Confine("confined"))
+	r.After, err = ReadStatus(r.PID)
+	errs = append(errs, err)
+	out, err := exec.Command("grep", "-E", "^(Cap|NoNewPrivs)", "/proc/self/status").Output()
+	r.Grandchild = string(out)
+	errs = append(errs, err)
+	r.Executable, _ = os.Readlink(fmt.Sprintf("/proc/%d/exe", os.Getppid()))
+	if err := os.WriteFile("/etc/daemoneye-test", nil, 0o600); err != nil {
+		r.WriteEtc = err.Error()
+	}
+	if err := errors.Join(errs...); err != nil {
+		r.Error = err.Error()
+	}
+	return r
+}
+
+// start starts this test binary as name and returns what it reports.
+func start(t *testing.T, l Launch) (*Process, report) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	l.Name, l.Files = "test-report", []*os.File{w}
+	p, err := Start(l)
+	_ = w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got report
+	if err := json.NewDecoder(r).Decode(&got); err != nil {
+		t.Fatalf("report of the child: %v", err)
+	}
+	if err := p.Wait(); err != nil {
+		t.Fatalf("child: %v", err)
+	}
+	if got.Error != "" {
+		t.Errorf("inside the child: %s", got.Error)
+	}
+	if got.PID != p.PID {
+		t.Errorf("pid = %d, the child says %d", p.PID, got.PID)
+	}
+	return p, got
+}
+
+func needRoot(t *testing.T) User {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it changes users")
+	}
+	nobody, err := LookupUser("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nobody
+}
+
+func TestStartAsCollector(t *testing.T) {
+	nobody := needRoot(t)
+	p, got := start(t, Launch{User: nobody, Keep: CollectorCapabilities()})
+	want := []string{"cap_dac_read_search", "cap_sys_ptrace"}
+	slices.Sort(p.Kept)
+	if !slices.Equal(p.Kept, want) || len(p.Unavailable) != 0 {
+		t.Fatalf("kept %v, unavailable %v, want %v and none", p.Kept, p.Unavailable, want)
+	}
+	for _, s := range []Status{got.Before, got.After} {
+		if s.UID != nobody.UID || s.GID != nobody.GID || !s.NoNewPrivs {
+			t.Errorf("runs as %d:%d with no_new_privs %t, want %d:%d and true", s.UID, s.GID, s.NoNewPrivs, nobody.UID, nobody.GID)
+		}
+		if !slices.Equal(s.Effective, want) || !slices.Equal(s.Permitted, want) || len(s.Bounding) != 0 {
+			t.Errorf("effective %v, permitted %v, bounding %v, want %v, %[4]v and none", s.Effective, s.Permitted, s.Bounding, want)
+		}
+	}
+	if len(got.After.Ambient) != 0 || len(got.After.Inheritable) != 0 {
+		t.Errorf("after Confine: ambient %v, inheritable %v, want none", got.After.Ambient, got.After.Inheritable)
+	}
+	for line := range strings.Lines(got.Grandchild) {
+		if strings.HasPrefix(line, "Cap") && !strings.HasSuffix(strings.TrimSpace(line), "0000000000000000") {
+			t.Errorf("a program started from the role has %s", line)
+		}
+	}
+	if own, err := os.Executable(); err != nil || got.Executable != own {
+		t.Errorf("executable of a root process = %q, want %q (%v)", got.Executable, own, err)
+	}
+	if got.WriteEtc == "" {
+		t.Error("it could write to /etc")
+	}
+}
+
+func TestStartAsAgent(t *testing.T) {
+	nobody := needRoot(t)
+	_, got := start(t, Launch{User: nobody})
+	s := got.Before
+	if s.UID != nobody.UID || len(s.Permitted)+len(s.Effective)+len(s.Bounding)+len(s.Ambient) != 0 || !s.NoNewPrivs {
+		t.Errorf("status = %+v, want no capability at all", s)
+	}
+	if got.Executable != "" {
+		t.Error("it could read the executable of a root process")
+	}
+	if len(s.Dropped()) < 38 {
+		t.Errorf("dropped %v, want all of the kernel's", s.Dropped())
+	}
+}
+
+// The thread that started a role must not leave its restrictions behind.
+func TestStartLeavesParentAlone(t *testing.T) {
+	nobody := needRoot(t)
+	before, err := ReadStatus(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, Launch{User: nobody, Keep: CollectorCapabilities()})
+	_, again := start(t, Launch{User: nobody, Keep: CollectorCapabilities()})
+	if len(again.Before.Effective) != 2 {
+		t.Errorf("a second start kept %v, want two capabilities", again.Before.Effective)
+	}
+	out, err := exec.Command("grep", "-E", "^(CapBnd|NoNewPrivs)", "/proc/self/status").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(out), "NoNewPrivs:\t1") != before.NoNewPrivs {
+		t.Errorf("a program started afterwards: %s, before: %+v", out, before)
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	self := Self()
+	run := func(name string) (*Process, *os.File) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := Start(Launch{Name: name, User: self, Files: []*os.File{r}})
+		_ = r.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, w
+	}
+	var exit *ExitError
+	p, w := run("test-status")
+	if err := p.Wait(); !errors.As(err, &exit) || exit.Code != ExitConfig || exit.Signal != 0 {
+		t.Errorf("Wait = %v, want status %d", err, ExitConfig)
+	}
+	_ = w.Close()
+	p, w = run("test-wait")
+	if err := p.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(); !errors.As(err, &exit) || exit.Signal != syscall.SIGKILL {
+		t.Errorf("Wait = %v, want SIGKILL", err)
+	}
+	if err := p.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("Signal after the end = %v, want %v", err, os.ErrProcessDone)
+	}
+	_ = w.Close()
+}
+
+func TestLookupUser(t *testing.T) {
+	for _, c := range []struct {
+		names []string
+		uid   int
+		ok    bool
+	}{
+		{[]string{"root"}, 0, true},
+		{[]string{"no-such-user-here", "root"}, 0, true},
+		{[]string{"54321"}, 54321, true},
+		{[]string{"no-such-user-here"}, 0, false},
+		{[]string{"-1"}, 0, false},
+		{[]string{""}, 0, false},
+	} {
+		got, err := LookupUser(c.names...)
+		if (err == nil) != c.ok || got.UID != c.uid {
+			t.Errorf("LookupUser(%q) = %+v, %v, want uid %d, ok %t", c.names, got, err, c.uid, c.ok)
+		}
+	}
+}

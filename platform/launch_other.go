@@ -1,0 +1,15 @@
+//go:build !linux
+
+package platform
+
+// CollectorCapabilities: there are none here.
+func CollectorCapabilities() []int { return nil }
+
+// Start is not supported here.
+func Start(Launch) (*Process, error) { return nil, ErrNotSupported }
+
+// ReadStatus is not supported here.
+func ReadStatus(int) (Status, error) { return Status{}, ErrNotSupported }
+
+// Dropped is not known here.
+func (s Status) Dropped() []string { return nil }
