@@ -1,0 +1,385 @@
+// Package store keeps what the agent knows: batches of events as they arrived,
+// the present state of processes, alerts, and how far each collector and the
+// matcher have come. It is one directory that one process writes.
+//
+// # Disk format
+//
+// The directory holds FORMAT (a line with the version), LOCK (flock'd by who
+// has the store open; the writer's pid is its content) and db, a Badger
+// database with these keys, numbers big endian:
+//
+//	b position          a batch: see appendRecord. In Badger's value log.
+//	m position          the batch's Meta
+//	c collector         the collector's cursor
+//	f                   the floor: every batch below this position was deleted
+//	a alert             an alert, msgpack
+//	i last_seen alert   the index of alerts by time, empty
+//	r                   the position up to which rules have run
+//	S                   the header of the state snapshot
+//	s generation chunk  ≤ 1,000 rows of the state snapshot
+//
+// Positions are consecutive: the n-th batch ever stored has position n. A
+// batch, its Meta and its collector's cursor change in one transaction.
+//
+// # Durability
+//
+// Append returns after the batch lies in mapped files: it survives the death
+// of the process (kill -9), not that of the machine. The files are synced
+// every Config.SyncInterval, so a power cut costs at most the batches of about
+// the last second; what it left half written is reported by Damage and as
+// DamagedError by the reads that meet it.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"go.uber.org/zap"
+)
+
+// What a caller may test for.
+var (
+	ErrLocked    = errors.New("the store is in use")
+	ErrClosed    = errors.New("the store is closed")
+	ErrReadOnly  = errors.New("the store is open for reading only")
+	ErrNotFound  = errors.New("not found")
+	ErrAmbiguous = errors.New("more than one match")
+	ErrDiskFull  = errors.New("not enough free disk space")
+	ErrInvalid   = errors.New("invalid batch")
+	ErrCorrupt   = errors.New("the store is damaged")
+	ErrVersion   = errors.New("the store has a newer format")
+	ErrNotExist  = errors.New("there is no store")
+)
+
+// Config configures a Store. The zero value is the default.
+type Config struct {
+	MaxAge         time.Duration // batches and alerts older than this are deleted; 0: 30 days, negative: never
+	MaxBytes       int64         // bound of the directory's size on disk; 0: 2 GiB, negative: none
+	MaxProcesses   int           // rows of processes kept; 0: 262,144. More are counted, see Stats
+	MinFree        int64         // Append refuses when less would be free on the disk; 0: 64 MiB, negative: no check
+	SyncInterval   time.Duration // 0: one second
+	RetainInterval time.Duration // how often retention runs by itself; 0: one minute, negative: never
+	Log            *zap.Logger   // nil: none
+	Now            func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	orDefault := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	orDefault(&c.MaxAge, 30*24*time.Hour)
+	orDefault(&c.SyncInterval, time.Second)
+	orDefault(&c.RetainInterval, time.Minute)
+	if c.MaxBytes == 0 {
+		c.MaxBytes = 2 << 30
+	}
+	if c.MaxProcesses <= 0 {
+		c.MaxProcesses = 1 << 18
+	}
+	if c.MinFree == 0 {
+		c.MinFree = 64 << 20
+	}
+	if c.Log == nil {
+		c.Log = zap.NewNop()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// Store is an open store. Its methods may be called from any goroutine.
+type Store struct {
+	dir      string
+	cfg      Config
+	readOnly bool
+	db       *badger.DB
+	lock     *dirLock
+
+	write chan struct{} // holds one token: who takes it may write
+
+	// maps is held for reading by reads, and only tried for writing, by the
+	// collection of garbage: so reads may nest.
+	maps sync.RWMutex
+
+	mu         sync.RWMutex // guards what follows
+	state      *processTable
+	collectors map[string]*cursor
+	count      counters
+	last       uint64 // position of the newest batch
+	floor      uint64 // least position not deleted
+	matched    uint64
+	snapshot   snapshotHeader
+	folded     int // rows folded into state since the snapshot
+	dirty      bool
+	garbage    bool  // deleted batches whose space is still to be reclaimed
+	touched    int64 // bytes of mapped files read or written since the last release
+	synced     time.Time
+	syncErr    error
+
+	life   sync.Mutex
+	closed bool
+	users  sync.WaitGroup
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+}
+
+// Open opens the store in dir for reading and writing, and creates it if it is
+// not there. The error is ErrLocked when another process has it open,
+// ErrVersion when a newer build wrote it, and ErrCorrupt, with the file and
+// what to do about it, when it can not be opened without losing batches.
+func Open(dir string, cfg Config) (*Store, error) {
+	s, err := open(dir, cfg, false)
+	if err != nil {
+		return nil, fmt.Errorf("open store %q: %w", dir, err)
+	}
+	return s, nil
+}
+
+// OpenReadOnly opens the store in dir for reading. Several readers can have it
+// open at once, but none while a writer has: then the error is ErrLocked. A
+// store whose writer was killed is first opened for writing and closed again,
+// which needs the permission to write there.
+func OpenReadOnly(dir string, cfg Config) (*Store, error) {
+	s, err := open(dir, cfg, true)
+	if err != nil {
+		return nil, fmt.Errorf("open store %q for reading: %w", dir, err)
+	}
+	return s, nil
+}
+
+func open(dir string, cfg Config, readOnly bool) (*Store, error) {
+	if readOnly {
+		if _, err := os.Stat(filepath.Join(dir, formatFile)); err != nil {
+			if errors.Is(err, os.ErrNotExist) {
+				return nil, ErrNotExist
+			}
+			return nil, err
+		}
+	} else if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, err
+	}
+	lock, err := lockDir(dir, readOnly)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		dir: dir, cfg: cfg.withDefaults(), readOnly: readOnly, lock: lock,
+		write:      make(chan struct{}, 1),
+		collectors: map[string]*cursor{},
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.write <- struct{}{}
+	if err := s.start(); err != nil {
+		s.cancel()
+		return nil, errors.Join(err, lock.release())
+	}
+	return s, nil
+}
+
+func (s *Store) start() error {
+	if err := checkFormat(s.dir, s.readOnly); err != nil {
+		return err
+	}
+	db, err := openBadger(s.dir, s.readOnly, s.cfg.Log)
+	if errors.Is(err, errUnclean) && s.readOnly {
+		if err = s.recoverUnclean(); err == nil {
+			db, err = openBadger(s.dir, true, s.cfg.Log)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	s.db = db
+	if err := s.load(); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	if !s.readOnly {
+		s.task(s.cfg.SyncInterval, s.syncIfDirty)
+		s.task(s.cfg.RetainInterval, s.retainInBackground)
+	}
+	return nil
+}
+
+// recoverUnclean opens and closes a store for writing whose writer was killed.
+func (s *Store) recoverUnclean() error {
+	if err := s.lock.upgrade(); err != nil {
+		return err
+	}
+	db, err := openBadger(s.dir, false, s.cfg.Log)
+	if err != nil {
+		return fmt.Errorf("its writer was killed and it must be opened for writing once: %w", err)
+	}
+	err = db.Close()
+	return errors.Join(err, adoptFiles(s.dir), s.lock.downgrade())
+}
+
+// task runs f every interval until Close.
+func (s *Store) task(interval time.Duration, f func()) {
+	if interval < 0 {
+		return
+	}
+	s.tasks.Add(1)
+	go func() {
+		defer s.tasks.Done()
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-s.ctx.Done():
+				return
+			case <-tick.C:
+				f()
+			}
+		}
+	}()
+}
+
+// enter keeps the store open until leave is called.
+func (s *Store) enter() error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	s.users.Add(1)
+	return nil
+}
+
+func (s *Store) leave() { s.users.Done() }
+
+// acquire takes the right to write; release gives it back.
+func (s *Store) acquire(ctx context.Context) error {
+	if s.readOnly {
+		return ErrReadOnly
+	}
+	select {
+	case <-s.write:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.ctx.Done():
+		return ErrClosed
+	}
+}
+
+func (s *Store) release() { s.write <- struct{}{} }
+
+// Close stops what runs, waits for it, writes the state snapshot, syncs and
+// closes the files. Reads under way end with ErrClosed.
+func (s *Store) Close() error {
+	s.life.Lock()
+	if s.closed {
+		s.life.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.life.Unlock()
+	s.cancel()
+	s.tasks.Wait()
+	s.users.Wait()
+	var errs []error
+	if !s.readOnly && s.folded > 0 {
+		errs = append(errs, s.writeSnapshot())
+	}
+	errs = append(errs, s.db.Close(), s.lock.release())
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close store %q: %w", s.dir, err)
+	}
+	return nil
+}
+
+// Dir returns the directory of the store.
+func (s *Store) Dir() string { return s.dir }
+
+func (s *Store) syncIfDirty() {
+	s.mu.Lock()
+	dirty := s.dirty
+	s.dirty = false
+	s.mu.Unlock()
+	if !dirty {
+		return
+	}
+	if err := s.sync(); err != nil {
+		s.cfg.Log.Error("sync store", zap.Error(err))
+	}
+	s.touchRead(0)
+}
+
+// maxTouched bounds the mapped pages that count as ours.
+const maxTouched = 16 << 20
+
+// touch counts bytes of mapped files that were read or written, and gives the
+// pages back when they have become many. That is safe only while no value log
+// file can be unmapped: Badger does so when a commit fills one and when it
+// collects garbage. Who calls it holds the right to write, or has none to give.
+func (s *Store) touch(n int) {
+	s.mu.Lock()
+	s.touched += int64(n)
+	many := s.touched >= maxTouched
+	if many && s.maps.TryRLock() {
+		s.touched = 0
+		defer s.maps.RUnlock()
+	} else {
+		many = false
+	}
+	s.mu.Unlock()
+	if many {
+		releaseMapped(s.dir)
+	}
+}
+
+// touchRead is touch for readers: it waits for no writer.
+func (s *Store) touchRead(n int) {
+	if s.readOnly {
+		s.touch(n)
+		return
+	}
+	select {
+	case <-s.write:
+		s.touch(n)
+		s.release()
+	default:
+		s.mu.Lock()
+		s.touched += int64(n)
+		s.mu.Unlock()
+	}
+}
+
+// view is a read of the database. While one runs, no garbage is collected.
+func (s *Store) view(f func(*badger.Txn) error) error {
+	s.maps.RLock()
+	defer s.maps.RUnlock()
+	return s.db.View(f)
+}
+
+// Sync makes everything that was appended survive the loss of power.
+func (s *Store) Sync() error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	return s.sync()
+}
+
+func (s *Store) sync() error {
+	err := s.db.Sync()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.syncErr = err
+	if err != nil {
+		s.dirty = true
+		return fmt.Errorf("sync store %q: %w", s.dir, err)
+	}
+	s.synced = s.cfg.Now()
+	return nil
+}
