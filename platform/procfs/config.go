@@ -1,0 +1,24 @@
+package procfs
+
+import "runtime"
+
+// Config tunes an Enumerator; the zero value is the default.
+type Config struct {
+	MaxCommandLine int  // bytes kept of a command line; 0: 32 KiB
+	MaxEnviron     int  // bytes kept of an environment; 0: 32 KiB
+	Environment    bool // whether environments are read
+	Workers        int  // goroutines of a scan; 0: two, or one on a single processor
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxCommandLine <= 0 {
+		c.MaxCommandLine = 32 << 10
+	}
+	if c.MaxEnviron <= 0 {
+		c.MaxEnviron = 32 << 10
+	}
+	if c.Workers <= 0 {
+		c.Workers = min(2, runtime.GOMAXPROCS(0))
+	}
+	return c
+}

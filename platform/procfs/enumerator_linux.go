@@ -1,0 +1,152 @@
+package procfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Enumerator lists all processes, again and again. It keeps the last result:
+// CPU use is the difference to it, and strings that did not change are shared
+// with it. It is not for concurrent use.
+type Enumerator struct {
+	proc    int // descriptor of /proc
+	bootID  string
+	self    *scanState
+	workers []*worker
+	dirents []byte
+	pids    []int32
+	last    []*Process
+	offset  time.Duration // CLOCK_REALTIME − CLOCK_BOOTTIME
+}
+
+// scanState is what the workers of one scan share and do not change.
+type scanState struct {
+	bootID  string
+	mount   uint64 // our own mount namespace
+	remote  map[uint64]bool
+	users   userNames
+	offset  time.Duration
+	uptime  time.Duration
+	last    []*Process
+	pageLen int64
+	scans   uint64 // before this one
+}
+
+// NewEnumerator opens /proc.
+func NewEnumerator(config Config) (*Enumerator, error) {
+	config = config.withDefaults()
+	raw, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, fmt.Errorf("read boot id: %w", err)
+	}
+	bootID, err := ParseBootID(raw)
+	if err != nil {
+		return nil, err
+	}
+	proc, err := unix.Open("/proc", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open /proc: %w", err)
+	}
+	e := &Enumerator{
+		proc: proc, bootID: bootID,
+		dirents: make([]byte, 64<<10),
+		self:    &scanState{bootID: bootID, pageLen: int64(os.Getpagesize())},
+	}
+	buf := make([]byte, 64)
+	if n, err := readlinkat(proc, zname("self/ns/mnt\x00"), buf); err == nil {
+		e.self.mount, _ = ParseNamespaceLink(buf[:n])
+	}
+	for range config.Workers {
+		e.workers = append(e.workers, newWorker(e.self, config, proc))
+	}
+	return e, nil
+}
+
+// Close gives the descriptor of /proc back.
+func (e *Enumerator) Close() error { return unix.Close(e.proc) }
+
+// BootID returns the kernel's id of the present boot.
+func (e *Enumerator) BootID() string { return e.bootID }
+
+// Scan reads every process once. It fails when /proc can not be listed or ctx
+// ends; a process that can not be read is a row with less in it.
+//
+// Start times: the offset between wall clock and boot clock is taken anew when
+// the wall clock was set by more than a second, and a process keeps the start
+// time with which it was seen first.
+func (e *Enumerator) Scan(ctx context.Context) (*Snapshot, error) {
+	snap := &Snapshot{Began: time.Now()}
+	var err error
+	if e.pids, err = readPIDs(e.proc, e.dirents, e.pids[:0]); err != nil {
+		return nil, fmt.Errorf("list /proc: %w", err)
+	}
+	if err := e.prepare(); err != nil {
+		return nil, err
+	}
+	slab := make([]Process, len(e.pids))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for _, w := range e.workers {
+		wg.Go(func() { w.run(ctx, e.pids, slab, &next) })
+	}
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	snap.Processes = make([]*Process, 0, len(slab))
+	for i := range slab {
+		p := &slab[i]
+		if p.EntityID == "" {
+			continue
+		}
+		if !p.Accessible {
+			snap.Inaccessible++
+		}
+		snap.Processes = append(snap.Processes, p)
+	}
+	for _, w := range e.workers {
+		snap.Vanished += w.vanished
+		snap.Errors += w.errors
+		snap.Err = errors.Join(snap.Err, w.err)
+	}
+	// The kernel lists /proc by pid; find depends on it.
+	if byPID := func(a, b *Process) int { return int(a.PID) - int(b.PID) }; !slices.IsSortedFunc(snap.Processes, byPID) {
+		slices.SortFunc(snap.Processes, byPID)
+	}
+	link(snap.Processes)
+	e.last = snap.Processes
+	snap.Duration = time.Since(snap.Began)
+	return snap, nil
+}
+
+// prepare reads what is the same for all processes of a scan.
+func (e *Enumerator) prepare() error {
+	var wall, boot unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot); err != nil {
+		return fmt.Errorf("read the boot clock: %w", err)
+	}
+	if err := unix.ClockGettime(unix.CLOCK_REALTIME, &wall); err != nil {
+		return fmt.Errorf("read the wall clock: %w", err)
+	}
+	uptime := time.Duration(boot.Nano())
+	if offset := time.Duration(wall.Nano()) - uptime; (offset - e.offset).Abs() > time.Second {
+		e.offset = offset
+	}
+	s := e.self
+	s.scans++
+	s.offset, s.uptime, s.last = e.offset, uptime, e.last
+	s.users.refresh()
+	s.remote = nil
+	if raw, err := readLimited("/proc/self/mountinfo", 8<<20); err == nil {
+		s.remote = ParseNetworkMounts(raw)
+	}
+	return nil
+}

@@ -1,0 +1,20 @@
+//go:build !linux
+
+package procfs
+
+import "context"
+
+// Enumerator lists all processes; it exists on Linux only.
+type Enumerator struct{}
+
+// NewEnumerator returns ErrNotSupported.
+func NewEnumerator(Config) (*Enumerator, error) { return nil, ErrNotSupported }
+
+// Close does nothing.
+func (*Enumerator) Close() error { return nil }
+
+// BootID returns "".
+func (*Enumerator) BootID() string { return "" }
+
+// Scan returns ErrNotSupported.
+func (*Enumerator) Scan(context.Context) (*Snapshot, error) { return nil, ErrNotSupported }

@@ -1,0 +1,215 @@
+package procfs
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// readStat fills what comes from stat, and the identity. It returns the same
+// process in the scan before, or an empty one; a malformed stat is an error
+// and the process has then an identity by its pid alone.
+func (w *worker) readStat(dir int, p, old *Process) (*Process, error) {
+	b, _, err := w.file(dir, "stat\x00", smallFile, p)
+	if err != nil {
+		return nil, err
+	}
+	var s Stat
+	if b != nil {
+		if s, err = ParseStat(b); err != nil {
+			w.note(err)
+		}
+		p.HasStat = err == nil
+	}
+	p.Collected = time.Now()
+	if p.HasStat {
+		p.StartTicks = s.StartTicks
+	}
+	if old == nil || !old.Same(p) || old.HasStat != p.HasStat {
+		old = &Process{}
+		p.EntityID = EntityID(w.bootID, p.PID, p.StartTicks)
+		if p.HasStat {
+			// Seconds and rest apart: ticks times a second overflow for a foolish value.
+			since := time.Duration(s.StartTicks/TicksPerSecond)*time.Second +
+				time.Duration(s.StartTicks%TicksPerSecond)*(time.Second/TicksPerSecond)
+			p.Started = time.Unix(0, int64(w.offset+since)).UTC()
+		}
+	} else {
+		p.EntityID, p.Started = old.EntityID, old.Started
+	}
+	if !p.HasStat {
+		return old, nil
+	}
+	p.Name = keep(old.Name, s.Comm)
+	p.State, p.PPID, p.PGID, p.SID = s.State, s.PPID, s.PGID, s.SID
+	if p.TTY = TTYName(s.TTY); p.TTY == old.TTY {
+		p.TTY = old.TTY
+	}
+	p.KernelThread, p.Threads = s.KernelThread(), s.Threads
+	p.CPUTicks = s.UserTicks + s.SysTicks
+	p.RSS, p.VirtualSize, p.StartStack = s.RSS*w.pageLen, int64(s.VSize), s.StartStack
+	p.CPUUsage = w.usage(p, old)
+	return old, nil
+}
+
+// usage returns the CPU use since the scan before, or since the start.
+func (w *worker) usage(p, old *Process) float64 {
+	spent, span := p.CPUTicks, w.uptime.Seconds()-float64(p.StartTicks)/TicksPerSecond
+	if old.HasStat {
+		if p.CPUTicks < old.CPUTicks { // a thread's time is moved at its end: proc(5)
+			return 0
+		}
+		spent, span = p.CPUTicks-old.CPUTicks, p.Collected.Sub(old.Collected).Seconds()
+	}
+	if spent == 0 || span <= 0 {
+		return 0
+	}
+	// Less than one tick can not be told from one.
+	return 100 * float64(spent) / TicksPerSecond / max(span, 1.0/TicksPerSecond)
+}
+
+func (w *worker) readStatus(dir int, p, old *Process) error {
+	b, _, err := w.file(dir, "status\x00", smallFile, p)
+	if err != nil || b == nil {
+		return err
+	}
+	s, err := ParseStatus(b)
+	if err != nil {
+		w.note(err)
+		return nil
+	}
+	p.HasStatus = true
+	p.UID, p.GID, p.CapEffective = s.UID, s.GID, s.CapEff
+	p.InnerPID, p.NoNewPrivs, p.Seccomp = s.InnerPID, s.NoNewPrivs, s.Seccomp
+	p.UserName = w.users.names[p.UID[0]]
+	p.switches, p.asleep = s.Switches, s.State != 'R' && s.Threads == 1
+	return nil
+}
+
+func (w *worker) readCgroup(dir int, p, old *Process) error {
+	b, _, err := w.file(dir, "cgroup\x00", smallFile, p)
+	if err == unix.EOPNOTSUPP || errors.Is(err, errVanished) && p.KernelThread {
+		return nil // a kernel without control groups
+	}
+	if err != nil {
+		return err
+	}
+	p.Cgroup = w.intern(old.Cgroup, ParseCgroup(b))
+	if p.Cgroup == old.Cgroup {
+		p.ContainerID = old.ContainerID
+	} else {
+		p.ContainerID = ContainerID(p.Cgroup)
+	}
+	return nil
+}
+
+// readImage fills what belongs to the address space and the files of the
+// process. A zombie, and a process that is about to become one, has given
+// these up: such a row keeps what the scan before has seen.
+func (w *worker) readImage(dir int, p, old *Process) error {
+	gone := p.State == 'Z' || p.State == 'X'
+	if !gone {
+		n, err := readlinkat(dir, zname("exe\x00"), w.link)
+		switch {
+		case err == unix.ENOENT:
+			gone = true
+		case err != nil && !refused(err):
+			return vanishedOr(err)
+		case err != nil:
+			p.Accessible = false
+		default:
+			w.readExecutable(dir, p, old, w.link[:n])
+		}
+	}
+	if gone {
+		p.Cmdline, p.CmdlineTruncated = old.Cmdline, old.CmdlineTruncated
+		p.Executable, p.ExecutableID, p.FileExists = old.Executable, old.ExecutableID, old.FileExists
+		p.CWD, p.Namespaces, p.StartStack = old.CWD, old.Namespaces, old.StartStack
+		p.Environ, p.EnvironKnown = old.Environ, old.EnvironKnown
+		p.Accessible = p.Accessible && (old.Accessible || old.EntityID == "")
+		return nil
+	}
+	if w.quiet(p, old) {
+		p.Cmdline, p.CmdlineTruncated = old.Cmdline, old.CmdlineTruncated
+		p.CWD, p.Namespaces = old.CWD, old.Namespaces
+		p.Environ, p.EnvironKnown = old.Environ, old.EnvironKnown
+	} else if err := w.readOwn(dir, p, old); err != nil {
+		return err
+	}
+	w.checkExecutable(dir, p)
+	return nil
+}
+
+// fullEvery is the number of scans within which every process is read in full.
+const fullEvery = 16
+
+// quiet reports whether p has not run one instruction since the scan before:
+// it has one thread, sleeps, and was switched away from as often as then. What
+// only a process itself can change (arguments, directory, namespaces) is then
+// as it was. Another process can change some of it from outside, by writing
+// to its memory, by renaming its directory or through a shared fs_struct
+// (CLONE_FS), so each process is read in full every fullEvery scans anyway.
+func (w *worker) quiet(p, old *Process) bool {
+	return p.asleep && old.asleep && p.switches == old.switches && p.StartStack == old.StartStack &&
+		old.Accessible && p.Accessible && uint64(p.PID)%fullEvery != w.scans%fullEvery
+}
+
+// readOwn reads what a process alone governs.
+func (w *worker) readOwn(dir int, p, old *Process) error {
+	b, more, err := w.file(dir, "cmdline\x00", w.config.MaxCommandLine, p)
+	if err != nil {
+		return err
+	}
+	p.CmdlineTruncated = more
+	if !more {
+		b = bytes.TrimRight(b, "\x00")
+	}
+	p.Cmdline = keep(old.Cmdline, b)
+	switch n, err := readlinkat(dir, zname("cwd\x00"), w.link); {
+	case err == nil:
+		p.CWD = w.intern(old.CWD, w.link[:n])
+	case refused(err):
+		p.Accessible = false
+	}
+	w.readNamespaces(dir, p)
+	if w.config.Environment {
+		b, _, err := w.file(dir, "environ\x00", w.config.MaxEnviron, p)
+		if err != nil {
+			return err
+		}
+		if p.EnvironKnown = b != nil; p.EnvironKnown {
+			p.Environ = keep(old.Environ, b)
+		}
+	}
+	return nil
+}
+
+// readNamespaces reads all links: any thread may change them with setns(2),
+// and only quiet tells that none has.
+func (w *worker) readNamespaces(dir int, p *Process) {
+	ns := &p.Namespaces
+	for _, l := range [...]struct {
+		name  string
+		inode *uint64
+	}{
+		{"ns/mnt\x00", &ns.Mnt},
+		{"ns/cgroup\x00", &ns.Cgroup},
+		{"ns/ipc\x00", &ns.IPC},
+		{"ns/net\x00", &ns.Net},
+		{"ns/pid\x00", &ns.PID},
+		{"ns/time\x00", &ns.Time},
+		{"ns/user\x00", &ns.User},
+		{"ns/uts\x00", &ns.UTS},
+	} {
+		n, err := readlinkat(dir, zname(l.name), w.link)
+		if refused(err) {
+			p.Accessible = false
+			return // one permission governs all
+		}
+		if err == nil {
+			*l.inode, _ = ParseNamespaceLink(w.link[:n])
+		}
+	}
+}
