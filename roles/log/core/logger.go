@@ -50,6 +50,9 @@ func String(key, value string) zapcore.Field {
 	return zapcore.Field{Key: key, Type: zapcore.StringType, String: value}
 }
 
+// Int is a field with a whole number.
+func Int(key string, value int) zapcore.Field { return Int64(key, int64(value)) }
+
 // Int64 is a field with a whole number.
 func Int64(key string, value int64) zapcore.Field {
 	return zapcore.Field{Key: key, Type: zapcore.Int64Type, Integer: value}

@@ -1,0 +1,189 @@
+// Package api is what is said over the agent's socket: the names of its
+// requests and topics and the messages that they carry, in msgpack. The agent
+// serves it, the client and the collector use it.
+package api
+
+import "time"
+
+// Requests of operators.
+const (
+	Health      = "health"       // nil → HealthReply
+	Query       = "query"        // QueryRequest → QueryHeader, QueryRows…, QueryDone
+	RulesReload = "rules.reload" // nil → ReloadReply
+)
+
+// Requests of collectors.
+const (
+	// Register must come before the first batch. Registration → Registered,
+	// then the present state as encoded batches of processes.
+	Register = "collector.register"
+)
+
+// Topics. Batches are published on events.<table>, alerts on alerts.<severity>.
+const (
+	EventsTopic    = "events."
+	AlertsTopic    = "alerts."
+	HeartbeatTopic = "control.heartbeat"
+)
+
+// Registration is what a collector says of itself.
+type Registration struct {
+	CollectorID string        `msgpack:"collector_id"` // unique for one start of one collector
+	Version     string        `msgpack:"version"`
+	Source      string        `msgpack:"source"` // procfs
+	Limits      []string      `msgpack:"limits"` // sentences for people: what it can not see, and how to change that
+	Interval    time.Duration `msgpack:"interval"`
+}
+
+// Registered is the agent's first answer to a Registration.
+type Registered struct {
+	Sequence uint64 `msgpack:"sequence"` // of this collector's last stored batch; 0: none
+	Rows     int64  `msgpack:"rows"`     // rows of processes that follow
+}
+
+// Heartbeat is a collector's sign of life.
+type Heartbeat struct {
+	CollectorID string        `msgpack:"collector_id"`
+	Time        time.Time     `msgpack:"time"`
+	Sequence    uint64        `msgpack:"sequence"` // last assigned
+	Queued      int           `msgpack:"queued"`   // batches not yet acknowledged
+	Dropped     uint64        `msgpack:"dropped"`  // rows that it could not keep
+	Scans       uint64        `msgpack:"scans"`
+	LastScan    time.Duration `msgpack:"last_scan"` // how long it took
+	Processes   int           `msgpack:"processes"`
+	HashQueue   int           `msgpack:"hash_queue"`
+}
+
+// RoleStatus is one of our processes as the kernel reports it.
+type RoleStatus struct {
+	Role         string    `msgpack:"role" json:"role"` // supervisor, procmond or daemoneye-agent
+	PID          int       `msgpack:"pid" json:"pid"`
+	UID          int       `msgpack:"uid" json:"uid"`
+	GID          int       `msgpack:"gid" json:"gid"`
+	User         string    `msgpack:"user" json:"user"`
+	Capabilities []string  `msgpack:"capabilities" json:"capabilities"` // permitted
+	Bounding     []string  `msgpack:"bounding" json:"bounding"`
+	NoNewPrivs   bool      `msgpack:"no_new_privs" json:"no_new_privs"`
+	Memory       int64     `msgpack:"memory" json:"memory"` // resident set size, bytes
+	Started      time.Time `msgpack:"started" json:"started"`
+	Error        string    `msgpack:"error,omitempty" json:"error,omitempty"` // why the rest is not known
+}
+
+// CollectorStatus is what the agent knows of the collector.
+type CollectorStatus struct {
+	CollectorID string        `msgpack:"collector_id" json:"collector_id"`
+	Connected   bool          `msgpack:"connected" json:"connected"`
+	Source      string        `msgpack:"source" json:"source"`
+	Limits      []string      `msgpack:"limits" json:"limits"`
+	Interval    time.Duration `msgpack:"interval" json:"interval_ns"`
+	LastSeen    time.Time     `msgpack:"last_seen" json:"last_seen"`
+	LastScan    time.Duration `msgpack:"last_scan" json:"last_scan_ns"`
+	Scans       uint64        `msgpack:"scans" json:"scans"`
+	Processes   int           `msgpack:"processes" json:"processes"`
+	Sequence    uint64        `msgpack:"sequence" json:"sequence"`
+	Queued      int           `msgpack:"queued" json:"queued"`
+	Dropped     uint64        `msgpack:"dropped" json:"dropped"`
+}
+
+// StoreStatus is the state of the store.
+type StoreStatus struct {
+	Dir       string    `msgpack:"dir" json:"dir"`
+	Bytes     int64     `msgpack:"bytes" json:"bytes"`
+	Batches   int64     `msgpack:"batches" json:"batches"`
+	Rows      int64     `msgpack:"rows" json:"rows"`
+	Oldest    time.Time `msgpack:"oldest" json:"oldest"`
+	Newest    time.Time `msgpack:"newest" json:"newest"`
+	Processes int       `msgpack:"processes" json:"processes"`
+	Deleted   int64     `msgpack:"deleted" json:"deleted_batches"`
+	Error     string    `msgpack:"error,omitempty" json:"error,omitempty"` // the last failed write, "" after a good one
+}
+
+// RulesStatus is the state of the rules.
+type RulesStatus struct {
+	Loaded    int       `msgpack:"loaded" json:"loaded"`
+	Disabled  int       `msgpack:"disabled" json:"disabled"`
+	Refused   int       `msgpack:"refused" json:"refused"`
+	Failing   []string  `msgpack:"failing" json:"failing"` // rule id: error
+	LoadedAt  time.Time `msgpack:"loaded_at" json:"loaded_at"`
+	Evaluated int64     `msgpack:"evaluated" json:"evaluated"` // rows × rules
+	Matched   int64     `msgpack:"matched" json:"matched"`
+}
+
+// BusStatus counts what went over the socket.
+type BusStatus struct {
+	Connections int   `msgpack:"connections" json:"connections"`
+	Refused     int64 `msgpack:"refused" json:"refused"`
+	Malformed   int64 `msgpack:"malformed" json:"malformed"`
+	In          int64 `msgpack:"in" json:"messages_in"`
+	Out         int64 `msgpack:"out" json:"messages_out"`
+	Dropped     int64 `msgpack:"dropped" json:"messages_dropped"` // shed by slow watchers
+}
+
+// HealthReply answers Health.
+type HealthReply struct {
+	Version   string           `msgpack:"version" json:"version"`
+	Time      time.Time        `msgpack:"time" json:"time"`
+	Started   time.Time        `msgpack:"started" json:"started"`
+	Healthy   bool             `msgpack:"healthy" json:"healthy"`
+	Problems  []string         `msgpack:"problems" json:"problems"` // sentences for people; empty when healthy
+	Roles     []RoleStatus     `msgpack:"roles" json:"roles"`
+	Collector *CollectorStatus `msgpack:"collector" json:"collector"` // nil: none has registered
+	Store     StoreStatus      `msgpack:"store" json:"store"`
+	Rules     RulesStatus      `msgpack:"rules" json:"rules"`
+	Bus       BusStatus        `msgpack:"bus" json:"bus"`
+	Alerts    map[string]int64 `msgpack:"alerts" json:"alerts"` // by severity, of the last 24 hours
+	Gaps      int64            `msgpack:"gaps" json:"gaps"`     // event gaps of the last 24 hours
+}
+
+// QueryRequest asks for the result of one SELECT.
+type QueryRequest struct {
+	SQL     string            `msgpack:"sql"`
+	Params  map[string]string `msgpack:"params"`
+	Timeout time.Duration     `msgpack:"timeout"`  // 0: the agent's
+	MaxRows int64             `msgpack:"max_rows"` // 0: the agent's limit; beyond it the query fails
+	JSON    bool              `msgpack:"json"`     // cells as JSON instead of psql's text
+}
+
+// QueryHeader comes first.
+type QueryHeader struct {
+	Columns []QueryColumn `msgpack:"columns"`
+}
+
+// QueryColumn is one column of the result.
+type QueryColumn struct {
+	Name string `msgpack:"name"`
+	Type string `msgpack:"type"` // PostgreSQL's name
+}
+
+// QueryRows is a part of the result, row by row: row r, column c is
+// Cells[r*columns+c]. A NULL is a nil cell, also in JSON.
+type QueryRows struct {
+	Cells [][]byte `msgpack:"cells"`
+}
+
+// QueryDone comes last.
+type QueryDone struct {
+	Rows       int64    `msgpack:"rows"`
+	Incomplete []string `msgpack:"incomplete"` // losses that touch what was read; empty: complete
+}
+
+// QueryError is the message of a refused query: the request fails with it as
+// its error text, encoded, so that the client can show the place.
+type QueryError struct {
+	Message string `msgpack:"message"` // one line
+	Caret   string `msgpack:"caret"`   // source line and caret, "" when there is no place
+}
+
+// Refusal is a rule file that was not loaded.
+type Refusal struct {
+	File    string `msgpack:"file" json:"file"`
+	Message string `msgpack:"message" json:"message"` // one line, with line and column
+	Caret   string `msgpack:"caret" json:"caret"`
+}
+
+// ReloadReply answers RulesReload.
+type ReloadReply struct {
+	Loaded   int       `msgpack:"loaded" json:"loaded"`
+	Disabled int       `msgpack:"disabled" json:"disabled"`
+	Refused  []Refusal `msgpack:"refused" json:"refused"`
+}
