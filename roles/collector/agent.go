@@ -1,0 +1,246 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"daemoneye/bus"
+	"daemoneye/bus/event"
+	"daemoneye/platform/procfs"
+	"daemoneye/roles/api"
+	"daemoneye/roles/log/core"
+)
+
+const (
+	heartbeatInterval = 5 * time.Second
+	heartbeatTimeout  = 2 * time.Second
+	// flushTimeout bounds how long a collector that ends waits for the agent.
+	flushTimeout = 3 * time.Second
+)
+
+// agentLink is the collector's way to the agent: the reliable publisher, the
+// registration on each new connection, and heartbeats.
+type agentLink struct {
+	cfg       Config
+	log       *core.Logger
+	losses    *losses
+	hasher    *procfs.Hasher
+	publisher *bus.Publisher
+	first     chan *state // the baseline, once
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
+	beat      chan struct{} // capacity 1: a heartbeat is due
+
+	mu        sync.Mutex
+	conn      *bus.Conn // the last one; it may have ended
+	started   bool      // first has been filled
+	forgot    bool      // the agent has lost what it had acknowledged
+	scans     uint64
+	lastScan  time.Duration
+	processes int
+}
+
+func newAgentLink(cfg Config, l *losses, hasher *procfs.Hasher) *agentLink {
+	a := &agentLink{
+		cfg: cfg, log: cfg.Log, losses: l, hasher: hasher,
+		first: make(chan *state, 1), beat: make(chan struct{}, 1),
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	a.cancel = cancel
+	// The publisher may connect before NewPublisher returns.
+	ready := make(chan struct{})
+	a.publisher = bus.NewPublisher(bus.PublisherConfig{
+		Dial: cfg.Dial, Collector: cfg.ID, MaxBytes: cfg.QueueBytes, MaxFrames: cfg.QueueFrames,
+		OnConnect: func(ctx context.Context, conn *bus.Conn) error {
+			<-ready
+			return a.connected(ctx, conn)
+		},
+		Log: func(err error) { a.log.Info("connection to the agent", core.Err(err)) },
+	})
+	close(ready)
+	a.wg.Go(func() { a.heartbeats(ctx) })
+	return a
+}
+
+// close lets the agent take what was published, for a moment, and ends the
+// connection.
+func (a *agentLink) close() {
+	a.cancel()
+	a.wg.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	if err := a.publisher.Flush(ctx); err != nil {
+		a.log.Warn("not all batches were acknowledged", core.Int("batches", a.publisher.Stats().PendingFrames), core.Err(err))
+	}
+	_ = a.publisher.Close()
+}
+
+// connected registers on a new connection. The first time it takes the agent's
+// state as the baseline.
+func (a *agentLink) connected(ctx context.Context, conn *bus.Conn) error {
+	a.mu.Lock()
+	started := a.started
+	a.mu.Unlock()
+	registered, known, err := a.register(ctx, conn, !started)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.conn = conn
+	stats := a.publisher.Stats()
+	if acknowledged := stats.Published - uint64(stats.PendingFrames); started && registered.Sequence < acknowledged {
+		a.forgot = true
+	}
+	if !started {
+		a.started = true
+		a.first <- known
+		a.log.Info("registered with the agent", core.String("collector", a.cfg.ID), core.Int("known_processes", len(known.at)))
+	}
+	a.due()
+	return nil
+}
+
+// register makes the request that must come before the first batch. With
+// wanted, it reads the agent's state.
+func (a *agentLink) register(ctx context.Context, conn *bus.Conn, wanted bool) (r api.Registered, known *state, err error) {
+	body, err := msgpack.Marshal(api.Registration{
+		CollectorID: a.cfg.ID, Version: a.cfg.Version, Source: source, Limits: limits(), Interval: a.cfg.Interval,
+	})
+	if err != nil {
+		return r, nil, fmt.Errorf("encode registration: %w", err)
+	}
+	replies, err := conn.Request(ctx, api.Register, body)
+	if err != nil {
+		return r, nil, err
+	}
+	defer replies.Close()
+	first, err := replies.Next(ctx)
+	if err != nil {
+		return r, nil, fmt.Errorf("register: %w", err)
+	}
+	if err := msgpack.Unmarshal(first, &r); err != nil {
+		return r, nil, fmt.Errorf("decode registration's answer: %w", err)
+	}
+	known = newState()
+	for wanted {
+		data, err := replies.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return r, nil, fmt.Errorf("read the agent's state: %w", err)
+		}
+		b, err := event.Decode(data, nil)
+		if err != nil {
+			return r, nil, fmt.Errorf("decode the agent's state: %w", err)
+		}
+		if b.Table.Name != "processes" {
+			return r, nil, fmt.Errorf("the agent's state is of table %s", b.Table.Name)
+		}
+		known.add(b)
+	}
+	return r, known, nil
+}
+
+// baseline waits for the first connection and returns the agent's state.
+func (a *agentLink) baseline(ctx context.Context) (*state, error) {
+	select {
+	case s := <-a.first:
+		return s, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// state asks the agent what it knows now.
+func (a *agentLink) state(ctx context.Context) (*state, error) {
+	a.mu.Lock()
+	conn := a.conn
+	a.mu.Unlock()
+	_, known, err := a.register(ctx, conn, true)
+	if err == nil {
+		a.mu.Lock()
+		a.forgot = false
+		a.mu.Unlock()
+	}
+	return known, err
+}
+
+// forgotten reports whether the agent came back without what it had
+// acknowledged: its store was removed.
+func (a *agentLink) forgotten() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.forgot
+}
+
+// drained reports whether the agent is there and has acknowledged everything.
+func (a *agentLink) drained() bool {
+	s := a.publisher.Stats()
+	return s.Connected && s.PendingFrames == 0
+}
+
+// scanned notes a scan, and has a heartbeat sent.
+func (a *agentLink) scanned(snap *procfs.Snapshot) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.scans++
+	a.lastScan, a.processes = snap.Duration, len(snap.Processes)
+	a.due()
+}
+
+func (a *agentLink) due() {
+	select {
+	case a.beat <- struct{}{}:
+	default:
+	}
+}
+
+// heartbeats sends a sign of life after each scan and at least every
+// heartbeatInterval, until ctx ends. One that can not be sent is left out.
+func (a *agentLink) heartbeats(ctx context.Context) {
+	timer := time.NewTicker(heartbeatInterval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-a.beat:
+		}
+		if err := a.heartbeat(ctx); err != nil && ctx.Err() == nil {
+			a.log.Debug("heartbeat", core.Err(err))
+		}
+	}
+}
+
+func (a *agentLink) heartbeat(ctx context.Context) error {
+	stats := a.publisher.Stats()
+	a.mu.Lock()
+	conn := a.conn
+	beat := api.Heartbeat{
+		CollectorID: a.cfg.ID, Time: time.Now(), Sequence: stats.Published, Queued: stats.PendingFrames,
+		Dropped: a.losses.count(), Scans: a.scans, LastScan: a.lastScan, Processes: a.processes,
+	}
+	a.mu.Unlock()
+	if conn == nil {
+		return nil
+	}
+	if a.hasher != nil {
+		beat.HashQueue = a.hasher.Stats().Queued
+	}
+	body, err := msgpack.Marshal(&beat)
+	if err != nil {
+		return fmt.Errorf("encode heartbeat: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
+	defer cancel()
+	return conn.Publish(ctx, api.HeartbeatTopic, body)
+}

@@ -1,0 +1,304 @@
+// Package collector is the role procmond: it lists the processes again and
+// again, compares each scan with the one before, and publishes what is new,
+// what changed and what is gone. It is the only role that holds privileges.
+package collector
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"daemoneye/bus"
+	"daemoneye/bus/event"
+	"daemoneye/platform/procfs"
+	"daemoneye/roles/api"
+	"daemoneye/roles/log/core"
+)
+
+// source is what the columns called source say.
+const source = "procfs"
+
+// MinInterval is the shortest interval between scans.
+const MinInterval = 100 * time.Millisecond
+
+// hashDelay is how long digests are gathered before they become events.
+const hashDelay = 100 * time.Millisecond
+
+// Config is what Run and Once need. Zero values are defaults, but for Dial,
+// without which Run has no agent.
+type Config struct {
+	Dial           func(context.Context) (*bus.Conn, error)
+	ID             string // of this start of the collector; "": a random one
+	Version        string
+	Interval       time.Duration // between the beginnings of two scans; 0: 30 s
+	SampleInterval time.Duration // between two samples of one process; 0: 30 s
+	Scan           procfs.Config
+	Redaction      Redaction
+	NoHash         bool
+	Hash           procfs.HasherConfig
+	Log            *core.Logger // nil: none
+
+	QueueBytes  int // unacknowledged bytes kept; 0: 16 MiB
+	QueueFrames int // unacknowledged batches kept; 0: 4096
+}
+
+func (c Config) withDefaults() Config {
+	if c.ID == "" {
+		raw := make([]byte, 12)
+		_, _ = rand.Read(raw) // never fails: crypto/rand.Read
+		c.ID = hex.EncodeToString(raw)
+	}
+	if c.Interval <= 0 {
+		c.Interval = 30 * time.Second
+	}
+	c.Interval = max(c.Interval, MinInterval)
+	if c.SampleInterval <= 0 {
+		c.SampleInterval = 30 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = core.NewLogger(zapcore.NewNopCore())
+	}
+	return c
+}
+
+// collector is one running collector. Its fields belong to the goroutine of
+// run; what others need goes through agent and losses.
+type collector struct {
+	cfg        Config
+	log        *core.Logger
+	enumerator *procfs.Enumerator
+	hasher     *procfs.Hasher // nil without hashes
+	rows       *rows
+	comparison *comparison
+	agent      *agentLink
+	losses     losses
+
+	events  *outbox
+	samples *sampler
+	scans   *outbox
+
+	snapshot *procfs.Snapshot // of the last scan
+	before   *state           // what the agent knows, or will from what is published
+	scanErr  string           // of the last scan, so that it is logged once
+}
+
+// Run scans until ctx ends, then gives what was published a moment to be
+// acknowledged. It waits for the agent before the first scan: that is compared
+// with what the agent knows, so that a restarted collector does not report
+// every process again.
+func Run(ctx context.Context, cfg Config) error {
+	c, err := open(cfg)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	c.agent = newAgentLink(c.cfg, &c.losses, c.hasher)
+	defer c.agent.close()
+	c.events = newOutbox(c.agent.publisher, "process_events", &c.losses)
+	c.samples = newSampler(newOutbox(c.agent.publisher, "process_samples", &c.losses), c.cfg.SampleInterval)
+	c.scans = newOutbox(c.agent.publisher, "scans", &c.losses)
+	if c.before, err = c.agent.baseline(ctx); err != nil {
+		return endOf(ctx, err)
+	}
+	if err := c.run(ctx); err != nil {
+		return endOf(ctx, err)
+	}
+	return nil
+}
+
+// endOf returns nil when ctx was the reason to stop.
+func endOf(ctx context.Context, err error) error {
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))) {
+		return nil
+	}
+	return err
+}
+
+// open makes what does not need the agent.
+func open(cfg Config) (*collector, error) {
+	cfg = cfg.withDefaults()
+	redact, err := newRedactor(cfg.Redaction)
+	if err != nil {
+		return nil, err
+	}
+	c := &collector{cfg: cfg, log: cfg.Log, comparison: newComparison(), before: newState()}
+	if c.enumerator, err = procfs.NewEnumerator(cfg.Scan); err != nil {
+		return nil, err
+	}
+	if !cfg.NoHash {
+		c.hasher = procfs.NewHasher(cfg.Hash)
+	}
+	c.rows = newRows(redact, c.hasher)
+	return c, nil
+}
+
+func (c *collector) close() {
+	if c.hasher != nil {
+		c.hasher.Close()
+	}
+	if err := c.enumerator.Close(); err != nil {
+		c.log.Warn("close /proc", core.Err(err))
+	}
+}
+
+// run is the loop of scans.
+func (c *collector) run(ctx context.Context) error {
+	next := time.NewTimer(0)
+	defer next.Stop()
+	hashed := time.NewTimer(time.Hour)
+	hashed.Stop()
+	defer hashed.Stop()
+	var digests <-chan struct{}
+	if c.hasher != nil {
+		digests = c.hasher.Done()
+	}
+	hashing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-digests:
+			if !hashing {
+				hashing = true
+				hashed.Reset(hashDelay)
+			}
+		case <-hashed.C:
+			hashing = false
+			if err := c.compare(time.Now()); err != nil {
+				return err
+			}
+		case <-next.C:
+			began := time.Now()
+			if err := c.scan(ctx); err != nil {
+				return err
+			}
+			// A scan that takes longer than the interval leaves as much time to others.
+			next.Reset(max(c.cfg.Interval-time.Since(began), min(time.Since(began), c.cfg.Interval)/2))
+		}
+	}
+}
+
+// scan lists the processes once and publishes what came of it.
+func (c *collector) scan(ctx context.Context) error {
+	if err := c.recover(ctx); err != nil {
+		return err
+	}
+	snap, err := c.enumerator.Scan(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		c.noteScanError(err)
+		return c.publishScan(&procfs.Snapshot{Began: time.Now(), Errors: 1, Err: err}, 0)
+	}
+	c.noteScanError(snap.Err)
+	c.snapshot = snap
+	events := c.events.rows
+	if err := c.compare(snap.Began); err != nil {
+		return err
+	}
+	if err := c.samples.sample(snap); err != nil {
+		return err
+	}
+	if err := c.publishScan(snap, c.events.rows-events); err != nil {
+		return err
+	}
+	c.agent.scanned(snap)
+	return nil
+}
+
+func (c *collector) noteScanError(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != c.scanErr && err != nil {
+		c.log.Warn("scan", core.Err(err))
+	}
+	c.scanErr = text
+}
+
+// compare publishes what leads from the state before to the last scan, with
+// the digests that are known by now. at is the time of exits.
+func (c *collector) compare(at time.Time) error {
+	if c.snapshot == nil {
+		return nil
+	}
+	after := newState(c.rows.build(c.snapshot, c.before))
+	for _, p := range c.snapshot.Processes {
+		if p.StartStack != 0 {
+			after.images[p.EntityID] = p.StartStack
+		}
+	}
+	b := c.events.builder
+	when, kind, from, columns := b.Column("time"), b.Column("event"), b.Column("source"), b.Column("changed_columns")
+	var err error
+	c.comparison.between(c.before, after, func(event string, at position, changed []string) {
+		if err != nil {
+			return
+		}
+		kind.Text(event)
+		from.Text(source)
+		if event == eventExit {
+			when.Time(c.snapshot.Began)
+		} else {
+			when.Micro(at.batch.Column("collection_time").Int(at.row))
+		}
+		if event == eventExec || event == eventChanged {
+			columns.Texts(append([]string{}, changed...))
+		}
+		b.AddRow(at.batch, at.row)
+		err = c.events.added()
+	})
+	if err != nil {
+		return err
+	}
+	c.before = after
+	return c.events.flush()
+}
+
+func (c *collector) publishScan(snap *procfs.Snapshot, events int) error {
+	b := c.scans.builder
+	b.Column("time").Time(snap.Began)
+	b.Column("collector_id").Text(c.cfg.ID)
+	b.Column("source").Text(source)
+	b.Column("duration").Float(snap.Duration.Seconds())
+	b.Column("processes").Int(int64(len(snap.Processes)))
+	b.Column("inaccessible").Int(int64(snap.Inaccessible))
+	b.Column("vanished").Int(int64(snap.Vanished))
+	b.Column("events").Int(int64(events))
+	b.Column("errors").Int(int64(snap.Errors))
+	if snap.Err != nil {
+		b.Column("error").Text(snap.Err.Error())
+	}
+	b.EndRow()
+	c.scans.rows++
+	return c.scans.flush()
+}
+
+// recover puts right what was lost, once the agent has taken all that was
+// kept: it reports the loss and compares with what the agent knows now.
+func (c *collector) recover(ctx context.Context) error {
+	if !c.losses.any() && !c.agent.forgotten() || !c.agent.drained() {
+		return nil
+	}
+	known, err := c.agent.state(ctx)
+	if err != nil {
+		c.log.Warn("ask the agent for its state", core.Err(err))
+		return nil // the next scan tries again
+	}
+	if list := c.losses.take(); len(list) > 0 {
+		b := gaps(list, c.cfg.ID, time.Now())
+		c.log.Warn("events were lost and are reported as gaps", core.Int("tables", len(list)), core.Int("rows", int(c.losses.count())))
+		if _, err := c.agent.publisher.TryPublish(api.EventsTopic+b.Table.Name, event.Encode(nil, b)); err != nil {
+			return fmt.Errorf("publish event gaps: %w", err)
+		}
+	}
+	c.before = known
+	return nil
+}

@@ -1,0 +1,196 @@
+package collector
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"daemoneye/bus"
+	"daemoneye/platform"
+	"daemoneye/platform/procfs"
+	"daemoneye/roles/config"
+	"daemoneye/roles/handoff"
+	"daemoneye/roles/log/core"
+	"daemoneye/roles/term"
+)
+
+// Name is the role's name, in argv[0] and in the log.
+const Name = "procmond"
+
+// Command is "daemoneye procmond", and procmond.
+func Command() *cli.Command {
+	return &cli.Command{
+		Name:  Name,
+		Usage: "run the collector alone, or with --once scan the processes one time and print them",
+		Description: `"daemoneye run" starts it together with the agent. With --once it needs no agent;
+else it connects to the agent of the same data directory and user.
+
+   daemoneye procmond --once
+   daemoneye procmond --once --verbose --format json
+   daemoneye procmond --data-dir /srv/daemoneye --interval 5s`,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "once", Usage: "scan one time, print, and end"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "with --once: more columns, and a summary on standard error"},
+			&cli.StringFlag{Name: "format", Value: "table", Usage: "with --once: `FORMAT` is table or json (a line per process)"},
+			&cli.StringFlag{Name: "interval", Usage: "time between two scans, such as 500ms or 30s"},
+			&cli.BoolFlag{Name: "no-redact", Usage: "keep secrets in arguments as they are"},
+			&cli.BoolFlag{Name: "supervised", Hidden: true},
+		},
+		Action: action,
+	}
+}
+
+func action(c *cli.Context) error {
+	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if c.Bool("supervised") {
+		return supervised(ctx, c.App.Version)
+	}
+	format := c.String("format")
+	switch {
+	case c.Args().Present():
+		return &term.UsageError{Message: fmt.Sprintf("procmond takes no argument, got %q", c.Args().First()), Hint: `see "daemoneye procmond --help"`}
+	case format != "table" && format != "json":
+		return &term.UsageError{Message: fmt.Sprintf("format %q", format), Hint: "formats are table and json"}
+	}
+	cfg, err := load(c)
+	if err != nil {
+		return err
+	}
+	logger, err := newLog(cfg, "")
+	if err != nil {
+		return err
+	}
+	run := FromConfig(cfg, logger)
+	run.Version = c.App.Version
+	if c.Bool("once") {
+		return Once(ctx, run, OnceConfig{
+			Format: format, Verbose: c.Bool("verbose"), Out: term.New(os.Stdout, os.Getenv), Err: term.New(os.Stderr, os.Getenv),
+		})
+	}
+	logPrivileges(logger)
+	run.Dial = func(ctx context.Context) (*bus.Conn, error) {
+		token, err := readToken(cfg.Paths.Token) // each time: an agent that was started again has a new one
+		if err != nil {
+			return nil, err
+		}
+		return bus.Dial(ctx, cfg.Paths.Socket, bus.DialConfig{Token: &token})
+	}
+	return Run(ctx, run)
+}
+
+// load merges the configuration with the flags.
+func load(c *cli.Context) (*config.Config, error) {
+	flags := map[string]string{}
+	for flag, key := range map[string]string{"data-dir": "data_dir", "log-level": "log.level", "interval": "collector.interval"} {
+		if c.IsSet(flag) {
+			flags[key] = c.String(flag)
+		}
+	}
+	if c.Bool("no-redact") {
+		flags["collector.redact.enabled"] = "false"
+	}
+	return config.Load(config.Options{File: c.String("config"), Flags: flags})
+}
+
+func newLog(cfg *config.Config, correlation string) (*core.Logger, error) {
+	stderr := term.New(os.Stderr, os.Getenv)
+	c, err := core.New(core.Config{
+		Role: Name, Level: cfg.Log.Level, Format: cfg.Log.Format, Correlation: correlation,
+		Terminal: stderr.Terminal, Color: stderr.Color,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return core.NewLogger(c), nil
+}
+
+// readToken reads what an agent that was started by hand has written.
+func readToken(path string) (token bus.Token, err error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return token, fmt.Errorf("read token: %w", err)
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(raw)))
+	if err != nil || len(key) != len(token) {
+		return token, fmt.Errorf("%q holds no token", path)
+	}
+	copy(token[:], key)
+	return token, nil
+}
+
+// FromConfig returns what the operator's configuration says, without Dial.
+func FromConfig(cfg *config.Config, logger *core.Logger) Config {
+	c := cfg.Collector
+	return Config{
+		Interval: c.Interval, SampleInterval: c.SampleInterval, Log: logger,
+		Scan:      procfs.Config{MaxCommandLine: int(c.CommandLineLimit), Environment: c.Environment},
+		Redaction: Redaction{Off: !c.Redact.Enabled, Options: c.Redact.Options, Patterns: c.Redact.Patterns},
+		NoHash:    !c.Hash.Enabled,
+		Hash:      procfs.HasherConfig{Rate: c.Hash.Rate, MaxFile: c.Hash.MaxFile, Cache: int(c.Hash.Cache)},
+	}
+}
+
+// supervised is the role as the supervisor starts it: the configuration and
+// the token come over the inherited pipe, and its end is the order to stop.
+func supervised(ctx context.Context, version string) error {
+	signal.Ignore(syscall.SIGHUP) // there is nothing to load again
+	pipe, start, err := handoff.Inherited()
+	if err != nil {
+		return err
+	}
+	cfg, err := config.Unmarshal(start.Config)
+	if err != nil {
+		return err
+	}
+	logger, err := newLog(cfg, start.Correlation)
+	if err != nil {
+		return err
+	}
+	var token bus.Token
+	if len(start.Token.Key) != len(token) {
+		return fmt.Errorf("the supervisor's token has %d bytes, want %d", len(start.Token.Key), len(token))
+	}
+	copy(token[:], start.Token.Key)
+	if err := platform.Confine(Name); err != nil && !errors.Is(err, platform.ErrNotSupported) {
+		logger.Warn("confine", core.Err(err))
+	}
+	logPrivileges(logger)
+
+	ctx, cancel := context.WithCancel(ctx)
+	followed := make(chan error, 1)
+	go func() {
+		followed <- pipe.Follow(ctx, nil)
+		cancel() // the supervisor is gone
+	}()
+	run := FromConfig(cfg, logger)
+	run.Version = version
+	run.Dial = func(ctx context.Context) (*bus.Conn, error) {
+		return bus.Dial(ctx, cfg.Paths.Socket, bus.DialConfig{Token: &token})
+	}
+	err = Run(ctx, run)
+	cancel()
+	if err = errors.Join(err, <-followed); err != nil {
+		logger.Error("collector ends", core.Err(err))
+	}
+	return err
+}
+
+// logPrivileges says what this role holds, as the kernel reports it.
+func logPrivileges(logger *core.Logger) {
+	s, err := platform.ReadStatus(os.Getpid())
+	if err != nil {
+		logger.Warn("read own privileges", core.Err(err))
+		return
+	}
+	logger.Info("privileges", core.Int("uid", s.UID), core.Int("gid", s.GID), core.Strings("kept", s.Permitted),
+		core.Strings("dropped", s.Dropped()), core.Strings("bounding", s.Bounding), core.Bool("no_new_privs", s.NoNewPrivs),
+		core.Strings("limits", limits()))
+}

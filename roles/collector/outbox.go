@@ -1,0 +1,138 @@
+package collector
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"daemoneye/bus"
+	"daemoneye/bus/event"
+	"daemoneye/roles/api"
+)
+
+const (
+	maxBatchRows = 1000
+	// maxBatchSize is where a batch is closed. With one more row of the largest
+	// size it still fits into a frame of 1 MiB.
+	maxBatchSize = 384 << 10
+)
+
+// outbox gathers the rows of one table into batches and hands them to the
+// publisher. What the publisher can not keep is counted as lost.
+type outbox struct {
+	publisher *bus.Publisher
+	builder   *event.Builder
+	losses    *losses
+	rows      int // added since the start
+}
+
+func newOutbox(p *bus.Publisher, table string, l *losses) *outbox {
+	return &outbox{publisher: p, builder: event.NewBuilder(event.Lookup(table)), losses: l}
+}
+
+// added is called after each row.
+func (o *outbox) added() error {
+	o.rows++
+	if o.builder.Rows() < maxBatchRows && o.builder.Size() < maxBatchSize {
+		return nil
+	}
+	return o.flush()
+}
+
+// flush publishes the rows that wait. The error is of a publisher that takes
+// nothing more at all; being full is none.
+func (o *outbox) flush() error {
+	if o.builder.Rows() == 0 {
+		return nil
+	}
+	batch := o.builder.Batch()
+	_, err := o.publisher.TryPublish(api.EventsTopic+batch.Table.Name, event.Encode(nil, batch))
+	if errors.Is(err, bus.ErrFull) {
+		o.losses.add(batch, "the collector's queue was full", time.Now())
+		return nil
+	}
+	if errors.Is(err, bus.ErrTooLarge) {
+		o.losses.add(batch, "a batch was larger than a frame", time.Now())
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("publish %s: %w", batch.Table.Name, err)
+	}
+	return nil
+}
+
+// loss is what could not be kept of one table.
+type loss struct {
+	table    string
+	reason   string
+	rows     int64
+	from, to time.Time
+}
+
+// losses counts rows that could not be kept, until they have been reported.
+type losses struct {
+	mu    sync.Mutex
+	list  []loss
+	total uint64
+}
+
+func (l *losses) add(b *event.Batch, reason string, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total += uint64(b.Rows)
+	from := now
+	if least, _, ok := b.TimeRange(); ok && time.UnixMicro(least).Before(now) {
+		from = time.UnixMicro(least)
+	}
+	i := slices.IndexFunc(l.list, func(x loss) bool { return x.table == b.Table.Name && x.reason == reason })
+	if i < 0 {
+		l.list = append(l.list, loss{table: b.Table.Name, reason: reason, from: from})
+		i = len(l.list) - 1
+	}
+	x := &l.list[i]
+	x.rows += int64(b.Rows)
+	if from.Before(x.from) {
+		x.from = from
+	}
+	x.to = now.Add(time.Microsecond) // the interval is half open
+}
+
+func (l *losses) any() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.list) > 0
+}
+
+func (l *losses) count() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.total
+}
+
+// take returns what is to be reported and forgets it.
+func (l *losses) take() []loss {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := l.list
+	l.list = nil
+	return list
+}
+
+// gaps returns the losses as rows of event_gaps.
+func gaps(list []loss, collector string, now time.Time) *event.Batch {
+	b := event.NewBuilder(event.Lookup("event_gaps"))
+	for _, l := range list {
+		b.Column("time").Time(now)
+		b.Column("table_name").Text(l.table)
+		b.Column("start_time").Time(l.from)
+		b.Column("end_time").Time(l.to)
+		b.Column("collector_id").Text(collector)
+		b.Column("hop").Text("collector")
+		b.Column("reason").Text(l.reason)
+		b.Column("lost").Int(l.rows)
+		b.EndRow()
+	}
+	return b.Batch()
+}

@@ -1,0 +1,321 @@
+package collector
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"daemoneye/bus/event"
+	"daemoneye/platform/procfs"
+)
+
+const (
+	maxAncestors = 32
+	// Bounds of what one row holds, so that it fits into a frame of 1 MiB even
+	// when every byte has to be escaped.
+	maxCommandLine       = 256 << 10
+	maxParentCommandLine = 4 << 10
+	maxEnvironment       = 192 << 10
+)
+
+// text is what is made of the arguments and the environment of a process, kept
+// while these stay the same.
+type text struct {
+	cmdline     string
+	environ     string
+	commandLine string // redacted, joined
+	cut         bool   // commandLine was cut here
+	invoked     string
+	environment []byte // JSON, nil when not known
+}
+
+// rows turns processes into rows of the processes table.
+type rows struct {
+	redact       *redactor
+	hasher       *procfs.Hasher // nil: no hashes
+	texts        map[string]*text
+	capabilities map[uint64][]string
+	namespaces   map[procfs.Namespaces][]byte
+
+	builder *event.Builder
+	column  columns
+}
+
+func newRows(redact *redactor, hasher *procfs.Hasher) *rows {
+	b := event.NewBuilder(event.Lookup("processes"))
+	return &rows{
+		redact: redact, hasher: hasher, texts: map[string]*text{},
+		capabilities: map[uint64][]string{}, namespaces: map[procfs.Namespaces][]byte{},
+		builder: b, column: newColumns(b),
+	}
+}
+
+// columns are the builder's, looked up once.
+type columns struct {
+	entityID, pid, ppid, name, executablePath, invokedPath, commandLine, commandLineTruncated, cwd,
+	startTime, startTimeNS, userID, effectiveUserID, groupID, effectiveGroupID, userName, status,
+	cpuUsage, cpuTime, memoryUsage, virtualMemory, threads, sessionID, processGroupID, tty, cgroup,
+	containerID, namespaces, capabilities, kernelThread, executableHash, hashAlgorithm,
+	executableBlake3, executableInode, executableDevice, fileExists, accessible, environmentVars,
+	parentEntityID, parentName, parentExecutablePath, parentCommandLine, ancestors,
+	collectionTime, platformData *event.ColumnBuilder
+}
+
+func newColumns(b *event.Builder) columns {
+	return columns{
+		entityID: b.Column("entity_id"), pid: b.Column("pid"), ppid: b.Column("ppid"), name: b.Column("name"),
+		executablePath: b.Column("executable_path"), invokedPath: b.Column("invoked_path"),
+		commandLine: b.Column("command_line"), commandLineTruncated: b.Column("command_line_truncated"),
+		cwd: b.Column("cwd"), startTime: b.Column("start_time"), startTimeNS: b.Column("start_time_ns"),
+		userID: b.Column("user_id"), effectiveUserID: b.Column("effective_user_id"),
+		groupID: b.Column("group_id"), effectiveGroupID: b.Column("effective_group_id"),
+		userName: b.Column("user_name"), status: b.Column("status"), cpuUsage: b.Column("cpu_usage"),
+		cpuTime: b.Column("cpu_time"), memoryUsage: b.Column("memory_usage"), virtualMemory: b.Column("virtual_memory"),
+		threads: b.Column("threads"), sessionID: b.Column("session_id"), processGroupID: b.Column("process_group_id"),
+		tty: b.Column("tty"), cgroup: b.Column("cgroup"), containerID: b.Column("container_id"),
+		namespaces: b.Column("namespaces"), capabilities: b.Column("capabilities"), kernelThread: b.Column("kernel_thread"),
+		executableHash: b.Column("executable_hash"), hashAlgorithm: b.Column("hash_algorithm"),
+		executableBlake3: b.Column("executable_blake3"), executableInode: b.Column("executable_inode"),
+		executableDevice: b.Column("executable_device"), fileExists: b.Column("file_exists"),
+		accessible: b.Column("accessible"), environmentVars: b.Column("environment_vars"),
+		parentEntityID: b.Column("parent_entity_id"), parentName: b.Column("parent_name"),
+		parentExecutablePath: b.Column("parent_executable_path"), parentCommandLine: b.Column("parent_command_line"),
+		ancestors: b.Column("ancestors"), collectionTime: b.Column("collection_time"), platformData: b.Column("platform_data"),
+	}
+}
+
+// build returns a batch with one row for each process of the scan, in its
+// order. A digest that is not known yet is taken from before while the
+// executable is the same file.
+func (r *rows) build(snap *procfs.Snapshot, before *state) *event.Batch {
+	texts := make(map[string]*text, len(snap.Processes))
+	for _, p := range snap.Processes {
+		texts[p.EntityID] = r.text(p)
+	}
+	r.texts = texts
+	lineage := map[*procfs.Process][]string{}
+	for _, p := range snap.Processes {
+		r.identity(p)
+		r.credentials(p)
+		r.usage(p)
+		r.surroundings(p)
+		r.executable(p, before)
+		r.parent(p, lineage)
+		r.builder.EndRow()
+	}
+	return r.builder.Batch()
+}
+
+// text returns what the arguments of p amount to, remembered or made anew.
+func (r *rows) text(p *procfs.Process) *text {
+	if t := r.texts[p.EntityID]; t != nil && t.cmdline == p.Cmdline && t.environ == p.Environ && (t.environment != nil) == p.EnvironKnown {
+		return t
+	}
+	t := &text{cmdline: p.Cmdline, environ: p.Environ}
+	if args := procfs.SplitArgs(p.Cmdline); len(args) > 0 {
+		t.invoked, _ = cutText(args[0], maxParentCommandLine)
+		t.commandLine, t.cut = cutText(strings.Join(r.redact.args(args), " "), maxCommandLine)
+	}
+	if p.EnvironKnown {
+		t.environment = r.environment(p.Environ)
+	}
+	return t
+}
+
+// environment returns the variables as a JSON object. Of one that is there
+// twice the first counts, as it does for getenv(3).
+func (r *rows) environment(environ string) []byte {
+	m := map[string]string{}
+	size := 0
+	for _, v := range procfs.SplitEnviron(environ) {
+		name := event.Clean(v.Name)
+		if _, dup := m[name]; dup {
+			continue
+		}
+		m[name] = event.Clean(r.redact.variable(v.Name, v.Value))
+		if size += len(name) + len(m[name]); size > maxEnvironment {
+			break
+		}
+	}
+	return encodeJSON(m)
+}
+
+// encodeJSON encodes maps of strings and numbers, which can not fail.
+func encodeJSON(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v)
+	return bytes.TrimSpace(b.Bytes())
+}
+
+// cutText returns s as a text column holds it, in at most limit bytes, and
+// whether it had to be cut.
+func cutText(s string, limit int) (string, bool) {
+	s = event.Clean(s)
+	if len(s) <= limit {
+		return s, false
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit], true
+}
+
+func (r *rows) identity(p *procfs.Process) {
+	c, t := &r.column, r.texts[p.EntityID]
+	c.entityID.Text(p.EntityID)
+	c.pid.Int(int64(p.PID))
+	c.collectionTime.Time(p.Collected)
+	c.accessible.Bool(p.Accessible)
+	c.kernelThread.Bool(p.KernelThread)
+	c.invokedPath.TextOrNull(t.invoked)
+	c.commandLine.TextOrNull(t.commandLine)
+	if p.HasStat && !p.KernelThread {
+		c.commandLineTruncated.Bool(t.cut || p.CmdlineTruncated)
+	}
+	if !p.HasStat {
+		return
+	}
+	c.ppid.Int(int64(p.PPID))
+	c.name.Text(p.Name)
+	c.startTime.Time(p.Started)
+	c.startTimeNS.Int(p.Started.UnixNano())
+	c.sessionID.Int(int64(p.SID))
+	c.processGroupID.Int(int64(p.PGID))
+	c.tty.TextOrNull(p.TTY)
+}
+
+func (r *rows) credentials(p *procfs.Process) {
+	if !p.HasStatus {
+		return
+	}
+	c := &r.column
+	c.userID.Int(int64(p.UID[0]))
+	c.effectiveUserID.Int(int64(p.UID[1]))
+	c.groupID.Int(int64(p.GID[0]))
+	c.effectiveGroupID.Int(int64(p.GID[1]))
+	c.userName.TextOrNull(p.UserName)
+	names, ok := r.capabilities[p.CapEffective]
+	if !ok {
+		names = procfs.CapabilityNames(p.CapEffective)
+		r.capabilities[p.CapEffective] = names
+	}
+	c.capabilities.Texts(names)
+	c.platformData.JSON(platformData(p))
+}
+
+// platformData is what only Linux has: seccomp mode, no_new_privs, the saved
+// ids where they differ from the effective ones, and the pid within the
+// process's own pid namespace where it differs.
+func platformData(p *procfs.Process) []byte {
+	b := append(make([]byte, 0, 128), `{"no_new_privs":`...)
+	b = strconv.AppendBool(b, p.NoNewPrivs)
+	number := func(name string, n int64) {
+		b = append(append(append(b, `,"`...), name...), `":`...)
+		b = strconv.AppendInt(b, n, 10)
+	}
+	if p.InnerPID != 0 && p.InnerPID != p.PID {
+		number("ns_pid", int64(p.InnerPID))
+	}
+	if p.UID[2] != p.UID[1] {
+		number("saved_user_id", int64(p.UID[2]))
+	}
+	if p.GID[2] != p.GID[1] {
+		number("saved_group_id", int64(p.GID[2]))
+	}
+	b = append(append(append(b, `,"seccomp":"`...), procfs.SeccompMode(p.Seccomp)...), `"}`...)
+	return b
+}
+
+func (r *rows) usage(p *procfs.Process) {
+	if !p.HasStat {
+		return
+	}
+	c := &r.column
+	c.status.TextOrNull(procfs.StateName(p.State))
+	c.cpuUsage.Float(round(p.CPUUsage))
+	c.cpuTime.Float(p.CPUTime())
+	c.memoryUsage.Int(p.RSS)
+	c.virtualMemory.Int(p.VirtualSize)
+	c.threads.Int(int64(p.Threads))
+}
+
+// round keeps two decimals of a percentage: more are noise.
+func round(f float64) float64 { return math.Round(f*100) / 100 }
+
+func (r *rows) surroundings(p *procfs.Process) {
+	c := &r.column
+	c.cwd.TextOrNull(p.CWD)
+	c.cgroup.TextOrNull(p.Cgroup)
+	c.containerID.TextOrNull(p.ContainerID)
+	if p.Namespaces != (procfs.Namespaces{}) {
+		raw, ok := r.namespaces[p.Namespaces]
+		if !ok {
+			if len(r.namespaces) > 4096 {
+				clear(r.namespaces)
+			}
+			raw = p.Namespaces.AppendJSON(nil)
+			r.namespaces[p.Namespaces] = raw
+		}
+		c.namespaces.JSON(raw)
+	}
+	if env := r.texts[p.EntityID].environment; env != nil {
+		c.environmentVars.JSON(env)
+	}
+}
+
+func (r *rows) executable(p *procfs.Process, before *state) {
+	c := &r.column
+	c.executablePath.TextOrNull(p.Executable)
+	if p.FileExists != procfs.ExistenceUnknown {
+		c.fileExists.Bool(p.FileExists == procfs.Exists)
+	}
+	if p.ExecutableID.Inode == 0 {
+		return
+	}
+	c.executableInode.Int(int64(p.ExecutableID.Inode))
+	c.executableDevice.Int(int64(p.ExecutableID.Device))
+	if r.hasher == nil {
+		return
+	}
+	d, ok := r.hasher.Request(p)
+	if !ok {
+		d, ok = before.digest(p)
+	}
+	if ok {
+		c.executableHash.Text(d.SHA256)
+		c.hashAlgorithm.Text("sha256")
+		c.executableBlake3.TextOrNull(d.BLAKE3)
+	}
+}
+
+func (r *rows) parent(p *procfs.Process, lineage map[*procfs.Process][]string) {
+	parent := p.Parent
+	if parent == nil {
+		return
+	}
+	c := &r.column
+	c.parentEntityID.Text(parent.EntityID)
+	c.parentName.TextOrNull(parent.Name)
+	c.parentExecutablePath.TextOrNull(parent.Executable)
+	if t := r.texts[parent.EntityID]; t != nil {
+		line, _ := cutText(t.commandLine, maxParentCommandLine)
+		c.parentCommandLine.TextOrNull(line)
+	}
+	list, ok := lineage[parent]
+	if !ok {
+		for _, a := range p.Ancestors(maxAncestors) {
+			name := a.Executable
+			if name == "" {
+				name = a.Name
+			}
+			list = append(list, name)
+		}
+		lineage[parent] = list
+	}
+	c.ancestors.Texts(list)
+}
