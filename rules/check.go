@@ -1,0 +1,109 @@
+package rules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"path"
+	"time"
+)
+
+// TestResult is what the fixtures beside one rule showed.
+type TestResult struct {
+	Rule     *Rule
+	File     string // the fixtures, as shown to people
+	Untested bool   // there are none
+	Err      error  // they could not be read
+	Cases    []CaseResult
+}
+
+// CaseResult is the outcome of one case.
+type CaseResult struct {
+	Name      string
+	Want, Got int   // rows that the rule returned
+	Err       error // the case could not be run
+}
+
+// Passed reports whether the rule did what the case asks.
+func (c *CaseResult) Passed() bool { return c.Err == nil && c.Want == c.Got }
+
+// Passed reports whether there are fixtures and all of them passed.
+func (r *TestResult) Passed() bool {
+	for i := range r.Cases {
+		if !r.Cases[i].Passed() {
+			return false
+		}
+	}
+	return r.Err == nil && !r.Untested
+}
+
+// Test runs the fixtures beside each rule of the set, of disabled rules too.
+// now() is the greatest time in a case's rows.
+func Test(ctx context.Context, set *Set) []TestResult {
+	results := make([]TestResult, len(set.Rules))
+	for i, r := range set.Rules {
+		results[i] = r.test(ctx)
+	}
+	return results
+}
+
+func (r *Rule) test(ctx context.Context) TestResult {
+	result := TestResult{Rule: r}
+	if r.source.FS == nil { // made by Parse
+		result.Untested = true
+		return result
+	}
+	result.File = r.source.display(r.fixture)
+	data, err := readFile(r.source.FS, r.fixture, maxFixtureBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		result.Untested = true
+		return result
+	}
+	if err != nil {
+		result.Err = reason(err)
+		return result
+	}
+	cases, err := parseFixtures(data)
+	if err != nil {
+		result.Err = err
+		return result
+	}
+	for i := range cases {
+		c := CaseResult{Name: cases[i].Name, Want: cases[i].want()}
+		c.Got, c.Err = r.runCase(ctx, &cases[i])
+		result.Cases = append(result.Cases, c)
+	}
+	return result
+}
+
+func (r *Rule) runCase(ctx context.Context, c *fixtureCase) (matched int, err error) {
+	batches, err := c.batches(r.Table(), r.source.FS, path.Dir(r.fixture))
+	if err != nil {
+		return 0, err
+	}
+	src := &held{tables: map[string]bool{}, data: map[string][][]byte{}, limit: math.MaxInt}
+	for _, name := range r.Tables {
+		src.tables[name] = true
+	}
+	now := fixtureStart
+	for _, b := range batches {
+		if err := src.add(b); err != nil {
+			return 0, err
+		}
+		if _, greatest, ok := b.TimeRange(); ok && greatest > now.UnixMicro() {
+			now = time.UnixMicro(greatest).UTC()
+		}
+	}
+	var failed error
+	list, err := r.run(ctx, src, now, maxCaseRows, func(err error, _ time.Time) {
+		if failed == nil {
+			failed = fmt.Errorf("the rule failed on a row: %w", err)
+		}
+	})
+	if errors.Is(err, errTooMany) {
+		err = fmt.Errorf("more than %d matches", maxCaseRows)
+	}
+	return len(list), errors.Join(err, failed)
+}

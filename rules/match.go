@@ -1,0 +1,186 @@
+package rules
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"daemoneye/bus/event"
+	"daemoneye/rules/sql"
+)
+
+// Match is one row that a rule returned.
+type Match struct {
+	Rule     *Rule
+	Time     time.Time // of the event row; else of the result's time column; else when the rule ran
+	Key      string    // dedup key; of two rules never the same
+	EntityID string    // of the row's process, "" when it is not of one
+	PID      int64     // of the row's process, 0 when it is not of one
+
+	output []byte       // the result's row as a JSON object, if it is made already
+	rows   *sql.Rows    // else the result
+	at     int          // and the row in it
+	batch  *event.Batch // the event row, when there is exactly one
+	row    int
+}
+
+// Row returns what the rule's SELECT returned, as a JSON object.
+func (m *Match) Row() []byte {
+	if m.output != nil {
+		return m.output
+	}
+	return m.Rule.appendRow(nil, m.rows, m.at)
+}
+
+// Process returns the processes columns of the event row that are not NULL,
+// as a JSON object; nil when there is no such row.
+func (m *Match) Process() []byte {
+	if m.batch == nil || m.batch.Column("entity_id").IsNull(m.row) {
+		return nil
+	}
+	dst := []byte{'{'}
+	for _, c := range event.Lookup("processes").Columns {
+		v := m.batch.Column(c.Name)
+		if v.IsNull(m.row) || v.Type != c.Type {
+			continue
+		}
+		if len(dst) > 1 {
+			dst = append(dst, ", "...)
+		}
+		dst = appendString(dst, c.Name)
+		dst = append(dst, ": "...)
+		dst = appendValue(dst, v, m.row)
+	}
+	return append(dst, '}')
+}
+
+// newMatch describes row at of a rule's result; batch is the event batch of
+// which that is row `row`, or nil.
+func (r *Rule) newMatch(rows *sql.Rows, at int, batch *event.Batch, row int, now time.Time) Match {
+	m := Match{Rule: r, Time: now, rows: rows, at: at, batch: batch, row: row}
+	if batch != nil {
+		if t := batch.Column(batch.Table.Time); !t.IsNull(row) {
+			m.Time = time.UnixMicro(t.Int(row)).UTC()
+		}
+		m.EntityID = batch.Column("entity_id").Text(row)
+		m.PID = batch.Column("pid").Int(row)
+	}
+	timeColumn := event.Lookup(r.Table()).Time
+	for i, name := range r.output {
+		switch {
+		case name == "entity_id" && m.EntityID == "":
+			if text, null := rows.AppendText(nil, at, i); !null {
+				m.EntityID = string(text)
+			}
+		case name == "pid" && m.PID == 0:
+			text, _ := rows.AppendText(nil, at, i)
+			m.PID, _ = strconv.ParseInt(string(text), 10, 64)
+		case name == timeColumn && batch == nil:
+			var t time.Time
+			if json.Unmarshal(rows.AppendJSON(nil, at, i), &t) == nil && !t.IsZero() {
+				m.Time = t.UTC()
+			}
+		}
+	}
+	m.Key = r.key(&m)
+	return m
+}
+
+// maxKey is the length beyond which a dedup key is cut and ends in a digest
+// of the whole.
+const maxKey = 512
+
+// key returns the rule's id, followed by each dedup column as name=value,
+// values written as JSON so that no two keys run into each other. A rule
+// without dedup columns whose rows have no entity_id takes the whole row.
+func (r *Rule) key(m *Match) string {
+	dst := []byte(r.ID)
+	for _, p := range r.keys {
+		dst = append(dst, ' ')
+		dst = append(dst, p.name...)
+		dst = append(dst, '=')
+		switch {
+		case p.output >= 0:
+			dst = m.rows.AppendJSON(dst, m.at, p.output)
+		default:
+			dst = appendValue(dst, m.batch.Columns[p.column], m.row)
+		}
+	}
+	if len(r.keys) == 0 {
+		dst = append(dst, ' ')
+		dst = append(dst, m.Row()...)
+	}
+	if len(dst) > maxKey {
+		sum := sha256.Sum256(dst)
+		cut := strings.ToValidUTF8(string(dst[:maxKey-80]), "")
+		return cut + "… sha256=" + hex.EncodeToString(sum[:])
+	}
+	return string(dst)
+}
+
+// appendRow appends the result's row as a JSON object.
+func (r *Rule) appendRow(dst []byte, rows *sql.Rows, at int) []byte {
+	dst = append(dst, '{')
+	for i, name := range r.output {
+		if i > 0 {
+			dst = append(dst, ", "...)
+		}
+		dst = appendString(dst, name)
+		dst = append(dst, ": "...)
+		dst = rows.AppendJSON(dst, at, i)
+	}
+	return append(dst, '}')
+}
+
+// appendValue appends row i of a column as JSON: timestamps in RFC 3339 with
+// microseconds, floats that JSON can not hold as strings.
+func appendValue(dst []byte, v *event.Vector, i int) []byte {
+	if v.IsNull(i) {
+		return append(dst, "null"...)
+	}
+	switch v.Type {
+	case event.Bool:
+		return strconv.AppendBool(dst, v.Bools[i])
+	case event.Int4, event.Int8:
+		return strconv.AppendInt(dst, v.Ints[i], 10)
+	case event.Float8:
+		if f := v.Floats[i]; math.IsNaN(f) || math.IsInf(f, 0) {
+			return appendString(dst, strconv.FormatFloat(f, 'g', -1, 64))
+		}
+		return strconv.AppendFloat(dst, v.Floats[i], 'g', -1, 64)
+	case event.Timestamptz:
+		dst = append(dst, '"')
+		dst = time.UnixMicro(v.Ints[i]).UTC().AppendFormat(dst, timeForm)
+		return append(dst, '"')
+	case event.JSONB:
+		return append(dst, v.Text(i)...)
+	case event.TextArray:
+		dst = append(dst, '[')
+		for j, s := range v.Texts(i) {
+			if j > 0 {
+				dst = append(dst, ", "...)
+			}
+			dst = appendString(dst, s)
+		}
+		return append(dst, ']')
+	default:
+		return appendString(dst, v.Text(i))
+	}
+}
+
+const timeForm = "2006-01-02T15:04:05.000000Z07:00"
+
+// appendString appends s as a JSON string, without the escapes for HTML that
+// json.Marshal makes.
+func appendString(dst []byte, s string) []byte {
+	buf := bytes.NewBuffer(dst)
+	e := json.NewEncoder(buf)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(s) // a string into a bytes.Buffer
+	return buf.Bytes()[:buf.Len()-1]
+}

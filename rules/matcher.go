@@ -1,0 +1,279 @@
+package rules
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"daemoneye/bus/event"
+)
+
+// MatcherConfig adjusts a Matcher; its zero value is the default.
+type MatcherConfig struct {
+	Every   time.Duration // least time between two runs of one History rule; 5 s
+	Timeout time.Duration // of one run of a History or Scan rule; 10 s
+	MaxRows int64         // matches of one run of a History or Scan rule; 10,000
+}
+
+func (c MatcherConfig) withDefaults() MatcherConfig {
+	if c.Every == 0 {
+		c.Every = 5 * time.Second
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 10 * time.Second
+	}
+	if c.MaxRows == 0 {
+		c.MaxRows = 10_000
+	}
+	return c
+}
+
+// Matcher evaluates the rules of a Set. Its methods may be called by several
+// goroutines at once.
+//
+// Reload puts another Set in force between two batches: each call of Match
+// uses one Set from its first row to its last, so that no event is skipped and
+// none is matched twice.
+type Matcher struct {
+	cfg  MatcherConfig
+	plan atomic.Pointer[plan]
+
+	reload sync.Mutex // one Reload at a time
+	runs   sync.Mutex // one RunHistory or RunScan at a time
+}
+
+// plan is a Set made ready to be evaluated. It does not change.
+type plan struct {
+	set     *Set
+	all     []*compiled // in the order of the Set, disabled ones too
+	stream  map[*event.Table][]*compiled
+	history []*compiled
+	scan    []*compiled
+}
+
+// compiled is a rule with what has come of it.
+type compiled struct {
+	rule *Rule
+	*state
+}
+
+// state is kept over a Reload while the rule's file does not change.
+type state struct {
+	loaded    time.Time
+	evaluated atomic.Int64
+	matched   atomic.Int64
+	failed    atomic.Int64
+	spent     atomic.Int64 // ns
+	lastError atomic.Pointer[RunError]
+
+	// Of History rules:
+	dirty   atomic.Bool         // rows came since the last run
+	lastRun atomic.Int64        // µs, math.MinInt64 before the first
+	answer  map[uint64]struct{} // digests of the rows of the last run; guarded by Matcher.runs
+}
+
+// RunError is an evaluation that failed.
+type RunError struct {
+	Time    time.Time
+	Message string
+}
+
+// NewMatcher returns a Matcher for the enabled rules of set.
+func NewMatcher(set *Set, cfg MatcherConfig) *Matcher {
+	m := &Matcher{cfg: cfg.withDefaults()}
+	m.plan.Store(newPlan(set, nil))
+	return m
+}
+
+// Reload puts set in force. A rule whose file has not changed keeps its
+// counters and what a History rule remembers. A batch that is being matched
+// is finished with the rules with which it was begun.
+func (m *Matcher) Reload(set *Set) {
+	m.reload.Lock()
+	defer m.reload.Unlock()
+	m.plan.Store(newPlan(set, m.plan.Load()))
+}
+
+// Set returns the rules in force.
+func (m *Matcher) Set() *Set { return m.plan.Load().set }
+
+func newPlan(set *Set, before *plan) *plan {
+	type identity struct{ id, hash, file string }
+	kept := map[identity]*state{}
+	if before != nil {
+		for _, c := range before.all {
+			kept[identity{c.rule.ID, c.rule.Hash, c.rule.File}] = c.state
+		}
+	}
+	p := &plan{set: set, stream: map[*event.Table][]*compiled{}}
+	for _, r := range set.Rules {
+		c := &compiled{rule: r, state: kept[identity{r.ID, r.Hash, r.File}]}
+		if c.state == nil {
+			c.state = &state{loaded: set.Loaded}
+			c.lastRun.Store(math.MinInt64)
+			c.dirty.Store(true) // stored rows may match already
+		}
+		p.all = append(p.all, c)
+		switch {
+		case !r.Enabled:
+		case r.Mode == Stream:
+			t := event.Lookup(r.Table())
+			p.stream[t] = append(p.stream[t], c)
+		case r.Mode == History:
+			p.history = append(p.history, c)
+		default:
+			p.scan = append(p.scan, c)
+		}
+	}
+	return p
+}
+
+// Match evaluates all Stream rules on a batch and notes which History rules
+// it makes due. The matches refer to the batch, which must not change while
+// they are in use; they come by rule, then by row.
+func (m *Matcher) Match(b *event.Batch, now time.Time) []Match {
+	p := m.plan.Load()
+	var found []Match
+	if b.Rows == 0 {
+		return nil
+	}
+	for _, c := range p.candidates(b) {
+		found = c.match(found, b, now)
+	}
+	for _, c := range p.history {
+		for _, name := range c.rule.Tables {
+			if name == b.Table.Name {
+				c.dirty.Store(true)
+			}
+		}
+	}
+	return found
+}
+
+// candidates returns the rules that some row of the batch may satisfy; each
+// is then confirmed by its own compiled expressions. A rule is a candidate
+// when it reads the batch's table.
+func (p *plan) candidates(b *event.Batch) []*compiled { return p.stream[b.Table] }
+
+// match appends the rows of b that satisfy the rule.
+func (c *compiled) match(found []Match, b *event.Batch, now time.Time) []Match {
+	start := time.Now()
+	before := len(found)
+	found = c.rule.confirm(found, b, b, 0, now, c.fail)
+	c.evaluated.Add(int64(b.Rows))
+	c.matched.Add(int64(len(found) - before))
+	c.spent.Add(int64(time.Since(start)))
+	return found
+}
+
+// confirm evaluates part, which is the rows of whole from first on. A row on
+// which the rule fails (such as a division by zero) must not hide the other
+// rows: the part is halved until the failing row stands alone.
+func (r *Rule) confirm(found []Match, part, whole *event.Batch, first int, now time.Time, fail func(error, time.Time)) []Match {
+	rows, out, err := r.query.Match(part, now)
+	if err == nil {
+		for at, row := range rows {
+			found = append(found, r.newMatch(out, at, whole, first+row, now))
+		}
+		return found
+	}
+	if part.Rows == 1 {
+		fail(err, now)
+		return found
+	}
+	half := part.Rows / 2
+	found = r.confirm(found, slice(part, 0, half), whole, first, now, fail)
+	return r.confirm(found, slice(part, half, part.Rows), whole, first+half, now, fail)
+}
+
+// slice copies the rows from ≤ i < to.
+func slice(b *event.Batch, from, to int) *event.Batch {
+	builder := event.NewBuilder(b.Table)
+	for i := from; i < to; i++ {
+		builder.AddRow(b, i)
+	}
+	return builder.Batch()
+}
+
+func (c *compiled) fail(err error, now time.Time) {
+	c.failed.Add(1)
+	c.lastError.Store(&RunError{Time: now, Message: err.Error()})
+}
+
+// Stats is what has come of one rule since its file was loaded or changed.
+type Stats struct {
+	Rule      *Rule
+	Loaded    time.Time
+	Evaluated int64 // rows; for a History or Scan rule, rows read
+	Matched   int64 // rows
+	Failed    int64 // rows of a Stream rule, runs of another, that ended in an error
+	Spent     time.Duration
+	Error     *RunError // the last one, or nil
+}
+
+// Stats returns the figures of each rule, in the order of the Set.
+func (m *Matcher) Stats() []Stats {
+	p := m.plan.Load()
+	list := make([]Stats, len(p.all))
+	for i, c := range p.all {
+		list[i] = Stats{
+			Rule: c.rule, Loaded: c.loaded,
+			Evaluated: c.evaluated.Load(), Matched: c.matched.Load(), Failed: c.failed.Load(),
+			Spent: time.Duration(c.spent.Load()), Error: c.lastError.Load(),
+		}
+	}
+	return list
+}
+
+// AppendTo adds the set's rules, loaded and refused, as rows of b, a Builder
+// for the rules table. With stats (of Matcher.Stats) the counters are theirs,
+// else zero.
+func (s *Set) AppendTo(b *event.Builder, stats []Stats) {
+	byRule := make(map[*Rule]Stats, len(stats))
+	for _, st := range stats {
+		byRule[st.Rule] = st
+	}
+	for _, r := range s.Rules {
+		st, ok := byRule[r]
+		if !ok {
+			st.Loaded = s.Loaded
+		}
+		r.Header.appendTo(b)
+		b.Column("file").Text(r.File)
+		b.Column("enabled").Bool(r.Enabled)
+		b.Column("mode").Text(r.Mode.String())
+		b.Column("table_name").Text(r.Table())
+		if st.Error != nil {
+			b.Column("error").Text(st.Error.Message)
+		}
+		b.Column("loaded_at").Time(st.Loaded)
+		b.Column("evaluated").Int(st.Evaluated)
+		b.Column("matched").Int(st.Matched)
+		b.Column("failed").Int(st.Failed)
+		b.Column("sql").Text(r.SQL)
+		b.EndRow()
+	}
+	for _, r := range s.Refused {
+		r.Header.appendTo(b)
+		b.Column("file").Text(r.File)
+		b.Column("enabled").Bool(false)
+		b.Column("error").Text(r.Error())
+		b.Column("loaded_at").Time(s.Loaded)
+		b.Column("evaluated").Int(0)
+		b.Column("matched").Int(0)
+		b.Column("failed").Int(0)
+		b.EndRow()
+	}
+}
+
+func (h *Header) appendTo(b *event.Builder) {
+	b.Column("rule_id").TextOrNull(h.ID)
+	b.Column("title").TextOrNull(h.Title)
+	b.Column("description").TextOrNull(h.Description)
+	b.Column("severity").TextOrNull(h.Severity)
+	b.Column("tags").Texts(h.Tags)
+	b.Column("author").TextOrNull(h.Author)
+	b.Column("version").TextOrNull(h.Version)
+	b.Column("status").TextOrNull(h.Status)
+}

@@ -1,0 +1,201 @@
+package rules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"slices"
+	"time"
+
+	"daemoneye/bus/event"
+	"daemoneye/rules/sql"
+)
+
+// Due returns how long it is until a History rule should be run, 0 when one
+// should be run now; ok is false when none waits.
+func (m *Matcher) Due(now time.Time) (wait time.Duration, ok bool) {
+	for _, c := range m.plan.Load().history {
+		if !c.dirty.Load() {
+			continue
+		}
+		if w := c.wait(now, m.cfg.Every); !ok || w < wait {
+			wait, ok = w, true
+		}
+	}
+	return wait, ok
+}
+
+// wait returns how long the rule's rate limit holds it back. A clock that was
+// set back does not hold it longer than the limit.
+func (s *state) wait(now time.Time, every time.Duration) time.Duration {
+	last := s.lastRun.Load()
+	if last == math.MinInt64 {
+		return 0
+	}
+	return min(every, max(0, every-now.Sub(time.UnixMicro(last))))
+}
+
+// RunHistory runs the History rules that are due, each over the rows of src
+// whose time is in its window before now. A row that the rule's run before
+// returned as well is not a match again. The error is that of ctx; one of a
+// rule is counted and kept in its Stats.
+func (m *Matcher) RunHistory(ctx context.Context, src sql.Source, now time.Time) ([]Match, error) {
+	m.runs.Lock()
+	defer m.runs.Unlock()
+	var found []Match
+	for _, c := range m.plan.Load().history {
+		if c.wait(now, m.cfg.Every) > 0 || !c.dirty.Swap(false) {
+			continue
+		}
+		c.lastRun.Store(now.UnixMicro())
+		from, to := now.Add(-c.rule.Window).UnixMicro(), int64(math.MaxInt64)
+		list := m.run(ctx, c, &windowed{src: src, from: from, to: to}, now)
+		if err := ctx.Err(); err != nil {
+			c.dirty.Store(true)
+			return found, err
+		}
+		found = append(found, c.fresh(list)...)
+	}
+	return found, nil
+}
+
+// RunScan runs the Scan rules over src. Every row that they return is a
+// match, at every scan. The error is that of ctx.
+func (m *Matcher) RunScan(ctx context.Context, src sql.Source, now time.Time) ([]Match, error) {
+	m.runs.Lock()
+	defer m.runs.Unlock()
+	var found []Match
+	for _, c := range m.plan.Load().scan {
+		list := m.run(ctx, c, src, now)
+		if err := ctx.Err(); err != nil {
+			return found, err
+		}
+		c.matched.Add(int64(len(list)))
+		found = append(found, list...)
+	}
+	return found, nil
+}
+
+var seed = maphash.MakeSeed()
+
+// fresh returns the matches whose rows were not in the rule's last answer,
+// and remembers this answer.
+func (c *compiled) fresh(list []Match) []Match {
+	answer := make(map[uint64]struct{}, len(list))
+	var found []Match
+	for _, m := range list {
+		h := maphash.Bytes(seed, m.Row())
+		if _, ok := c.answer[h]; !ok {
+			found = append(found, m)
+		}
+		answer[h] = struct{}{}
+	}
+	c.answer = answer
+	c.matched.Add(int64(len(found)))
+	return found
+}
+
+var errTooMany = errors.New("too many matches")
+
+// run evaluates one rule over src. What it returned before it failed is kept.
+func (m *Matcher) run(ctx context.Context, c *compiled, src sql.Source, now time.Time) []Match {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.Timeout)
+	defer cancel()
+	counted := &counting{src: src}
+	list, err := c.rule.run(ctx, counted, now, m.cfg.MaxRows, c.fail)
+	c.evaluated.Add(counted.rows)
+	c.spent.Add(int64(time.Since(start)))
+	switch {
+	case errors.Is(err, errTooMany):
+		c.fail(fmt.Errorf("more than %d matches in one run; the rest was not looked at", m.cfg.MaxRows), now)
+	case err != nil:
+		c.fail(err, now)
+	}
+	return list
+}
+
+// run returns what the rule finds in src. A rule that filters and projects is
+// matched batch by batch, so that the whole event row is known; rows on which
+// it fails are told to fail and passed over.
+func (r *Rule) run(ctx context.Context, src sql.Source, now time.Time, limit int64, fail func(error, time.Time)) ([]Match, error) {
+	var list []Match
+	if r.query.Streams() {
+		t := event.Lookup(r.Table())
+		req := sql.ScanRequest{Table: t}
+		req.From, req.To = r.query.TimeRange(t.Name, now)
+		for _, col := range t.Columns {
+			req.Columns = append(req.Columns, col.Name)
+		}
+		err := src.Scan(ctx, req, func(b *event.Batch) error {
+			if b.Rows > 0 {
+				list = r.confirm(list, b, b, 0, now, fail)
+			}
+			if int64(len(list)) > limit {
+				list = list[:limit]
+				return errTooMany
+			}
+			return ctx.Err()
+		})
+		return list, err
+	}
+	err := r.query.Run(ctx, src, sql.Options{Now: now}, func(rows *sql.Rows) error {
+		for at := range rows.Len() {
+			if int64(len(list)) == limit {
+				return errTooMany
+			}
+			m := r.newMatch(rows, at, nil, 0, now)
+			m.output, m.rows = m.Row(), nil // rows are lent for this call only
+			list = append(list, m)
+		}
+		return nil
+	})
+	return list, err
+}
+
+// counting counts the rows that a Source yields.
+type counting struct {
+	src  sql.Source
+	rows int64
+}
+
+func (s *counting) Scan(ctx context.Context, r sql.ScanRequest, yield func(*event.Batch) error) error {
+	return s.src.Scan(ctx, r, func(b *event.Batch) error {
+		s.rows += int64(b.Rows)
+		return yield(b)
+	})
+}
+
+// windowed yields only rows with from ≤ time < to (µs).
+type windowed struct {
+	src      sql.Source
+	from, to int64
+}
+
+func (s *windowed) Scan(ctx context.Context, r sql.ScanRequest, yield func(*event.Batch) error) error {
+	if !slices.Contains(r.Columns, r.Table.Time) {
+		r.Columns = append(slices.Clone(r.Columns), r.Table.Time)
+	}
+	r.From, r.To = max(r.From, s.from), min(r.To, s.to)
+	if r.From >= r.To {
+		return nil
+	}
+	return s.src.Scan(ctx, r, func(b *event.Batch) error {
+		least, greatest, ok := b.TimeRange()
+		switch {
+		case !ok || greatest < s.from || least >= s.to:
+			return nil
+		case least >= s.from && greatest < s.to:
+			return yield(b)
+		}
+		builder, times := event.NewBuilder(b.Table), b.Column(b.Table.Time)
+		for i := range b.Rows {
+			if t := times.Int(i); !times.IsNull(i) && t >= s.from && t < s.to {
+				builder.AddRow(b, i)
+			}
+		}
+		return yield(builder.Batch())
+	})
+}
