@@ -45,6 +45,8 @@ func (l *loader) search(dir string) []string {
 		switch {
 		case err == nil:
 			found = append(found, name)
+		case errors.Is(err, fs.ErrPermission):
+			return nil // HOME is somebody else's, as after sudo -u: there is no file of this user's
 		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
 			l.problem(Problem{Where: name, Message: reason(err)})
 			return nil

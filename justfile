@@ -1,0 +1,70 @@
+# `npm install -g rust-just` brings just.
+
+static := "-trimpath -buildvcs=false -tags 'osusergo netgo'"
+version := `git describe --tags --always --dirty 2>/dev/null || echo unknown`
+ldflags := "-linkmode external -extldflags \"-static\" -s -w -X main.version=" + version
+
+# list the recipes
+default:
+    @just --list
+
+# format all Go code
+fmt:
+    go run mvdan.cc/gofumpt@v0.12.0 -w .
+
+# vet for every platform, staticcheck, formatting
+lint:
+    test -z "$(go run mvdan.cc/gofumpt@v0.12.0 -l . | tee /dev/stderr)"
+    go vet ./...
+    CGO_ENABLED=0 GOOS=darwin go vet ./...
+    CGO_ENABLED=0 GOOS=windows go vet ./...
+    go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+# everything that has tests
+test:
+    go test ./...
+
+# packages by themselves
+test-unit:
+    go test -short ./bus/... ./platform/... ./store/... ./rules/...
+
+# the roles together, the real binary in scripts
+test-integration:
+    go test ./roles/...
+
+# every fuzz test for a while each: just test-fuzz 10m
+test-fuzz time="20s":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for package in $(go list ./...); do
+        for name in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
+            echo "$package $name"
+            go test -run '^$' -fuzz "^$name\$" -fuzztime {{ time }} "$package"
+        done
+    done
+
+# the benchmarks of docs/performance.md
+bench:
+    go test -run '^$' -bench . -benchmem -timeout 30m ./bus/... ./platform/... ./store/... ./rules/... ./roles/...
+
+# coverage by package and in all
+coverage:
+    go test -coverprofile coverage.out ./...
+    go tool cover -func coverage.out | tail -n 1
+
+# what is generated from the code
+generate:
+    go generate ./...
+
+# one static, stripped, reproducible binary: ./daemoneye
+build:
+    CGO_ENABLED=1 go build {{ static }} -ldflags '{{ ldflags }}' -o daemoneye .
+
+run-procmond *args:
+    go run . procmond {{ args }}
+
+run-daemoneye-agent *args:
+    go run . agent {{ args }}
+
+run-daemoneye-cli *args:
+    go run . {{ args }}

@@ -1,0 +1,32 @@
+package agent
+
+import (
+	"daemoneye/bus"
+	"daemoneye/roles/api"
+)
+
+// access is the table of who may do what on the agent's socket. What is not
+// here is refused.
+func access() []bus.Access {
+	return []bus.Access{
+		{Role: bus.Collector, Verb: bus.Request, Name: api.Register},
+		{Role: bus.Collector, Verb: bus.Publish, Name: api.EventsTopic + "+"},
+		{Role: bus.Collector, Verb: bus.Publish, Name: api.HeartbeatTopic},
+
+		{Role: bus.Operator, Verb: bus.Request, Name: api.Health},
+		{Role: bus.Operator, Verb: bus.Request, Name: api.Query},
+		{Role: bus.Operator, Verb: bus.Request, Name: api.RulesReload},
+		{Role: bus.Operator, Verb: bus.Subscribe, Name: api.EventsTopic + "+"},
+		{Role: bus.Operator, Verb: bus.Subscribe, Name: api.AlertsTopic + "+"},
+	}
+}
+
+// handlers are the functions behind the requests of the table.
+func (a *agent) handlers() map[string]bus.Handler {
+	return map[string]bus.Handler{
+		api.Register:    a.register,
+		api.Health:      a.health,
+		api.Query:       a.query,
+		api.RulesReload: a.rulesReload,
+	}
+}

@@ -1,0 +1,287 @@
+// Package agent is the role that faces the world: the broker of the bus, the
+// store, the rules, and the answers to clients. It holds no privileges.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+	"go.uber.org/zap"
+
+	"daemoneye/bus"
+	"daemoneye/bus/event"
+	"daemoneye/roles/api"
+	"daemoneye/roles/config"
+	"daemoneye/roles/handoff"
+	"daemoneye/roles/history"
+	"daemoneye/roles/term"
+	"daemoneye/rules"
+	"daemoneye/store"
+)
+
+// Config is what Run needs.
+type Config struct {
+	Config     *config.Config
+	Log        *zap.Logger
+	Version    string
+	Token      handoff.Token                                            // of the collector that runs already; without a key there is none yet
+	Tokens     func(ctx context.Context, add func(handoff.Token)) error // of later ones; returns when the supervisor is gone. May be nil
+	Dirs       map[string]int                                           // directory → descriptor, see handoff.Start
+	Reload     <-chan os.Signal                                         // each value reloads the rules and opens the alert file anew
+	Restarts   int
+	Supervisor int          // pid, 0 when there is none
+	Out        *term.Output // for a person: opening lines and alerts; nil: none
+	Verbose    bool         // to Out also each new process
+	Invocation string       // how a person runs the client
+}
+
+// PermanentError is an error that would come again if the agent were started
+// again as it is.
+type PermanentError struct{ Err error }
+
+func (e *PermanentError) Error() string { return e.Err.Error() }
+func (e *PermanentError) Unwrap() error { return e.Err }
+
+type agent struct {
+	cfg      Config
+	log      *zap.Logger
+	started  time.Time
+	host     string
+	store    *store.Store
+	view     *history.View
+	matcher  *rules.Matcher
+	detect   *detector
+	ingest   *ingester
+	gaps     *gapLog
+	broker   *bus.Broker
+	registry *registry
+	jsonl    *jsonlSink // nil when there is none
+	queries  chan struct{}
+	dirs     dirs
+
+	reloading sync.Mutex
+}
+
+// Run runs the agent until ctx ends or the supervisor is gone, and returns
+// when everything is stored and closed.
+func Run(ctx context.Context, cfg Config) error {
+	a := &agent{
+		cfg: cfg, log: cfg.Log, started: time.Now(), host: hostName(), dirs: cfg.Dirs,
+		gaps: &gapLog{}, registry: newRegistry(), queries: make(chan struct{}, queriesAtOnce),
+	}
+	if err := a.open(ctx); err != nil {
+		return errors.Join(err, a.close())
+	}
+	err := a.serve(ctx)
+	return errors.Join(err, a.close())
+}
+
+// open makes everything that serve then runs.
+func (a *agent) open(ctx context.Context) (err error) {
+	c := a.cfg.Config
+	a.store, err = store.Open(a.dirs.path(c.Paths.Store), store.Config{
+		MaxAge: unlimited(c.Store.Retention.Age), MaxBytes: unlimited(c.Store.Retention.Bytes), Log: a.log,
+	})
+	if err != nil {
+		if errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrVersion) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, os.ErrPermission) {
+			return &PermanentError{err}
+		}
+		return err
+	}
+	if c.Alerts.JSONL.Path != "" {
+		if a.jsonl, err = newJSONLSink(a.dirs.path(c.Alerts.JSONL.Path)); err != nil {
+			return &PermanentError{err}
+		}
+	}
+	set := a.loadRules()
+	a.matcher = rules.NewMatcher(set, rules.MatcherConfig{})
+	a.view = &history.View{Store: a.store, Rules: a.ruleRows, Connected: a.connected}
+	if a.broker, err = bus.NewBroker(bus.Config{Access: access(), Log: a.busEvent}); err != nil {
+		return err
+	}
+	grouper := rules.NewGrouper(rules.GrouperConfig{Host: a.host})
+	if err := a.restore(ctx, grouper, set); err != nil {
+		return err
+	}
+	a.detect = &detector{
+		store: a.store, view: a.view, matcher: a.matcher, grouper: grouper, gaps: a.gaps,
+		publish: a.publishAlert, log: a.log, queue: make(chan stored, detectQueue),
+	}
+	a.ingest = &ingester{
+		store: a.store, detect: a.detect, log: a.log,
+		queue: make(chan *bus.Ingest, ingestQueue), own: make(chan *event.Batch, ownQueue),
+	}
+	if err := a.broker.HandleIngest(api.EventsTopic+"+", a.ingest); err != nil {
+		return err
+	}
+	for name, handler := range a.handlers() {
+		if err := a.broker.HandleRequest(name, handler); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlimited turns the configuration's 0, no limit, into the store's.
+func unlimited[T ~int64](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
+}
+
+// restore takes up open alerts and known gaps where the last run left them.
+func (a *agent) restore(ctx context.Context, grouper *rules.Grouper, set *rules.Set) error {
+	longest := time.Hour
+	for _, r := range set.Rules {
+		longest = max(longest, r.Window)
+	}
+	var open []event.Alert
+	err := a.store.OpenAlerts(ctx, a.started.Add(-longest), func(alert event.Alert) error {
+		open = append(open, alert)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read open alerts: %w", err)
+	}
+	grouper.Restore(open, set)
+	request := store.ScanRequest{Table: event.Lookup("event_gaps")}
+	err = a.store.Scan(ctx, request, func(_ uint64, b *event.Batch) error {
+		a.gaps.add(b)
+		return nil
+	})
+	var damaged *store.DamagedError
+	if errors.As(err, &damaged) {
+		a.log.Warn("some event gaps can not be read", zap.Error(err))
+		return nil
+	}
+	return err
+}
+
+// serve runs until ctx ends. What is started here is stopped here, in the
+// order of the data: connections, ingest, rules, sinks.
+func (a *agent) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sinks, stopSinks := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSinks()
+	var sinkDone, busDone, ingestDone, detectDone sync.WaitGroup
+	if err := a.startSinks(sinks, &sinkDone); err != nil {
+		return err
+	}
+	defer sinkDone.Wait()
+	defer stopSinks()
+
+	if err := a.detect.catchUp(ctx); err != nil {
+		return err
+	}
+	background := context.WithoutCancel(ctx)
+	detectDone.Go(func() { a.detect.run(background) })
+	defer detectDone.Wait()
+	defer close(a.detect.queue)
+
+	ingesting, stopIngest := context.WithCancel(background)
+	ingestDone.Go(func() { a.ingest.run(ingesting) })
+	defer ingestDone.Wait()
+	defer stopIngest()
+
+	listener, err := bus.Listen(a.dirs.path(a.cfg.Config.Paths.Socket))
+	if err != nil {
+		return &PermanentError{err}
+	}
+	beats, err := a.broker.Subscribe(api.HeartbeatTopic, bus.Shed)
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	busDone.Go(func() { a.followHeartbeats(ctx, beats) })
+	busDone.Go(func() { served <- a.broker.Serve(listener) })
+	busDone.Go(func() { a.followSignals(ctx) })
+	busDone.Go(func() { a.announce(ctx) })
+	if a.cfg.Tokens != nil {
+		busDone.Go(func() {
+			defer cancel() // the supervisor is gone
+			if err := a.cfg.Tokens(ctx, a.allow); err != nil {
+				a.log.Error("follow the supervisor", zap.Error(err))
+			}
+		})
+	}
+	a.allow(a.cfg.Token)
+	a.log.Info("agent serves", zap.String("socket", a.cfg.Config.Paths.Socket), zap.String("store", a.cfg.Config.Paths.Store))
+	select {
+	case <-ctx.Done():
+	case err = <-served:
+	}
+	cancel()
+	err = errors.Join(err, a.broker.Close())
+	busDone.Wait()
+	return err
+}
+
+// close closes what open opened.
+func (a *agent) close() error {
+	var errs []error
+	if a.broker != nil {
+		errs = append(errs, a.broker.Close())
+	}
+	if a.jsonl != nil {
+		errs = append(errs, a.jsonl.close())
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (a *agent) allow(t handoff.Token) {
+	if len(t.Key) != len(bus.Token{}) {
+		return
+	}
+	a.broker.AllowToken(bus.Token(t.Key), t.PID)
+}
+
+// publishAlert puts a new alert on the bus, where the sinks listen.
+func (a *agent) publishAlert(alert *event.Alert) {
+	body, err := msgpack.Marshal(alert)
+	if err == nil {
+		err = a.broker.Publish(context.Background(), api.AlertsTopic+alert.Severity, body)
+	}
+	if err != nil {
+		a.log.Error("publish alert", zap.String("alert", alert.ID), zap.String("rule", alert.RuleID), zap.Error(err))
+	}
+}
+
+func (a *agent) busEvent(e bus.Event) {
+	fields := []zap.Field{
+		zap.String("peer", string(e.Peer.Role)), zap.Int("pid", e.Peer.PID), zap.Uint32("uid", e.Peer.UID), zap.Error(e.Err),
+	}
+	switch e.Kind {
+	case bus.EventConnected, bus.EventClosed:
+		a.connection(e)
+		a.log.Debug("connection "+string(e.Kind), fields...)
+	default:
+		a.log.Warn("connection "+string(e.Kind), fields...)
+	}
+}
+
+// followSignals reloads on each value of Config.Reload.
+func (a *agent) followSignals(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.cfg.Reload:
+			a.reload()
+			if a.jsonl != nil {
+				if err := a.jsonl.Reopen(); err != nil {
+					a.log.Error("open alert file anew", zap.Error(err))
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+	"go.uber.org/zap"
+
+	"daemoneye/platform"
+	"daemoneye/roles/config"
+	"daemoneye/roles/handoff"
+	"daemoneye/roles/log"
+	"daemoneye/roles/term"
+)
+
+// Name is the role's name, in argv[0] and in the log.
+const Name = "daemoneye-agent"
+
+// Command is "daemoneye agent".
+func Command() *cli.Command {
+	return &cli.Command{
+		Name:  "agent",
+		Usage: "run the agent alone: store, rules, alerts and the socket for clients",
+		Description: `"daemoneye run" starts it together with the collector; alone it is for service
+managers and tests. It makes a token in the data directory with which
+"daemoneye procmond" of the same user can connect.
+
+   daemoneye agent --data-dir /srv/daemoneye`,
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "rules", Usage: "load the rules of `DIR` beside the built-in ones (may be repeated)"},
+			&cli.BoolFlag{Name: "supervised", Hidden: true},
+		},
+		Action: command,
+	}
+}
+
+func command(c *cli.Context) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	// A process group in the background may write to its terminal.
+	ignoreBackgroundWrites()
+	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if c.Bool("supervised") {
+		return supervised(ctx, c.App.Version, signals)
+	}
+	return alone(ctx, c, signals)
+}
+
+// supervised runs with what the supervisor hands over.
+func supervised(ctx context.Context, version string, reload <-chan os.Signal) error {
+	child, start, err := handoff.Inherited()
+	if err != nil {
+		return err
+	}
+	cfg, err := config.Unmarshal(start.Config)
+	if err != nil {
+		return err
+	}
+	logger, err := newLog(cfg, start.Correlation)
+	if err != nil {
+		return err
+	}
+	if err := platform.Confine(Name); err != nil && !errors.Is(err, platform.ErrNotSupported) {
+		logger.Warn("confine", zap.Error(err))
+	}
+	logPrivileges(logger)
+	run := Config{
+		Config: cfg, Log: logger, Version: version, Token: start.Token, Tokens: child.Follow, Dirs: start.Dirs,
+		Reload: reload, Restarts: start.Restarts, Supervisor: start.Supervisor, Verbose: start.Verbose, Invocation: start.Invocation,
+	}
+	if start.Print {
+		run.Out = term.New(os.Stdout, os.Getenv)
+	}
+	err = Run(ctx, run)
+	if err != nil {
+		logger.Error("agent ends", zap.Error(err))
+	}
+	return err
+}
+
+// alone runs as it is called by hand or by a service manager.
+func alone(ctx context.Context, c *cli.Context, reload <-chan os.Signal) error {
+	flags := map[string]string{}
+	for flag, key := range map[string]string{"data-dir": "data_dir", "log-level": "log.level"} {
+		if c.IsSet(flag) {
+			flags[key] = c.String(flag)
+		}
+	}
+	if c.IsSet("rules") {
+		flags["rules.dirs"] = config.JoinList(c.StringSlice("rules"))
+	}
+	cfg, err := config.Load(config.Options{File: c.String("config"), Flags: flags})
+	if err != nil {
+		return err
+	}
+	logger, err := newLog(cfg, "")
+	if err != nil {
+		return err
+	}
+	token, err := makeToken(cfg.Paths)
+	if err != nil {
+		return err
+	}
+	logPrivileges(logger)
+	return Run(ctx, Config{Config: cfg, Log: logger, Version: c.App.Version, Token: token, Reload: reload})
+}
+
+func newLog(cfg *config.Config, correlation string) (*zap.Logger, error) {
+	stderr := term.New(os.Stderr, os.Getenv)
+	return log.New(log.Config{
+		Role: Name, Level: cfg.Log.Level, Format: cfg.Log.Format, Correlation: correlation,
+		Terminal: stderr.Terminal, Color: stderr.Color,
+	})
+}
+
+// logPrivileges says what this role holds, as the kernel reports it.
+func logPrivileges(logger *zap.Logger) {
+	s, err := platform.ReadStatus(os.Getpid())
+	if err != nil {
+		logger.Warn("read own privileges", zap.Error(err))
+		return
+	}
+	logger.Info("privileges", zap.Int("uid", s.UID), zap.Int("gid", s.GID), zap.Strings("kept", s.Permitted),
+		zap.Strings("dropped", s.Dropped()), zap.Strings("bounding", s.Bounding), zap.Bool("no_new_privs", s.NoNewPrivs))
+}
+
+// makeToken writes a new token for a collector that is started by hand.
+func makeToken(paths config.Paths) (handoff.Token, error) {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // it never fails
+	if err := os.MkdirAll(paths.State, 0o750); err != nil {
+		return handoff.Token{}, fmt.Errorf("make %q: %w", paths.State, err)
+	}
+	// A new file, so that the mode is ours and nobody has the old one open.
+	fresh := paths.Token + ".new"
+	_ = os.Remove(fresh)
+	if err := os.WriteFile(fresh, []byte(hex.EncodeToString(key)+"\n"), 0o600); err != nil {
+		return handoff.Token{}, fmt.Errorf("write token: %w", err)
+	}
+	if err := os.Rename(fresh, paths.Token); err != nil {
+		return handoff.Token{}, fmt.Errorf("write token: %w", err)
+	}
+	return handoff.Token{Key: key}, nil
+}

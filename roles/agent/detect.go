@@ -1,0 +1,238 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"daemoneye/bus/event"
+	"daemoneye/roles/history"
+	"daemoneye/rules"
+	"daemoneye/store"
+)
+
+const (
+	// detectQueue bounds the stored batches that wait for the rules. When it is
+	// full ingest waits, so acknowledgements come later and the collector holds
+	// its batches back.
+	detectQueue = 64
+	// markEvery is after how many batches without an alert the matcher's
+	// position is stored. After a crash at most so many are matched again, and
+	// they had no alert.
+	markEvery = 256
+	// maxPending bounds the alerts that wait for a store that can not be
+	// written; when it is full the oldest are given up, and counted.
+	maxPending = 4096
+)
+
+// stored is a batch that the store has acknowledged.
+type stored struct {
+	position uint64
+	batch    *event.Batch
+}
+
+// detector runs the rules over stored batches, in the order of their
+// positions, and turns matches into alerts. One goroutine, run, does this.
+type detector struct {
+	store   *store.Store
+	view    *history.View
+	matcher *rules.Matcher
+	grouper *rules.Grouper
+	gaps    *gapLog
+	publish func(*event.Alert) // a new alert
+	log     *zap.Logger
+
+	queue chan stored
+
+	position uint64        // of the last batch that the rules have seen
+	unmarked int           // batches since it was stored
+	pending  []event.Alert // not stored yet, oldest change first
+
+	mu     sync.Mutex
+	lost   int64 // alerts that were given up
+	putErr error // of the last attempt to store; nil after a good one
+}
+
+// catchUp runs the rules over what was stored but not matched when the agent
+// ended the last time.
+func (d *detector) catchUp(ctx context.Context) error {
+	d.position = d.store.MatchedPosition()
+	n := 0
+	err := d.store.Batches(ctx, d.position, func(position uint64, b *event.Batch) error {
+		n++
+		d.handle(ctx, stored{position, b})
+		return ctx.Err()
+	})
+	if err != nil {
+		return fmt.Errorf("match stored batches: %w", err)
+	}
+	if n > 0 {
+		d.log.Info("matched batches stored before the last end", zap.Int("batches", n))
+	}
+	return nil
+}
+
+// add hands over stored batches; it waits while the queue is full.
+func (d *detector) add(ctx context.Context, list []stored) error {
+	for _, s := range list {
+		select {
+		case d.queue <- s:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// run matches until the queue is closed, then stores how far it came.
+func (d *detector) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		if wait, ok := d.matcher.Due(time.Now()); ok {
+			timer.Reset(wait)
+		}
+		select {
+		case s, ok := <-d.queue:
+			if !ok {
+				d.mark(context.WithoutCancel(ctx))
+				return
+			}
+			d.handle(ctx, s)
+			if len(d.queue) == 0 && (len(d.pending) > 0 || d.unmarked >= markEvery) {
+				d.mark(ctx)
+			}
+		case <-timer.C:
+			now := time.Now()
+			matches, err := d.matcher.RunHistory(ctx, d.view.Reader(), now)
+			if err != nil && !errors.Is(err, context.Canceled) {
+				d.log.Warn("run rules over history", zap.Error(err))
+			}
+			d.raise(matches)
+			d.mark(ctx)
+		}
+	}
+}
+
+// handle runs the rules over one batch; a scans row also runs the rules that
+// are evaluated after each scan.
+func (d *detector) handle(ctx context.Context, s stored) {
+	now := time.Now()
+	matches := d.matcher.Match(s.batch, now)
+	switch s.batch.Table.Name {
+	case "event_gaps":
+		d.gaps.add(s.batch)
+	case "scans":
+		scanned, err := d.matcher.RunScan(ctx, d.view.Reader(), now)
+		if err != nil && !errors.Is(err, context.Canceled) {
+			d.log.Warn("run rules after a scan", zap.Error(err))
+		}
+		matches = append(matches, scanned...)
+	}
+	d.position = s.position
+	d.unmarked++
+	d.raise(matches)
+	if len(d.pending) >= maxPending/2 || d.unmarked >= markEvery {
+		d.mark(ctx)
+	}
+}
+
+// raise counts matches into alerts, publishes the new ones and queues all for
+// the store.
+func (d *detector) raise(matches []rules.Match) {
+	for len(matches) > 0 {
+		rule := matches[0].Rule
+		n := slices.IndexFunc(matches, func(m rules.Match) bool { return m.Rule != rule })
+		if n < 0 {
+			n = len(matches)
+		}
+		for _, change := range d.grouper.Add(matches[:n], d.completeness(matches[:n])) {
+			d.enqueue(change.Alert)
+			if change.New {
+				d.publish(&change.Alert)
+			}
+		}
+		matches = matches[n:]
+	}
+}
+
+// completeness says what was lost of the rule's tables from its window before
+// the first match up to the last one.
+func (d *detector) completeness(matches []rules.Match) rules.Completeness {
+	rule := matches[0].Rule
+	first, last := matches[0].Time, matches[0].Time
+	for _, m := range matches {
+		if m.Time.Before(first) {
+			first = m.Time
+		}
+		if m.Time.After(last) {
+			last = m.Time
+		}
+	}
+	var reasons []string
+	for _, table := range rule.Tables {
+		reasons = append(reasons, d.gaps.reasons(sourceTable(table), first.Add(-rule.Window).UnixMicro(), last.UnixMicro()+1)...)
+	}
+	return rules.Completeness{Complete: len(reasons) == 0, Reasons: reasons}
+}
+
+// sourceTable is the table in whose gaps a loss for table shows: processes is
+// made of process_events.
+func sourceTable(table string) string {
+	if table == "processes" {
+		return "process_events"
+	}
+	return table
+}
+
+// enqueue notes that an alert is to be stored. Later states replace earlier
+// ones.
+func (d *detector) enqueue(a event.Alert) {
+	if i := slices.IndexFunc(d.pending, func(p event.Alert) bool { return p.ID == a.ID }); i >= 0 {
+		d.pending[i] = a
+		return
+	}
+	if len(d.pending) == maxPending {
+		d.pending = d.pending[1:]
+		d.mu.Lock()
+		d.lost++
+		d.mu.Unlock()
+	}
+	d.pending = append(d.pending, a)
+}
+
+// mark stores pending alerts together with the position up to which the rules
+// have run, so that after a crash every batch is matched once.
+func (d *detector) mark(ctx context.Context) {
+	if len(d.pending) == 0 && d.unmarked == 0 {
+		return
+	}
+	err := d.store.PutAlerts(ctx, d.pending, d.position)
+	d.mu.Lock()
+	d.putErr = err
+	d.mu.Unlock()
+	if err != nil {
+		d.log.Error("store alerts", zap.Error(err), zap.Int("pending", len(d.pending)))
+		return
+	}
+	d.pending, d.unmarked = nil, 0
+}
+
+// problems says what is wrong with detection, for people.
+func (d *detector) problems() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var list []string
+	if d.putErr != nil {
+		list = append(list, "alerts can not be stored: "+d.putErr.Error())
+	}
+	if d.lost > 0 {
+		list = append(list, fmt.Sprintf("%d alerts were given up because the store could not be written", d.lost))
+	}
+	return list
+}

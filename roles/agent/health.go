@@ -1,0 +1,162 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"daemoneye/bus"
+	"daemoneye/bus/event"
+	"daemoneye/platform"
+	"daemoneye/roles/api"
+)
+
+// health answers api.Health.
+func (a *agent) health(ctx context.Context, c *bus.Call) error {
+	h, err := a.state(ctx)
+	if err != nil {
+		return err
+	}
+	body, err := msgpack.Marshal(h)
+	if err != nil {
+		return fmt.Errorf("encode reply: %w", err)
+	}
+	return c.Finish(body)
+}
+
+// state looks at everything.
+func (a *agent) state(ctx context.Context) (*api.HealthReply, error) {
+	now := time.Now()
+	h := &api.HealthReply{
+		Version: a.cfg.Version, Time: now, Started: a.started,
+		Store: a.storeStatus(), Rules: a.rulesState(), Bus: busStatus(a.broker.Stats()),
+		Alerts: map[string]int64{}, Gaps: a.gaps.since(now.Add(-24 * time.Hour)), Roles: a.roles(),
+	}
+	h.Collector, _ = a.registry.get()
+	err := a.store.Alerts(ctx, now.Add(-24*time.Hour).UnixMicro(), now.Add(time.Hour).UnixMicro(), func(alert event.Alert) error {
+		h.Alerts[alert.Severity]++
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("count alerts: %w", err)
+	}
+	h.Problems = a.problems(h, now)
+	h.Healthy = len(h.Problems) == 0
+	return h, nil
+}
+
+// problems says, for people, what keeps h from being healthy.
+func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
+	list := []string{}
+	switch c := h.Collector; {
+	case c == nil && now.Sub(a.started) > 10*time.Second:
+		list = append(list, "no collector has registered: nothing is observed")
+	case c != nil && !c.Connected:
+		list = append(list, fmt.Sprintf("the collector is not connected since %s: nothing is observed", c.LastSeen.Format(time.TimeOnly)))
+	case c != nil && now.Sub(c.LastSeen) > 30*time.Second:
+		list = append(list, fmt.Sprintf("the collector has said nothing since %s", c.LastSeen.Format(time.TimeOnly)))
+	}
+	if c := h.Collector; c != nil && c.Dropped > 0 {
+		list = append(list, fmt.Sprintf("the collector had to drop %d rows; event_gaps says when", c.Dropped))
+	}
+	if h.Store.Error != "" {
+		list = append(list, "store: "+h.Store.Error)
+	}
+	list = append(list, a.ingest.problems()...)
+	list = append(list, a.detect.problems()...)
+	if a.jsonl != nil {
+		if p := a.jsonl.problem(); p != "" {
+			list = append(list, p)
+		}
+	}
+	if h.Rules.Refused > 0 {
+		list = append(list, fmt.Sprintf("%d rules were refused; see daemoneye rules list", h.Rules.Refused))
+	}
+	for _, failing := range h.Rules.Failing {
+		list = append(list, "rule "+failing)
+	}
+	return list
+}
+
+func (a *agent) storeStatus() api.StoreStatus {
+	s := api.StoreStatus{Dir: a.cfg.Config.Paths.Store}
+	stats, err := a.store.Stats()
+	if err != nil {
+		s.Error = err.Error()
+		return s
+	}
+	s.Bytes, s.Batches, s.Processes = stats.Bytes, stats.Batches, stats.Processes
+	s.Oldest, s.Newest, s.Deleted = stats.Oldest, stats.Newest, stats.Deleted.Batches
+	for _, n := range stats.Rows {
+		s.Rows += n
+	}
+	switch {
+	case stats.LastSyncFail != "":
+		s.Error = stats.LastSyncFail
+	case stats.Damaged > 0:
+		s.Error = fmt.Sprintf("%d batches are damaged: %s", stats.Damaged, stats.FirstDamage)
+	case stats.Excess > 0:
+		s.Error = fmt.Sprintf("%d processes did not fit into the process table", stats.Excess)
+	}
+	return s
+}
+
+func (a *agent) rulesState() api.RulesStatus {
+	s := rulesStatus(a.matcher.Set())
+	s.Failing = []string{}
+	for _, st := range a.matcher.Stats() {
+		s.Evaluated += st.Evaluated
+		s.Matched += st.Matched
+		if st.Error != nil && time.Since(st.Error.Time) < time.Hour {
+			s.Failing = append(s.Failing, fmt.Sprintf("%s: %s", st.Rule.ID, st.Error.Message))
+		}
+	}
+	return s
+}
+
+func busStatus(s bus.Stats) api.BusStatus {
+	return api.BusStatus{
+		Connections: s.Connections, Refused: int64(s.Refused), Malformed: int64(s.Malformed),
+		In: int64(s.In.Messages), Out: int64(s.Out.Messages), Dropped: int64(s.Dropped),
+	}
+}
+
+// roles looks at our processes: this one, the collector that is connected, and
+// the supervisor.
+func (a *agent) roles() []api.RoleStatus {
+	var list []api.RoleStatus
+	if a.cfg.Supervisor > 0 {
+		list = append(list, roleStatus("supervisor", a.cfg.Supervisor))
+	}
+	if status, peer := a.registry.get(); status != nil && status.Connected {
+		list = append(list, roleStatus("procmond", peer.PID))
+	}
+	return append(list, roleStatus("daemoneye-agent", os.Getpid()))
+}
+
+func roleStatus(role string, pid int) api.RoleStatus {
+	r := api.RoleStatus{Role: role, PID: pid, Capabilities: []string{}, Bounding: []string{}}
+	s, err := platform.ReadStatus(pid)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			err = errors.New("there is no such process")
+		}
+		r.Error = err.Error()
+		return r
+	}
+	r.UID, r.GID, r.NoNewPrivs, r.Memory = s.UID, s.GID, s.NoNewPrivs, s.Memory
+	r.Capabilities, r.Bounding = slices.Clip(s.Permitted), slices.Clip(s.Bounding)
+	if u, err := platform.LookupUser(strconv.Itoa(s.UID)); err == nil {
+		r.User = u.Name
+	}
+	if info, err := os.Stat("/proc/" + strconv.Itoa(pid)); err == nil {
+		r.Started = info.ModTime()
+	}
+	return r
+}

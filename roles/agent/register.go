@@ -1,0 +1,158 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+	"go.uber.org/zap"
+
+	"daemoneye/bus"
+	"daemoneye/bus/event"
+	"daemoneye/roles/api"
+	"daemoneye/store"
+)
+
+// registry knows the collector that has registered.
+type registry struct {
+	mu        sync.Mutex
+	peer      bus.Peer
+	status    *api.CollectorStatus // nil before the first
+	scanned   chan struct{}        // closed after the first heartbeat of a scan
+	announced bool
+}
+
+func newRegistry() *registry { return &registry{scanned: make(chan struct{})} }
+
+// get returns a copy of what is known, nil when no collector has registered.
+func (r *registry) get() (*api.CollectorStatus, bus.Peer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.status == nil {
+		return nil, bus.Peer{}
+	}
+	status := *r.status
+	return &status, r.peer
+}
+
+// register answers api.Register: it tells the collector what is stored of it
+// and sends the present state, with which it compares its first scan.
+func (a *agent) register(ctx context.Context, c *bus.Call) error {
+	var reg api.Registration
+	if err := msgpack.Unmarshal(c.Body, &reg); err != nil {
+		return fmt.Errorf("decode registration: %w", err)
+	}
+	if reg.CollectorID == "" || reg.CollectorID == store.AgentCollector || reg.Interval <= 0 {
+		return fmt.Errorf("registration of collector %q with interval %v", reg.CollectorID, reg.Interval)
+	}
+	known := a.sequence(reg.CollectorID) > 0
+	if !known {
+		a.noteDowntime(reg)
+	}
+	err := a.store.PutCollector(ctx, store.Collector{
+		ID: reg.CollectorID, PID: int64(c.Peer.PID), UID: int64(c.Peer.UID), Source: event.Clean(reg.Source),
+	})
+	if err != nil {
+		return err
+	}
+	r := a.registry
+	r.mu.Lock()
+	r.peer = c.Peer
+	r.status = &api.CollectorStatus{
+		CollectorID: reg.CollectorID, Connected: true, Source: reg.Source, Limits: reg.Limits,
+		Interval: reg.Interval, LastSeen: time.Now(),
+	}
+	r.mu.Unlock()
+	a.log.Info("collector registered", zap.String("collector", reg.CollectorID), zap.Int("pid", c.Peer.PID),
+		zap.Uint32("uid", c.Peer.UID), zap.String("source", reg.Source), zap.Bool("again", known))
+
+	rows := int64(0)
+	if stats, err := a.store.Stats(); err == nil {
+		rows = int64(stats.Processes)
+	}
+	if err := reply(c, api.Registered{Sequence: a.sequence(reg.CollectorID), Rows: rows}); err != nil {
+		return err
+	}
+	return a.store.Processes(ctx, func(b *event.Batch) error { return c.Reply(event.Encode(nil, b)) })
+}
+
+// noteDowntime records the time in which no collector ran before this start of
+// one: what started and ended then was not seen.
+func (a *agent) noteDowntime(reg api.Registration) {
+	var last time.Time
+	for _, c := range a.store.Collectors() {
+		if c.ID != store.AgentCollector && c.LastSeen.After(last) {
+			last = c.LastSeen
+		}
+	}
+	now := time.Now()
+	if last.IsZero() || now.Sub(last) <= reg.Interval {
+		return
+	}
+	a.ingest.gap("process_events", reg.CollectorID, "collector", "no collector was running", last, now, -1)
+}
+
+// sequence returns the sequence of the collector's last stored batch, 0 when
+// none is stored.
+func (a *agent) sequence(collector string) uint64 { return sequenceOf(a.store, collector) }
+
+func sequenceOf(s *store.Store, collector string) uint64 {
+	for _, c := range s.Collectors() {
+		if c.ID == collector {
+			return c.Sequence
+		}
+	}
+	return 0
+}
+
+// followHeartbeats takes up heartbeats until ctx ends.
+func (a *agent) followHeartbeats(ctx context.Context, sub *bus.Subscription) {
+	defer sub.Close()
+	for {
+		d, err := sub.Next(ctx)
+		if err != nil {
+			return
+		}
+		for body := range d.Messages() {
+			var beat api.Heartbeat
+			if err := msgpack.Unmarshal(body, &beat); err != nil {
+				a.log.Warn("decode heartbeat", zap.Error(err))
+				continue
+			}
+			a.heartbeat(ctx, beat)
+		}
+	}
+}
+
+func (a *agent) heartbeat(ctx context.Context, beat api.Heartbeat) {
+	r := a.registry
+	r.mu.Lock()
+	s := r.status
+	if s == nil || s.CollectorID != beat.CollectorID {
+		r.mu.Unlock()
+		return
+	}
+	s.LastSeen, s.Sequence, s.Queued, s.Dropped = time.Now(), beat.Sequence, beat.Queued, beat.Dropped
+	s.Scans, s.LastScan, s.Processes = beat.Scans, beat.LastScan, beat.Processes
+	if beat.Scans > 0 && !r.announced {
+		r.announced = true
+		close(r.scanned)
+	}
+	put := store.Collector{ID: s.CollectorID, PID: int64(r.peer.PID), UID: int64(r.peer.UID), Source: event.Clean(s.Source), Dropped: int64(s.Dropped)}
+	r.mu.Unlock()
+	if err := a.store.PutCollector(ctx, put); err != nil && ctx.Err() == nil {
+		a.log.Warn("note heartbeat", zap.Error(err))
+	}
+}
+
+// connection notes that the collector's connection has come or gone.
+func (a *agent) connection(e bus.Event) {
+	r := a.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e.Kind == bus.EventClosed && r.status != nil && e.Peer.Conn == r.peer.Conn {
+		r.status.Connected = false
+	}
+}

@@ -1,0 +1,95 @@
+package agent
+
+import (
+	"context"
+	"os"
+
+	"github.com/vmihailenco/msgpack/v5"
+	"go.uber.org/zap"
+
+	"daemoneye/bus"
+	"daemoneye/bus/event"
+	"daemoneye/roles/api"
+	"daemoneye/rules"
+)
+
+// loadRules reads the built-in rules and those of the directories. A file that
+// is not good is logged and left out.
+func (a *agent) loadRules() *rules.Set {
+	c := a.cfg.Config
+	var sources []rules.Source
+	if c.Rules.Builtin {
+		sources = append(sources, rules.Builtin())
+	}
+	for _, dir := range c.Paths.RulesDirs {
+		source := rules.Dir(dir)
+		if usable := a.dirs.path(dir); usable != dir {
+			source.FS = os.DirFS(usable)
+		}
+		sources = append(sources, source)
+	}
+	set := rules.Load(rules.LoadConfig{}, sources...)
+	for _, r := range set.Refused {
+		a.log.Warn("rule refused", zap.String("file", r.File), zap.String("reason", r.Error()))
+	}
+	a.log.Info("rules loaded", zap.Int("loaded", len(set.Rules)), zap.Int("refused", len(set.Refused)))
+	return set
+}
+
+// reload puts the rules in force that the directories hold now.
+func (a *agent) reload() *rules.Set {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	set := a.loadRules()
+	a.matcher.Reload(set)
+	return set
+}
+
+// rulesReload answers api.RulesReload.
+func (a *agent) rulesReload(_ context.Context, c *bus.Call) error {
+	set := a.reload()
+	status := rulesStatus(set)
+	body, err := msgpack.Marshal(api.ReloadReply{Loaded: status.Loaded, Disabled: status.Disabled, Refused: refusals(set)})
+	if err != nil {
+		return err
+	}
+	return c.Finish(body)
+}
+
+func rulesStatus(set *rules.Set) api.RulesStatus {
+	s := api.RulesStatus{Refused: len(set.Refused), LoadedAt: set.Loaded}
+	for _, r := range set.Rules {
+		if r.Enabled {
+			s.Loaded++
+		} else {
+			s.Disabled++
+		}
+	}
+	return s
+}
+
+func refusals(set *rules.Set) []api.Refusal {
+	list := make([]api.Refusal, 0, len(set.Refused))
+	for _, r := range set.Refused {
+		for _, p := range r.Problems {
+			list = append(list, api.Refusal{File: r.File, Message: p.Error(), Caret: p.Caret()})
+		}
+	}
+	return list
+}
+
+// ruleRows returns the rules table.
+func (a *agent) ruleRows() *event.Batch {
+	b := event.NewBuilder(event.Lookup("rules"))
+	a.matcher.Set().AppendTo(b, a.matcher.Stats())
+	return b.Batch()
+}
+
+// connected names the collectors that are connected now.
+func (a *agent) connected() map[string]bool {
+	status, _ := a.registry.get()
+	if status == nil || !status.Connected {
+		return nil
+	}
+	return map[string]bool{status.CollectorID: true}
+}

@@ -1,0 +1,114 @@
+package roles
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// BenchmarkIdle measures all roles together on a host with 300 processes more,
+// at the default interval of 30 s: the sum of their PSS, and their CPU use over
+// three scans. With -short it looks only a moment, to see that it works.
+func BenchmarkIdle(b *testing.B) {
+	if os.Geteuid() != 0 {
+		b.Skip("needs root: smaps_rollup of a role is not for others")
+	}
+	for range 300 {
+		cmd := exec.Command("sleep", "3600")
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+	}
+	in := start(b, nil)
+	settle, watch := 35*time.Second, 90*time.Second
+	if testing.Short() {
+		settle, watch = time.Second, time.Second
+	}
+	h, ok := in.health()
+	if !ok {
+		b.Fatal("no health")
+	}
+	time.Sleep(settle)
+	before := cpuTime(b, h)
+	time.Sleep(watch)
+	used := cpuTime(b, h) - before
+	var total int64
+	for _, r := range h.Roles {
+		pss := proportional(b, r.PID)
+		total += pss
+		b.ReportMetric(float64(pss)/1e6, r.Role+"-MB")
+	}
+	b.ReportMetric(float64(total)/1e6, "PSS-MB")
+	b.ReportMetric(100*used.Seconds()/watch.Seconds(), "%CPU")
+	b.ReportMetric(0, "ns/op")
+}
+
+func cpuTime(b *testing.B, h health) time.Duration {
+	b.Helper()
+	total := time.Duration(0)
+	for _, r := range h.Roles {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", r.PID))
+		if err != nil {
+			b.Fatal(err)
+		}
+		fields := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
+		for _, i := range []int{11, 12} { // utime and stime, ticks of 10 ms: proc_pid_stat(5)
+			ticks, err := strconv.Atoi(fields[i])
+			if err != nil {
+				b.Fatal(err)
+			}
+			total += time.Duration(ticks) * 10 * time.Millisecond
+		}
+	}
+	return total
+}
+
+func proportional(b *testing.B, pid int) int64 {
+	b.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(raw)) {
+		if f := strings.Fields(line); f[0] == "Pss:" {
+			kib, err := strconv.ParseInt(f[1], 10, 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return kib << 10
+		}
+	}
+	b.Fatalf("no Pss of process %d", pid)
+	return 0
+}
+
+// BenchmarkAlert measures from the start of a process to its alert on standard
+// output, less one scan interval: what is left is what DaemonEye adds to
+// waiting for the scan. It reports the slowest of its starts.
+func BenchmarkAlert(b *testing.B) {
+	const interval = 500 * time.Millisecond
+	in := start(b, nil, "--interval", interval.String(), "--rules", writeRule(b, "canary.sql", testRule))
+	worst := time.Duration(0)
+	for i := range b.N {
+		begun := time.Now()
+		cmd := exec.Command("sleep", "3600")
+		cmd.Args[0] = fmt.Sprintf("/opt/canary-%d", i)
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		in.waitFor(fmt.Sprintf("pid %d", cmd.Process.Pid))
+		worst = max(worst, time.Since(begun))
+		_ = cmd.Process.Signal(syscall.SIGKILL)
+		_ = cmd.Wait()
+	}
+	b.ReportMetric(float64((worst - interval).Milliseconds()), "ms-over-interval")
+}

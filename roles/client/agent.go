@@ -1,0 +1,234 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"daemoneye/bus"
+	"daemoneye/bus/event"
+	"daemoneye/roles/api"
+	"daemoneye/roles/config"
+	"daemoneye/roles/history"
+	"daemoneye/rules"
+	"daemoneye/rules/sql"
+	"daemoneye/store"
+)
+
+// agentEngine asks the agent.
+type agentEngine struct {
+	conn *bus.Conn
+}
+
+func (e *agentEngine) close() error { return e.conn.Close() }
+
+func (e *agentEngine) query(ctx context.Context, r api.QueryRequest, header func([]api.QueryColumn) error, rows func([][]byte) error) (api.QueryDone, error) {
+	var done api.QueryDone
+	body, err := msgpack.Marshal(&r)
+	if err != nil {
+		return done, fmt.Errorf("encode query: %w", err)
+	}
+	// The request is canceled by this context's end.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	replies, err := e.conn.Request(ctx, api.Query, body)
+	if err != nil {
+		return done, agentError(err)
+	}
+	defer replies.Close()
+	reply, err := replies.Next(ctx)
+	if err != nil {
+		return done, agentError(err)
+	}
+	var head api.QueryHeader
+	if err := msgpack.Unmarshal(reply, &head); err != nil {
+		return done, fmt.Errorf("read the result's header: %w", err)
+	}
+	if err := header(head.Columns); err != nil {
+		return done, err
+	}
+	return readRows(ctx, replies, len(head.Columns), rows)
+}
+
+// readRows reads the replies after the header. The last one is the QueryDone,
+// which is known only when the end follows, so one is held back.
+func readRows(ctx context.Context, replies *bus.Replies, columns int, rows func([][]byte) error) (done api.QueryDone, err error) {
+	var held []byte
+	for {
+		reply, err := replies.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return done, agentError(err)
+		}
+		if held != nil {
+			var part api.QueryRows
+			if err := msgpack.Unmarshal(held, &part); err != nil {
+				return done, fmt.Errorf("read rows: %w", err)
+			}
+			if columns == 0 || len(part.Cells)%columns != 0 {
+				return done, fmt.Errorf("read rows: %d cells for %d columns", len(part.Cells), columns)
+			}
+			if err := rows(part.Cells); err != nil {
+				return done, err
+			}
+		}
+		held = reply
+	}
+	if held == nil {
+		return done, errors.New("read rows: the agent did not say how the query ended")
+	}
+	if err := msgpack.Unmarshal(held, &done); err != nil {
+		return done, fmt.Errorf("read the end of the result: %w", err)
+	}
+	return done, nil
+}
+
+// agentError turns an error of the bus into one for people.
+func agentError(err error) error {
+	var refused *bus.Error
+	if !errors.As(err, &refused) {
+		if errors.Is(err, bus.ErrLost) {
+			return &Error{Err: fmt.Errorf("the agent went away: %w", err), Hint: `ask again in a moment; "daemoneye run" restarts it`}
+		}
+		return err
+	}
+	var q api.QueryError
+	for _, text := range [][]byte{refused.Detail, []byte(refused.Message)} {
+		if len(text) > 0 && msgpack.Unmarshal(text, &q) == nil && q.Message != "" {
+			return &Error{Err: errors.New(q.Message), Caret: q.Caret}
+		}
+	}
+	switch refused.Code {
+	case bus.CodeDenied, bus.CodeNotServed:
+		return &Error{Err: err, Hint: "the agent may be of another version: compare daemoneye version and daemoneye health"}
+	}
+	return err
+}
+
+// dial connects to the agent. The error is errNoAgent when none is there.
+func (c *call) dial(cfg *config.Config) (*bus.Conn, error) {
+	conn, err := bus.Dial(c.ctx, cfg.Paths.Socket, bus.DialConfig{})
+	switch {
+	case err == nil:
+		return conn, nil
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, bus.ErrNotSupported):
+		return nil, errNoAgent
+	case errors.Is(err, os.ErrPermission):
+		return nil, &Error{
+			Err:  fmt.Errorf("cannot reach the agent: %w", err),
+			Hint: "run this as root, as the agent's user or as a member of its group; another instance is named with --data-dir",
+		}
+	}
+	var refused *bus.Error
+	if errors.As(err, &refused) {
+		return nil, &Error{Err: fmt.Errorf("the agent refused the connection: %w", err), Hint: "run this as root, as the agent's user or as a member of its group"}
+	}
+	return nil, &Error{Err: fmt.Errorf("cannot reach the agent: %w", err), Hint: `"daemoneye run" starts one; another instance is named with --data-dir`}
+}
+
+var errNoAgent = errors.New("no agent runs")
+
+// agent connects to the agent, which must run.
+func (c *call) agent() (*bus.Conn, error) {
+	cfg, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := c.dial(cfg)
+	if errors.Is(err, errNoAgent) {
+		return nil, &Error{
+			Err:  fmt.Errorf("no agent answers at %s", cfg.Paths.Socket),
+			Hint: `start it with "daemoneye run", or name the instance with --data-dir`,
+		}
+	}
+	return conn, err
+}
+
+// engine returns the agent, or the store at rest when no agent runs.
+func (c *call) engine() (engine, error) {
+	cfg, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := c.dial(cfg)
+	if err == nil {
+		return &agentEngine{conn}, nil
+	}
+	if !errors.Is(err, errNoAgent) {
+		return nil, err
+	}
+	e, err := storeEngine(cfg)
+	if err == nil {
+		c.note("the agent is not running; reading the store at %s", cfg.Paths.Store)
+		return e, nil
+	}
+	const start = `start one with "daemoneye run", or name the instance with --data-dir`
+	switch {
+	case errors.Is(err, store.ErrNotExist):
+		return nil, &Error{Err: fmt.Errorf("no agent answers at %s, and there is no store at %s", cfg.Paths.Socket, cfg.Paths.Store), Hint: start}
+	case errors.Is(err, store.ErrLocked):
+		return nil, &Error{Err: fmt.Errorf("no agent answers at %s, but its store is in use", cfg.Paths.Socket), Hint: "it may be starting or stopping: ask again in a moment"}
+	case errors.Is(err, os.ErrPermission):
+		return nil, &Error{Err: fmt.Errorf("no agent answers at %s: %w", cfg.Paths.Socket, err), Hint: "run this as root or as the agent's user; " + start}
+	}
+	return nil, err
+}
+
+// storeEngine reads the store of an instance at rest. Its rules are those that
+// an agent would load.
+func storeEngine(cfg *config.Config) (*localEngine, error) {
+	s, err := store.OpenReadOnly(cfg.Paths.Store, store.Config{})
+	if err != nil {
+		return nil, err
+	}
+	view := &history.View{Store: s, Rules: func() *event.Batch { return ruleRows(loadRules(cfg)) }}
+	reader := view.Reader()
+	return &localEngine{
+		source: reader,
+		memory: cfg.Agent.QueryMemory,
+		limit:  cfg.Agent.QueryTimeout,
+		incomplete: func(ctx context.Context, q *sql.Query, now time.Time) []string {
+			reasons := reader.Damaged()
+			for _, table := range q.Tables() {
+				from, to := q.TimeRange(table, now)
+				if table == "processes" {
+					table = "process_events" // whose rows it is made of
+				}
+				lost, err := view.Gaps(ctx, table, from, to)
+				if err != nil {
+					lost = append(lost, fmt.Sprintf("what was lost of %s is not known: %v", table, err))
+				}
+				reasons = append(reasons, lost...)
+			}
+			return reasons
+		},
+		release: s.Close,
+	}, nil
+}
+
+// loadRules loads the rules that the configuration names.
+func loadRules(cfg *config.Config) *rules.Set {
+	var sources []rules.Source
+	if cfg.Rules.Builtin {
+		sources = append(sources, rules.Builtin())
+	}
+	for _, dir := range cfg.Paths.RulesDirs {
+		sources = append(sources, rules.Dir(dir))
+	}
+	return rules.Load(rules.LoadConfig{}, sources...)
+}
+
+// ruleRows returns the set as rows of the rules table.
+func ruleRows(set *rules.Set) *event.Batch {
+	b := event.NewBuilder(event.Lookup("rules"))
+	set.AppendTo(b, nil)
+	return b.Batch()
+}

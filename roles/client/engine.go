@@ -1,0 +1,157 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"daemoneye/roles/api"
+	"daemoneye/rules/sql"
+)
+
+// engine runs queries: the agent, or this process over a store or a file.
+type engine interface {
+	// query calls header once and rows for each part of the result.
+	query(ctx context.Context, r api.QueryRequest, header func([]api.QueryColumn) error, rows func(cells [][]byte) error) (api.QueryDone, error)
+	close() error
+}
+
+// printQuery runs a query and prints its result.
+func printQuery(ctx context.Context, e engine, r api.QueryRequest, p printer) (api.QueryDone, error) {
+	r.JSON = p.json()
+	done, err := e.query(ctx, r, p.header, p.rows)
+	if err != nil {
+		return done, err
+	}
+	return done, p.close()
+}
+
+// fetch runs a query of ours and returns each row as a T, whose json names
+// are the result's columns.
+func fetch[T any](ctx context.Context, e engine, text string, params map[string]string) ([]T, api.QueryDone, error) {
+	var keys [][]byte
+	var list []T
+	header := func(columns []api.QueryColumn) error {
+		for i, name := range uniqueNames(columns) {
+			key := []byte{','}
+			if i == 0 {
+				key[0] = '{'
+			}
+			keys = append(keys, append(appendJSONString(key, name), ':'))
+		}
+		return nil
+	}
+	var object []byte
+	rows := func(cells [][]byte) error {
+		for i, cell := range cells {
+			column := i % len(keys)
+			object = append(object, keys[column]...)
+			if cell == nil {
+				cell = []byte("null")
+			}
+			object = append(object, cell...)
+			if column < len(keys)-1 {
+				continue
+			}
+			var value T
+			if err := json.Unmarshal(append(object, '}'), &value); err != nil {
+				return fmt.Errorf("read result: %w", err)
+			}
+			list = append(list, value)
+			object = object[:0]
+		}
+		return nil
+	}
+	done, err := e.query(ctx, api.QueryRequest{SQL: text, Params: params, JSON: true}, header, rows)
+	return list, done, err
+}
+
+// localEngine runs queries in this process.
+type localEngine struct {
+	source sql.Source
+	memory int64         // bytes for one query; 0: the engine's default
+	limit  time.Duration // unless the request says otherwise; 0: none
+	// incomplete says what of the tables read is missing; nil: nothing is.
+	incomplete func(ctx context.Context, q *sql.Query, now time.Time) []string
+	release    func() error
+}
+
+func (e *localEngine) close() error {
+	if e.release == nil {
+		return nil
+	}
+	return e.release()
+}
+
+func (e *localEngine) query(ctx context.Context, r api.QueryRequest, header func([]api.QueryColumn) error, rows func([][]byte) error) (api.QueryDone, error) {
+	var done api.QueryDone
+	q, err := sql.Compile(r.SQL, sql.Config{Params: r.Params})
+	if err != nil {
+		return done, explain(err)
+	}
+	limit := e.limit
+	if r.Timeout > 0 {
+		limit = r.Timeout
+	}
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("the query took longer than %v", limit))
+		defer cancel()
+	}
+	var columns []api.QueryColumn
+	for _, c := range q.Columns() {
+		columns = append(columns, api.QueryColumn{Name: c.Name, Type: c.Type.String()})
+	}
+	if err := header(columns); err != nil {
+		return done, err
+	}
+	now := time.Now()
+	err = q.Run(ctx, e.source, sql.Options{Now: now, MemoryLimit: e.memory, MaxRows: r.MaxRows}, func(part *sql.Rows) error {
+		done.Rows += int64(part.Len())
+		return rows(cellsOf(part, len(columns), r.JSON))
+	})
+	if e.incomplete != nil {
+		done.Incomplete = e.incomplete(ctx, q, now)
+	}
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return done, &Error{Err: context.Cause(ctx), Hint: "give it more time with --timeout, or ask for less"}
+	}
+	return done, explain(err)
+}
+
+// cellsOf writes the rows as api.QueryRows has them.
+func cellsOf(part *sql.Rows, columns int, asJSON bool) [][]byte {
+	cells := make([][]byte, 0, part.Len()*columns)
+	var text []byte // of all cells
+	for row := range part.Len() {
+		for column := range columns {
+			start := len(text)
+			next, null := part.AppendText(text, row, column)
+			switch {
+			case null:
+				cells = append(cells, nil)
+				continue
+			case asJSON:
+				next = part.AppendJSON(text, row, column)
+			}
+			text = next
+			cells = append(cells, text[start:len(text):len(text)])
+		}
+	}
+	return cells
+}
+
+// explain turns an error of the query engine into one for people.
+func explain(err error) error {
+	var e *sql.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	message := e.Message
+	if e.Line > 0 {
+		message = fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Message)
+	}
+	return &Error{Err: errors.New(message), Caret: e.Caret(), Hint: e.Hint}
+}

@@ -1,0 +1,177 @@
+package client
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"github.com/vmihailenco/msgpack/v5"
+
+	"daemoneye/roles/api"
+	"daemoneye/roles/term"
+)
+
+func healthCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "health",
+		Usage: "show whether everything runs, with which privileges; exit status 1 when it does not",
+		Description: `   daemoneye health
+   daemoneye health --format json | jq .problems
+   daemoneye health > /dev/null || echo "look at DaemonEye"`,
+		Flags:  []cli.Flag{&cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table, json"}},
+		Action: run(health),
+	}
+}
+
+func health(c *call) error {
+	name := c.String("format")
+	if name != "table" && name != "json" {
+		return usage("it can be table or json", "health has no format %q", name)
+	}
+	if err := c.exactly(0, ""); err != nil {
+		return err
+	}
+	conn, err := c.agent()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	reply, err := conn.Call(c.ctx, api.Health, nil)
+	if err != nil {
+		return agentError(err)
+	}
+	var h api.HealthReply
+	if err := msgpack.Unmarshal(reply, &h); err != nil {
+		return fmt.Errorf("read health: %w", err)
+	}
+	if name == "json" {
+		err = writeJSON(c.out, &h)
+	} else {
+		err = showHealth(c.out, &h)
+	}
+	if err == nil && !h.Healthy {
+		return ErrNo
+	}
+	return err
+}
+
+// showHealth writes the problems first: what else there is to read depends on
+// them.
+func showHealth(out *term.Output, h *api.HealthReply) error {
+	s := newSheet(out)
+	if h.Healthy {
+		s.b.WriteString(out.Paint(term.Green, "healthy") + "\n")
+	} else {
+		s.b.WriteString(out.Paint(term.BoldRed, "not healthy") + "\n")
+	}
+	for _, p := range h.Problems {
+		s.item("%s", p)
+	}
+	s.b.WriteByte('\n')
+	s.line("agent", "version %s, up %s", h.Version, term.Duration(h.Time.Sub(h.Started)))
+	healthCollector(s, h)
+	healthStore(s, &h.Store)
+	r := &h.Rules
+	text := fmt.Sprintf("%d loaded", r.Loaded)
+	for _, n := range []struct {
+		count int
+		what  string
+	}{{r.Disabled, "disabled"}, {r.Refused, "refused"}, {len(r.Failing), "failing"}} {
+		if n.count > 0 {
+			text += fmt.Sprintf(", %d %s", n.count, n.what)
+		}
+	}
+	s.line("rules", "%s; %s evaluated, %s", text, term.Count(r.Evaluated), term.Plural(r.Matched, "match", "matches"))
+	for _, f := range r.Failing {
+		s.line("", "%s", f)
+	}
+	var alerts []string
+	for _, severity := range slices.Backward(severities()) {
+		if n := h.Alerts[severity]; n > 0 {
+			alerts = append(alerts, fmt.Sprintf("%s %s", term.Count(n), severity))
+		}
+	}
+	for _, severity := range slices.Sorted(maps.Keys(h.Alerts)) {
+		if n := h.Alerts[severity]; n > 0 && !slices.Contains(severities(), severity) {
+			alerts = append(alerts, fmt.Sprintf("%s %s", term.Count(n), severity))
+		}
+	}
+	s.line("alerts, last 24 h", "%s", orNone(strings.Join(alerts, ", ")))
+	s.line("gaps, last 24 h", "%s", term.Count(h.Gaps))
+	b := &h.Bus
+	s.line("bus", "%s; %s in, %s out; %s shed, %s malformed, %s refused", term.Plural(int64(b.Connections), "connection", "connections"),
+		term.Count(b.In), term.Count(b.Out), term.Count(b.Dropped), term.Count(b.Malformed), term.Count(b.Refused))
+	s.b.WriteByte('\n')
+	if err := s.flush(); err != nil {
+		return err
+	}
+	return roleTable(out, h.Roles)
+}
+
+func healthCollector(s *sheet, h *api.HealthReply) {
+	c := h.Collector
+	if c == nil {
+		s.line("collector", "none has registered")
+		return
+	}
+	state := "connected"
+	if !c.Connected {
+		state = "not connected, last seen " + term.Duration(h.Time.Sub(c.LastSeen)) + " ago"
+	}
+	s.line("collector", "%s; source %s, every %s; last scan %s, %s", state, c.Source, term.Duration(c.Interval),
+		term.Duration(c.LastScan), term.Plural(int64(c.Processes), "process", "processes"))
+	s.line("", "%s queued, %s dropped, %s", term.Plural(int64(c.Queued), "batch", "batches"), term.Plural(int64(c.Dropped), "row", "rows"),
+		term.Plural(int64(c.Scans), "scan", "scans"))
+	for _, limit := range c.Limits {
+		s.line("", "%s", limit)
+	}
+}
+
+func healthStore(s *sheet, st *api.StoreStatus) {
+	s.line("store", "%s", st.Dir)
+	text := fmt.Sprintf("%s, %s", term.Bytes(st.Bytes), term.Plural(st.Rows, "row", "rows"))
+	if !st.Oldest.IsZero() {
+		text += fmt.Sprintf(" of %s to %s", stamp(st.Oldest), stamp(st.Newest))
+	}
+	s.line("", "%s", text)
+	if st.Error != "" {
+		s.line("", "last write: %s", st.Error)
+	}
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// roleTable shows our processes as the kernel reports them.
+func roleTable(out *term.Output, roles []api.RoleStatus) error {
+	list := newListing("role text", "pid integer", "user text", "memory numeric", "up numeric", "no_new_privs boolean", "capabilities text", "bounding text")
+	now := time.Now()
+	for _, r := range roles {
+		if r.Error != "" {
+			list.add(r.Role, r.PID, nil, nil, nil, nil, r.Error, nil)
+			continue
+		}
+		user := fmt.Sprint(r.UID)
+		if r.User != "" {
+			user = fmt.Sprintf("%s (%d)", r.User, r.UID)
+		}
+		list.add(r.Role, r.PID, user, term.Bytes(r.Memory), term.Duration(now.Sub(r.Started).Truncate(time.Second)), r.NoNewPrivs,
+			capabilities(r.Capabilities), capabilities(r.Bounding))
+	}
+	return list.print(newPrinter(out, "table"))
+}
+
+// capabilities names few and counts many: root's forty say less than "40".
+func capabilities(list []string) string {
+	if len(list) > 4 {
+		return fmt.Sprintf("%d of them", len(list))
+	}
+	return orNone(strings.Join(list, " "))
+}

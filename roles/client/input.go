@@ -1,0 +1,130 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"daemoneye/bus/event"
+	"daemoneye/roles/term"
+	"daemoneye/rules/sql"
+	"daemoneye/store/eventfile"
+)
+
+// fileSource is a file of events as the source of a query.
+type fileSource struct {
+	path     string
+	table    *event.Table // of rows that name none; nil: each names one
+	progress *term.Progress
+	unknown  map[string]int64 // columns that no table has → rows
+	found    map[string]int64 // table → rows
+	scans    int
+}
+
+// fileEngine runs queries over a file instead of the history.
+func (c *call) fileEngine(path, table string, progress *term.Progress) (engine, error) {
+	s := &fileSource{path: path, progress: progress, found: map[string]int64{}}
+	if table != "" {
+		t, err := lookupTable(table)
+		if err != nil {
+			return nil, err
+		}
+		s.table = t
+	}
+	return &localEngine{
+		source:     s,
+		incomplete: func(_ context.Context, q *sql.Query, _ time.Time) []string { return s.otherTables(q.Tables()) },
+		release:    func() error { s.report(c); return nil },
+	}, nil
+}
+
+// Scan implements sql.Source. Standard input can be read but once.
+func (s *fileSource) Scan(ctx context.Context, r sql.ScanRequest, yield func(*event.Batch) error) error {
+	if s.scans++; s.scans > 1 && s.path == "-" {
+		return &Error{Err: errors.New("the statement reads the events more than once, which standard input can not give"), Hint: "put them into a file"}
+	}
+	s.found = map[string]int64{}
+	for b, err := range s.batches() {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		s.found[b.Table.Name] += int64(b.Rows)
+		s.progress.Add(int64(b.Rows))
+		if b.Table != r.Table {
+			continue
+		}
+		if err := yield(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// batches yields what the file holds.
+func (s *fileSource) batches() iter.Seq2[*event.Batch, error] {
+	return func(yield func(*event.Batch, error) bool) {
+		r, err := eventfile.Open(s.path, s.table)
+		if err != nil {
+			yield(nil, fileError(err, s.table == nil))
+			return
+		}
+		defer r.Close() // it was only read
+		defer func() { s.unknown = maps.Clone(r.Unknown()) }()
+		for {
+			b, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				err = fileError(err, s.table == nil)
+			}
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// fileError adds what people can do about a file that can not be read.
+func fileError(err error, needsTable bool) error {
+	var missing *fs.PathError
+	if !needsTable || errors.As(err, &missing) || errors.Is(err, eventfile.ErrFormat) {
+		return err
+	}
+	return &Error{Err: err, Hint: "name the table of the rows with --table; in JSON Lines each row may do so itself: {\"table\": \"process_events\", ...}"}
+}
+
+// report warns of what was in the file and not in the answer.
+func (s *fileSource) report(c *call) {
+	if len(s.unknown) > 0 {
+		var list []string
+		for _, name := range slices.Sorted(maps.Keys(s.unknown)) {
+			list = append(list, fmt.Sprintf("%s (%s)", name, term.Plural(s.unknown[name], "row", "rows")))
+		}
+		c.warn("unknown columns in %s were ignored: %s", s.path, strings.Join(list, ", "))
+	}
+}
+
+// otherTables says that a file has rows, but none of the table asked for.
+func (s *fileSource) otherTables(tables []string) []string {
+	if s.scans == 0 || len(s.found) == 0 {
+		return nil
+	}
+	var list []string
+	for _, table := range tables {
+		if s.found[table] == 0 {
+			list = append(list, fmt.Sprintf("%s has no row of %s, only of %s", s.path, table, strings.Join(slices.Sorted(maps.Keys(s.found)), ", ")))
+		}
+	}
+	return list
+}

@@ -1,0 +1,114 @@
+package client
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"daemoneye/roles/api"
+	"daemoneye/roles/term"
+)
+
+// maxQuery is more than the engine accepts, so that it says what its limit is.
+const maxQuery = 1 << 20
+
+func queryCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "query",
+		Usage:     "run a SELECT over the history, or over a file of events",
+		ArgsUsage: "SQL|-",
+		Description: `   daemoneye query "SELECT name, count(*) FROM process_events GROUP BY name ORDER BY 2 DESC LIMIT 10"
+   daemoneye query --param user=alice "SELECT time, command_line FROM process_events WHERE user_name = :'user'"
+   daemoneye query --input events.jsonl --table process_events --format csv - < hunt.sql
+
+"-" reads the statement from standard input. "daemoneye schema" lists the tables.
+Times are in UTC. CSV is what "psql --csv" writes. In JSON a second column of the same name is called name_2.
+What was lost of the tables read is reported on standard error as "incomplete: ...".`,
+		Flags: []cli.Flag{
+			formatFlag(),
+			&cli.DurationFlag{Name: "timeout", Usage: "give up after `DURATION`", DefaultText: "the configuration's agent.query_timeout"},
+			&cli.Int64Flag{Name: "max-rows", Usage: "fail when the result has more than `N` rows", DefaultText: "no limit"},
+			repeatedFlag("param", "let :'NAME' in the statement stand for a value: `NAME=VALUE`; may be repeated"),
+			&cli.StringFlag{Name: "input", Usage: "read `FILE` (.jsonl, .csv or .parquet, or - for JSON Lines) instead of the history; no agent is needed"},
+			&cli.StringFlag{Name: "table", Usage: "the rows of --input are those of the table `NAME`"},
+		},
+		Action: run(query),
+	}
+}
+
+func query(c *call) error {
+	name, err := format(c.Context)
+	if err != nil {
+		return err
+	}
+	if err := c.exactly(1, "one statement; put it in quotes"); err != nil {
+		return err
+	}
+	r := api.QueryRequest{SQL: c.Args().First(), Timeout: c.Duration("timeout"), MaxRows: c.Int64("max-rows"), Params: map[string]string{}}
+	if r.Timeout < 0 || r.MaxRows < 0 {
+		return usage("", "--timeout and --max-rows can not be negative")
+	}
+	for _, p := range c.repeated("param") {
+		key, value, ok := strings.Cut(p, "=")
+		if !ok || key == "" {
+			return usage("write --param name=value", "%q is not name=value", p)
+		}
+		r.Params[key] = value
+	}
+	input := c.String("input")
+	if r.SQL == "-" {
+		if input == "-" {
+			return usage("", "the statement and the events can not both come from standard input")
+		}
+		text, err := io.ReadAll(io.LimitReader(c.input(), maxQuery))
+		if err != nil {
+			return fmt.Errorf("read statement: %w", err)
+		}
+		r.SQL = string(text)
+	}
+	if strings.TrimSpace(r.SQL) == "" {
+		return usage("", "the statement is empty")
+	}
+	if input == "" && c.IsSet("table") {
+		return usage(`name the table in the statement: "SELECT ... FROM NAME"`, "--table goes with --input")
+	}
+	p := &untilOutput{printer: newPrinter(c.out, name), progress: term.StartProgress(c.err, "query", "rows", 0)}
+	defer p.progress.Stop()
+	e, err := c.queryEngine(input, p.progress)
+	if err != nil {
+		return err
+	}
+	defer c.closing(e)
+	done, err := printQuery(c.ctx, e, r, p)
+	p.progress.Stop()
+	if err != nil {
+		return err
+	}
+	c.incomplete(done)
+	return nil
+}
+
+func (c *call) queryEngine(input string, progress *term.Progress) (engine, error) {
+	if input != "" {
+		return c.fileEngine(input, c.String("table"), progress)
+	}
+	return c.engine()
+}
+
+// untilOutput clears the progress line before the first row is written.
+type untilOutput struct {
+	printer
+	progress *term.Progress
+}
+
+func (p *untilOutput) rows(cells [][]byte) error {
+	p.progress.Stop()
+	return p.printer.rows(cells)
+}
+
+func (p *untilOutput) close() error {
+	p.progress.Stop()
+	return p.printer.close()
+}

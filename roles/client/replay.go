@@ -1,0 +1,93 @@
+package client
+
+import (
+	"iter"
+
+	"github.com/urfave/cli/v2"
+
+	"daemoneye/bus/event"
+	"daemoneye/roles/term"
+	"daemoneye/rules"
+)
+
+func replayCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "replay",
+		Usage:     "feed recorded events through rules and print the alerts as JSON Lines; no agent is needed",
+		ArgsUsage: "EVENTS.jsonl|-",
+		Description: `   daemoneye replay --rules ./my-rules events.jsonl
+   daemoneye replay --builtin --table process_events events.parquet
+   daemoneye query "SELECT * FROM process_events" --format jsonl | daemoneye replay --builtin --table process_events -
+
+The same events and rules give the same alerts with the same ids. Rules over history run once, at the end.`,
+		Flags: []cli.Flag{
+			repeatedFlag("rules", "use the rules of `DIR` or of one file; may be repeated"),
+			&cli.BoolFlag{Name: "builtin", Usage: "use the rules that come with DaemonEye"},
+			&cli.StringFlag{Name: "table", Usage: "the table `NAME` of rows that do not name one themselves"},
+		},
+		Action: run(replay),
+	}
+}
+
+func replay(c *call) error {
+	if err := c.exactly(1, "one file of events"); err != nil {
+		return err
+	}
+	var sources []rules.Source
+	if c.Bool("builtin") {
+		sources = append(sources, rules.Builtin())
+	}
+	for _, dir := range c.repeated("rules") {
+		sources = append(sources, rules.Dir(dir))
+	}
+	if len(sources) == 0 {
+		return usage("use --rules DIR, --builtin or both", "no rules were named")
+	}
+	file := &fileSource{path: c.Args().First()}
+	if name := c.String("table"); name != "" {
+		t, err := lookupTable(name)
+		if err != nil {
+			return err
+		}
+		file.table = t
+	}
+	set := rules.Load(rules.LoadConfig{}, sources...)
+	for _, r := range refusals(set) {
+		c.warn("refused: %s", r.Message)
+	}
+	progress := term.StartProgress(c.err, "replay", "rows", 0)
+	defer progress.Stop()
+	result, err := rules.Replay(c.ctx, set, counted(file.batches(), progress), rules.ReplayConfig{})
+	progress.Stop()
+	if err != nil {
+		return err
+	}
+	file.report(c)
+	for _, s := range result.Stats {
+		if s.Failed > 0 && s.Error != nil {
+			c.warn("rule %s failed %s: %s", s.Rule.ID, term.Plural(s.Failed, "time", "times"), s.Error.Message)
+		}
+	}
+	if err := result.WriteJSON(c.out); err != nil {
+		return err
+	}
+	c.note("%s, %s", term.Plural(result.Rows, "row", "rows"), term.Plural(int64(len(result.Alerts)), "alert", "alerts"))
+	if len(set.Refused) > 0 {
+		return ErrNo
+	}
+	return nil
+}
+
+// counted shows the batches that pass.
+func counted(batches iter.Seq2[*event.Batch, error], progress *term.Progress) iter.Seq2[*event.Batch, error] {
+	return func(yield func(*event.Batch, error) bool) {
+		for b, err := range batches {
+			if b != nil {
+				progress.Add(int64(b.Rows))
+			}
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,316 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"github.com/vmihailenco/msgpack/v5"
+
+	"daemoneye/bus/event"
+	"daemoneye/roles/api"
+	"daemoneye/roles/term"
+	"daemoneye/rules"
+	"daemoneye/rules/sql"
+)
+
+func rulesFlag() cli.Flag {
+	return repeatedFlag("rules", "read the rules of `DIR` (and the built-in ones) instead of asking the agent; may be repeated")
+}
+
+func rulesCommand() *cli.Command {
+	textOrJSON := &cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table (text for people), json"}
+	return &cli.Command{
+		Name:  "rules",
+		Usage: "list, show, validate, test or reload detection rules",
+		Subcommands: []*cli.Command{
+			{
+				Name:  "list",
+				Usage: "list the rules, loaded and refused",
+				Description: `   daemoneye rules list
+   daemoneye rules list --rules ./my-rules
+   daemoneye rules list --format csv`,
+				Flags:  []cli.Flag{formatFlag(), rulesFlag()},
+				Action: run(rulesList),
+			},
+			{
+				Name:      "show",
+				Usage:     "show one rule: its header, its SQL and what came of it",
+				ArgsUsage: "ID",
+				Description: `   daemoneye rules show server-spawns-shell
+   daemoneye rules show server-spawns-shell --format json`,
+				Flags:  []cli.Flag{formatFlag(), rulesFlag()},
+				Action: run(rulesShow),
+			},
+			{
+				Name:      "validate",
+				Usage:     "check rule files; exit status 1 when one is refused",
+				ArgsUsage: "FILE|DIR...",
+				Description: `   daemoneye rules validate ./my-rules
+   daemoneye rules validate new.sql --format json`,
+				Flags:  []cli.Flag{textOrJSON},
+				Action: run(rulesValidate),
+			},
+			{
+				Name:      "test",
+				Usage:     "run the fixtures beside rules; exit status 1 when one fails",
+				ArgsUsage: "FILE|DIR...",
+				Description: `   daemoneye rules test ./my-rules
+   daemoneye rules test --builtin
+   daemoneye rules test new.sql --format json
+
+The fixtures of NAME.sql are in NAME.test.yaml beside it. A rule without fixtures is reported, but does not fail.`,
+				Flags:  []cli.Flag{textOrJSON, &cli.BoolFlag{Name: "builtin", Usage: "test the rules that come with DaemonEye, too"}},
+				Action: run(rulesTest),
+			},
+			{
+				Name:  "reload",
+				Usage: "let the agent read its rules again",
+				Description: `   daemoneye rules reload
+   daemoneye rules reload --format json`,
+				Flags:  []cli.Flag{textOrJSON},
+				Action: run(rulesReload),
+			},
+		},
+	}
+}
+
+// rulesEngine answers queries of the rules table: from --rules, the agent, or
+// the configured directories.
+func (c *call) rulesEngine() (engine, error) {
+	cfg, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	if len(c.repeated("rules")) == 0 {
+		conn, err := c.dial(cfg)
+		if err == nil {
+			return &agentEngine{conn}, nil
+		}
+		if !errors.Is(err, errNoAgent) {
+			return nil, err
+		}
+		c.note("the agent is not running; reading the rules that it would load")
+	}
+	return &localEngine{source: batchSource{ruleRows(loadRules(cfg))}}, nil
+}
+
+func rulesList(c *call) error {
+	name, err := format(c.Context)
+	if err != nil {
+		return err
+	}
+	if err := c.exactly(0, ""); err != nil {
+		return err
+	}
+	e, err := c.rulesEngine()
+	if err != nil {
+		return err
+	}
+	defer c.closing(e)
+	const text = `SELECT rule_id, severity, enabled, mode, evaluated, matched, failed, title, file, error FROM rules ORDER BY rule_id, file`
+	if name == "table" {
+		return c.rulesTable(e, text)
+	}
+	_, err = printQuery(c.ctx, e, api.QueryRequest{SQL: text}, newPrinter(c.out, name))
+	return err
+}
+
+// rulesTable lists what people look for first, so that it fits a terminal.
+func (c *call) rulesTable(e engine, text string) error {
+	found, _, err := fetch[ruleRow](c.ctx, e, text, nil)
+	if err != nil {
+		return err
+	}
+	list := newListing("rule text", "severity text", "state text", "matched bigint", "title text")
+	for i := 0; i < 3; i++ {
+		list.columns[i].Type = rigidText
+	}
+	for _, r := range found {
+		state, title := r.Mode, r.Title
+		switch {
+		case r.Mode == "":
+			state = "refused"
+			title, _, _ = strings.Cut(r.Error, "\n")
+		case !r.Enabled:
+			state = "disabled"
+		case r.Failed > 0:
+			state = "failing"
+		}
+		list.add(r.ID, r.Severity, state, r.Matched, title)
+	}
+	return list.print(newPrinter(c.out, "table"))
+}
+
+// ruleRow is a row of the rules table.
+type ruleRow struct {
+	ID          string   `json:"rule_id"`
+	Title       string   `json:"title"`
+	Description string   `json:"description"`
+	Severity    string   `json:"severity"`
+	Tags        []string `json:"tags"`
+	Author      string   `json:"author"`
+	Version     string   `json:"version"`
+	Status      string   `json:"status"`
+	File        string   `json:"file"`
+	Enabled     bool     `json:"enabled"`
+	Mode        string   `json:"mode"`
+	Table       string   `json:"table_name"`
+	Error       string   `json:"error"`
+	Evaluated   int64    `json:"evaluated"`
+	Matched     int64    `json:"matched"`
+	Failed      int64    `json:"failed"`
+	SQL         string   `json:"sql"`
+}
+
+func rulesShow(c *call) error {
+	name, err := format(c.Context)
+	if err != nil {
+		return err
+	}
+	if err := c.exactly(1, "the ID of a rule"); err != nil {
+		return err
+	}
+	e, err := c.rulesEngine()
+	if err != nil {
+		return err
+	}
+	defer c.closing(e)
+	id := c.Args().First()
+	const text = `SELECT * FROM rules WHERE rule_id = :'id'`
+	params := map[string]string{"id": id}
+	list, _, err := fetch[ruleRow](c.ctx, e, text, params)
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return &Error{Err: fmt.Errorf("there is no rule %q", id), Hint: `"daemoneye rules list" shows those there are`}
+	}
+	if name != "table" {
+		_, err := printQuery(c.ctx, e, api.QueryRequest{SQL: text, Params: params}, newPrinter(c.out, name))
+		return err
+	}
+	for i := range list {
+		if err := showRule(c.out, &list[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func showRule(out *term.Output, r *ruleRow) error {
+	s := newSheet(out)
+	s.b.WriteString(out.Paint(term.Bold, out.Text(r.Title)) + "\n")
+	if r.Description != "" {
+		s.block(r.Description)
+	}
+	s.b.WriteByte('\n')
+	for _, l := range []struct{ label, value string }{
+		{"id", r.ID},
+		{"severity", r.Severity},
+		{"tags", strings.Join(r.Tags, ", ")},
+		{"author", r.Author},
+		{"version", r.Version},
+		{"status", r.Status},
+		{"file", r.File},
+		{"evaluated", modeText(r)},
+		{"error", r.Error},
+	} {
+		if l.value != "" {
+			s.line(l.label, "%s", l.value)
+		}
+	}
+	s.line("since loaded", "%s evaluated, %s, %s", term.Plural(r.Evaluated, "row", "rows"), term.Plural(r.Matched, "match", "matches"),
+		term.Plural(r.Failed, "failure", "failures"))
+	if r.SQL != "" {
+		s.title("SQL")
+		s.block(r.SQL)
+	}
+	return s.flush()
+}
+
+func modeText(r *ruleRow) string {
+	switch {
+	case !r.Enabled && r.Mode != "":
+		return "no: it is disabled"
+	case r.Mode == rules.Stream.String():
+		return "as rows of " + r.Table + " arrive"
+	case r.Mode == rules.History.String():
+		return "over its window of " + r.Table + ", when rows have arrived"
+	case r.Mode != "":
+		return "over " + r.Table + ", after each scan"
+	}
+	return ""
+}
+
+func rulesReload(c *call) error {
+	asJSON, err := c.wantJSON()
+	if err != nil {
+		return err
+	}
+	if err := c.exactly(0, ""); err != nil {
+		return err
+	}
+	conn, err := c.agent()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	reply, err := conn.Call(c.ctx, api.RulesReload, nil)
+	if err != nil {
+		return agentError(err)
+	}
+	var r api.ReloadReply
+	if err := msgpack.Unmarshal(reply, &r); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	if asJSON {
+		err = writeJSON(c.out, &r)
+	} else {
+		var b strings.Builder
+		for _, refusal := range r.Refused {
+			writeRefusal(&b, refusal)
+		}
+		fmt.Fprintf(&b, "%s, %d disabled, %d refused\n", term.Plural(int64(r.Loaded), "rule loaded", "rules loaded"), r.Disabled, len(r.Refused))
+		_, err = fmt.Fprint(c.out, b.String())
+	}
+	if err == nil && len(r.Refused) > 0 {
+		return ErrNo
+	}
+	return err
+}
+
+// wantJSON reads the --format of a command that writes text or JSON.
+func (c *call) wantJSON() (bool, error) {
+	switch name := c.String("format"); name {
+	case "table":
+		return false, nil
+	case "json":
+		return true, nil
+	default:
+		return false, usage("it can be table or json", "%s has no format %q", c.Command.Name, name)
+	}
+}
+
+func writeRefusal(b *strings.Builder, r api.Refusal) {
+	message := r.Message
+	if !strings.HasPrefix(message, r.File) {
+		message = r.File + ": " + message
+	}
+	b.WriteString(term.Escape(message) + "\n")
+	if r.Caret != "" {
+		writeCaret(b, "    ", r.Caret)
+	}
+}
+
+// batchSource is one batch as the source of its table.
+type batchSource struct{ batch *event.Batch }
+
+func (s batchSource) Scan(_ context.Context, r sql.ScanRequest, yield func(*event.Batch) error) error {
+	if r.Table != s.batch.Table {
+		return nil
+	}
+	return yield(s.batch)
+}

@@ -1,0 +1,186 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"daemoneye/roles/api"
+	"daemoneye/roles/term"
+	"daemoneye/rules"
+)
+
+// refusals returns one for each problem.
+func refusals(set *rules.Set) []api.Refusal {
+	list := []api.Refusal{}
+	for _, r := range set.Refused {
+		for _, p := range r.Problems {
+			list = append(list, api.Refusal{File: r.File, Message: p.Error(), Caret: p.Caret()})
+		}
+	}
+	return list
+}
+
+// ruleArguments loads the rules that the arguments name.
+func (c *call) ruleArguments(builtin bool) (*rules.Set, error) {
+	var sources []rules.Source
+	if builtin {
+		sources = append(sources, rules.Builtin())
+	}
+	for _, name := range c.Args().Slice() {
+		sources = append(sources, rules.Dir(name))
+	}
+	if len(sources) == 0 {
+		return nil, usage(fmt.Sprintf("see %q", c.Command.HelpName+" --help"), "name the files or directories of rules")
+	}
+	return rules.Load(rules.LoadConfig{}, sources...), nil
+}
+
+func rulesValidate(c *call) error {
+	asJSON, err := c.wantJSON()
+	if err != nil {
+		return err
+	}
+	set, err := c.ruleArguments(false)
+	if err != nil {
+		return err
+	}
+	refused := refusals(set)
+	if asJSON {
+		valid := []string{}
+		for _, r := range set.Rules {
+			valid = append(valid, r.File)
+		}
+		err = writeJSON(c.out, struct {
+			Valid   []string      `json:"valid"`
+			Refused []api.Refusal `json:"refused"`
+		}{valid, refused})
+	} else {
+		var b strings.Builder
+		for _, r := range refused {
+			writeRefusal(&b, r)
+		}
+		fmt.Fprintf(&b, "%s, %d refused\n", term.Plural(int64(len(set.Rules)), "valid rule", "valid rules"), len(set.Refused))
+		_, err = fmt.Fprint(c.out, b.String())
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(set.Refused) > 0:
+		return ErrNo
+	case len(set.Rules) == 0:
+		return &Error{Err: errors.New("there is no rule to check"), Hint: "rules are files whose names end in .sql"}
+	}
+	return nil
+}
+
+// testReport is what rules test says of one rule.
+type testReport struct {
+	Rule     string       `json:"rule_id"`
+	File     string       `json:"file"`
+	Passed   bool         `json:"passed"`
+	Untested bool         `json:"untested"`
+	Error    string       `json:"error,omitempty"`
+	Cases    []caseReport `json:"cases"`
+}
+
+type caseReport struct {
+	Name   string `json:"name"`
+	Passed bool   `json:"passed"`
+	Want   int    `json:"want_matches"`
+	Got    int    `json:"got_matches"`
+	Error  string `json:"error,omitempty"`
+}
+
+func rulesTest(c *call) error {
+	asJSON, err := c.wantJSON()
+	if err != nil {
+		return err
+	}
+	set, err := c.ruleArguments(c.Bool("builtin"))
+	if err != nil {
+		return err
+	}
+	progress := term.StartProgress(c.err, "test rules", "rules", 0)
+	results := rules.Test(c.ctx, set)
+	progress.Stop()
+	if err := c.ctx.Err(); err != nil {
+		return err
+	}
+	reports := make([]testReport, len(results))
+	bad := len(set.Refused) > 0
+	for i := range results {
+		reports[i] = reportOf(&results[i])
+		bad = bad || !results[i].Passed() && !results[i].Untested
+	}
+	if asJSON {
+		err = writeJSON(c.out, struct {
+			Rules   []testReport  `json:"rules"`
+			Refused []api.Refusal `json:"refused"`
+		}{reports, refusals(set)})
+	} else {
+		err = showTests(c.out, reports, set)
+	}
+	switch {
+	case err != nil:
+		return err
+	case bad:
+		return ErrNo
+	case len(results) == 0:
+		return &Error{Err: errors.New("there is no rule to test"), Hint: "rules are files whose names end in .sql"}
+	}
+	return nil
+}
+
+func reportOf(r *rules.TestResult) testReport {
+	report := testReport{Rule: r.Rule.ID, File: r.File, Passed: r.Passed(), Untested: r.Untested, Cases: []caseReport{}}
+	if r.Err != nil {
+		report.Error = r.Err.Error()
+	}
+	for i := range r.Cases {
+		k := &r.Cases[i]
+		one := caseReport{Name: k.Name, Passed: k.Passed(), Want: k.Want, Got: k.Got}
+		if k.Err != nil {
+			one.Error = k.Err.Error()
+		}
+		report.Cases = append(report.Cases, one)
+	}
+	return report
+}
+
+func showTests(out *term.Output, reports []testReport, set *rules.Set) error {
+	var b strings.Builder
+	for _, r := range refusals(set) {
+		writeRefusal(&b, r)
+	}
+	cases, failed, untested := 0, 0, 0
+	for _, r := range reports {
+		cases += len(r.Cases)
+		switch {
+		case r.Untested:
+			untested++
+			fmt.Fprintf(&b, "%s  %s: no fixtures\n", out.Paint(term.Yellow, "untested"), out.Text(r.Rule))
+			continue
+		case r.Passed:
+			fmt.Fprintf(&b, "%s        %s: %s\n", out.Paint(term.Green, "ok"), out.Text(r.Rule), term.Plural(int64(len(r.Cases)), "case", "cases"))
+			continue
+		}
+		failed++
+		fmt.Fprintf(&b, "%s    %s\n", out.Paint(term.BoldRed, "FAILED"), out.Text(r.Rule))
+		if r.Error != "" {
+			fmt.Fprintf(&b, "          %s: %s\n", out.Text(r.File), out.Text(r.Error))
+		}
+		for _, k := range r.Cases {
+			switch {
+			case k.Error != "":
+				fmt.Fprintf(&b, "          %s: %s\n", out.Text(k.Name), out.Text(k.Error))
+			case !k.Passed:
+				fmt.Fprintf(&b, "          %s: %d matches, want %d\n", out.Text(k.Name), k.Got, k.Want)
+			}
+		}
+	}
+	fmt.Fprintf(&b, "%s with %s: %d failed, %d untested, %d refused\n", term.Plural(int64(len(reports)), "rule", "rules"),
+		term.Plural(int64(cases), "case", "cases"), failed, untested, len(set.Refused))
+	_, err := fmt.Fprint(out, b.String())
+	return err
+}

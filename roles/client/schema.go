@@ -1,0 +1,76 @@
+package client
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"daemoneye/bus/event"
+)
+
+func schemaCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "schema",
+		Usage:     "show the tables and columns that rules and queries see",
+		ArgsUsage: "[TABLE]",
+		Description: `   daemoneye schema
+   daemoneye schema process_events
+   daemoneye schema --format postgres | psql hunting
+
+"postgres" prints CREATE TABLE statements with comments.`,
+		Flags:  []cli.Flag{formatFlag("postgres")},
+		Action: run(schema),
+	}
+}
+
+func schema(c *call) error {
+	name, err := format(c.Context, "postgres")
+	if err != nil {
+		return err
+	}
+	tables := event.Tables()
+	if c.NArg() > 1 {
+		return usage("", "schema takes one table or none")
+	}
+	if want := c.Args().First(); want != "" {
+		t, err := lookupTable(want)
+		if err != nil {
+			return err
+		}
+		tables = []*event.Table{t}
+	}
+	switch {
+	case name == "postgres":
+		_, err := c.out.Write(event.AppendDDL(nil, tables))
+		return err
+	case name == "table" && len(tables) > 1:
+		list := newListing("table text", "kind text", "columns integer", "description text")
+		for _, t := range tables {
+			list.add(t.Name, t.Kind.String(), len(t.Columns), t.Doc)
+		}
+		return list.print(newPrinter(c.out, name))
+	}
+	list := newListing("table text", "column text", "type text", "nullable boolean", "unit text", "description text")
+	for _, t := range tables {
+		for _, column := range t.Columns {
+			var unit any
+			if column.Unit != "" {
+				unit = column.Unit
+			}
+			list.add(t.Name, column.Name, column.Type.String(), !column.NotNull, unit, column.Doc)
+		}
+	}
+	return list.print(newPrinter(c.out, name))
+}
+
+// lookupTable returns the table, or a usage error that names those there are.
+func lookupTable(name string) (*event.Table, error) {
+	if t := event.Lookup(name); t != nil {
+		return t, nil
+	}
+	var names []string
+	for _, t := range event.Tables() {
+		names = append(names, t.Name)
+	}
+	return nil, usage("there are "+strings.Join(names, ", "), "there is no table %q", name)
+}

@@ -1,0 +1,215 @@
+package client
+
+import (
+	"bufio"
+	"fmt"
+	"slices"
+	"strings"
+
+	"daemoneye/roles/api"
+	"daemoneye/roles/term"
+)
+
+// Bounds of what is looked at before the width of the columns is settled.
+const (
+	sampleRows  = 1000
+	sampleBytes = 4 << 20
+)
+
+// minColumn is the width below which a column of text is not cut.
+const minColumn = 8
+
+// tablePrinter writes what psql's aligned format does, with every cell
+// escaped. The columns' widths come from the first rows, which are held back;
+// a later cell that is wider is cut on a terminal and shifts its row in a pipe.
+// A row that has no room on a terminal is written with a line for each column.
+type tablePrinter struct {
+	out      *term.Output
+	w        *bufio.Writer
+	names    []string
+	numeric  []bool
+	rigid    []bool   // never cut
+	held     []string // escaped cells, row by row
+	bytes    int
+	widths   []int // nil until they are settled
+	expanded bool
+	loose    bool // in a pipe, the header of the last column is not as wide as its cells
+	count    int64
+}
+
+func (p *tablePrinter) json() bool { return false }
+
+func (p *tablePrinter) header(columns []api.QueryColumn) error {
+	for _, c := range columns {
+		p.names = append(p.names, p.out.Text(c.Name))
+		p.numeric = append(p.numeric, numericType(c.Type))
+		p.rigid = append(p.rigid, numericType(c.Type) || rigidType(c.Type))
+	}
+	return nil
+}
+
+// numericType reports whether psql writes the type to the right.
+func numericType(name string) bool {
+	switch name {
+	case "smallint", "integer", "bigint", "real", "double precision", "numeric", "oid", "money", "xid", "cid":
+		return true
+	}
+	return strings.HasPrefix(name, "numeric(")
+}
+
+// rigidText is a type of our own listings: text that must be seen whole, such
+// as an id that the next command takes.
+const rigidText = "rigid text"
+
+// rigidType reports whether a part of a value would say something else.
+func rigidType(name string) bool {
+	return name == rigidText || name == "boolean" || name == "date" || name == "interval" || strings.HasPrefix(name, "timestamp")
+}
+
+func (p *tablePrinter) rows(cells [][]byte) error {
+	for _, cell := range cells {
+		text := p.out.Text(string(cell))
+		p.held = append(p.held, text)
+		p.bytes += len(text)
+	}
+	if p.widths == nil && len(p.held) < sampleRows*len(p.names) && p.bytes < sampleBytes {
+		return nil
+	}
+	if err := p.flush(); err != nil {
+		return err
+	}
+	return flushIf(p.w, p.out.Terminal)
+}
+
+func (p *tablePrinter) close() error {
+	if err := p.flush(); err != nil {
+		return err
+	}
+	plural := "s"
+	if p.count == 1 {
+		plural = ""
+	}
+	fmt.Fprintf(p.w, "(%d row%s)\n", p.count, plural)
+	return p.w.Flush()
+}
+
+// flush writes what is held back; the first time the header too.
+func (p *tablePrinter) flush() error {
+	if p.widths == nil {
+		p.settle()
+		if !p.expanded {
+			p.writeHeader()
+		}
+	}
+	for row := range slices.Chunk(p.held, max(len(p.names), 1)) {
+		p.count++
+		if p.expanded {
+			p.writeRecord(row)
+		} else {
+			p.writeRow(row)
+		}
+	}
+	p.held, p.bytes = p.held[:0], 0
+	_, err := p.w.Write(nil) // an earlier error stays in the writer
+	return err
+}
+
+// settle chooses the columns' widths: what they need, and on a terminal that
+// is too narrow an equal cap for those that can be cut.
+func (p *tablePrinter) settle() {
+	n := len(p.names)
+	p.widths = make([]int, n)
+	for i, name := range p.names {
+		p.widths[i] = term.Width(name)
+	}
+	for i, cell := range p.held {
+		p.widths[i%n] = max(p.widths[i%n], term.Width(cell))
+	}
+	if !p.out.Terminal || p.out.Width <= 0 {
+		if p.loose && n > 0 {
+			p.widths[n-1] = term.Width(p.names[n-1])
+		}
+		return
+	}
+	room := p.out.Width - 3*(n-1) - 2
+	total := func(limit int) int {
+		sum := 0
+		for i, w := range p.widths {
+			if !p.rigid[i] {
+				w = min(w, limit)
+			}
+			sum += w
+		}
+		return sum
+	}
+	limit := min(slices.Max(append(p.widths, 0)), max(room, minColumn))
+	for limit > minColumn && total(limit) > room {
+		limit--
+	}
+	if total(limit) > room {
+		p.expanded = n > 1
+		return
+	}
+	for i := range p.widths {
+		if !p.rigid[i] {
+			p.widths[i] = min(p.widths[i], limit)
+		}
+	}
+}
+
+func (p *tablePrinter) fit(cell string, column int) string {
+	if p.out.Terminal && !p.rigid[column] {
+		return p.out.Fit(cell, p.widths[column])
+	}
+	return cell
+}
+
+func (p *tablePrinter) writeHeader() {
+	for i, name := range p.names {
+		if i > 0 {
+			_ = p.w.WriteByte('|')
+		}
+		name = p.fit(name, i)
+		left := (p.widths[i] - term.Width(name)) / 2
+		_, _ = p.w.WriteString(" " + strings.Repeat(" ", left) + p.out.Paint(term.Bold, name))
+		_, _ = p.w.WriteString(strings.Repeat(" ", p.widths[i]-left-term.Width(name)) + " ")
+	}
+	_ = p.w.WriteByte('\n')
+	for i, width := range p.widths {
+		if i > 0 {
+			_ = p.w.WriteByte('+')
+		}
+		_, _ = p.w.WriteString(strings.Repeat("-", width+2))
+	}
+	_ = p.w.WriteByte('\n')
+}
+
+func (p *tablePrinter) writeRow(row []string) {
+	for i, cell := range row {
+		if i > 0 {
+			_, _ = p.w.WriteString(" |")
+		}
+		_ = p.w.WriteByte(' ')
+		cell = p.fit(cell, i)
+		switch {
+		case p.numeric[i]:
+			cell = term.PadLeft(cell, p.widths[i])
+		case i < len(row)-1:
+			cell = term.Pad(cell, p.widths[i])
+		}
+		_, _ = p.w.WriteString(cell)
+	}
+	_ = p.w.WriteByte('\n')
+}
+
+func (p *tablePrinter) writeRecord(row []string) {
+	names := 0
+	for _, name := range p.names {
+		names = max(names, term.Width(name))
+	}
+	head := fmt.Sprintf("-[ RECORD %d ]", p.count)
+	_, _ = p.w.WriteString(head + strings.Repeat("-", max(names+2-len(head), 0)) + "\n")
+	for i, cell := range row {
+		_, _ = p.w.WriteString(strings.TrimRight(p.out.Paint(term.Bold, term.Pad(p.names[i], names))+" | "+cell, " ") + "\n")
+	}
+}

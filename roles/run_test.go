@@ -1,0 +1,283 @@
+package roles
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"daemoneye/platform"
+)
+
+const testRule = `-- id: test-canary
+-- title: Test canary started
+-- description: A process of this test.
+-- severity: high
+-- version: 1
+-- tags: attack.execution, attack.t1059
+-- falsepositives: this test
+SELECT pid, name, command_line FROM process_events
+WHERE event IN ('seen', 'exec') AND invoked_path LIKE '%canary%'
+`
+
+// The whole path: a process starts, a rule matches it, the alert is printed
+// and stored, clients see it, and Ctrl-C leaves nothing behind.
+func TestRunFromProcessToAlert(t *testing.T) {
+	in := start(t, nil, "--interval", "100ms", "--rules", writeRule(t, "canary.sql", testRule))
+	canary := sleeper(t, "/opt/canary-1")
+	in.waitFor("Test canary started")
+	in.waitFor(fmt.Sprintf("pid %d", canary.Process.Pid))
+
+	rows := in.query(fmt.Sprintf("SELECT pid, event, invoked_path, executable_path FROM process_events WHERE pid = %d AND event <> 'changed'", canary.Process.Pid))
+	if len(rows) != 1 || rows[0]["event"] != "seen" || rows[0]["invoked_path"] != "/opt/canary-1" {
+		t.Errorf("process_events of the canary = %v, want it seen once", rows)
+	}
+	in.eventually("the alert is stored", func() bool {
+		alerts := in.query("SELECT rule_id, severity, pid, complete, count FROM alerts WHERE rule_id = 'test-canary'")
+		return len(alerts) == 1 && alerts[0]["severity"] == "high" && alerts[0]["pid"] == float64(canary.Process.Pid)
+	})
+	h, ok := in.health()
+	if !ok || !h.Healthy || len(h.Roles) != 3 {
+		t.Errorf("health = %+v, want three healthy roles", h)
+	}
+	_ = canary.Process.Kill()
+	_ = canary.Wait()
+	in.eventually("the exit is seen", func() bool {
+		return len(in.query(fmt.Sprintf("SELECT 1 FROM process_events WHERE pid = %d AND event = 'exit'", canary.Process.Pid))) == 1
+	})
+
+	if status := in.stop(os.Interrupt); status != 0 {
+		t.Errorf("exit status %d after SIGINT, want 0", status)
+	}
+	for _, r := range h.Roles {
+		if err := syscall.Kill(r.PID, 0); err == nil {
+			t.Errorf("%s (pid %d) is still there", r.Role, r.PID)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(in.dir, "run", "*")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if n := strings.Count(in.output(), "Test canary started"); n != 1 {
+		t.Errorf("the alert was printed %d times, want once", n)
+	}
+	// The store answers when no agent runs.
+	if alerts := in.query("SELECT 1 FROM alerts WHERE rule_id = 'test-canary'"); len(alerts) != 1 {
+		t.Errorf("%d alerts in the store at rest, want 1", len(alerts))
+	}
+}
+
+// Whichever role is killed is started again; no event is lost or doubled.
+func TestRunRestartsRoles(t *testing.T) {
+	in := start(t, nil, "--interval", "100ms", "--rules", writeRule(t, "canary.sql", testRule))
+	first := sleeper(t, "/opt/canary-a")
+	in.waitFor(fmt.Sprintf("pid %d", first.Process.Pid))
+	for _, role := range []string{"daemoneye-agent", "procmond", "daemoneye-agent"} {
+		h, ok := in.health()
+		if !ok {
+			t.Fatalf("no answer before %s is killed", role)
+		}
+		old := h.pid(role)
+		if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
+			t.Fatalf("kill %s (pid %d): %v", role, old, err)
+		}
+		in.eventually(role+" runs again", func() bool {
+			h, ok := in.health()
+			return ok && h.pid(role) != 0 && h.pid(role) != old && h.pid("procmond") != 0
+		})
+	}
+	second := sleeper(t, "/opt/canary-b")
+	in.waitFor(fmt.Sprintf("pid %d", second.Process.Pid))
+	for _, pid := range []int{first.Process.Pid, second.Process.Pid} {
+		rows := in.query(fmt.Sprintf("SELECT event FROM process_events WHERE pid = %d AND event = 'seen'", pid))
+		if len(rows) != 1 {
+			t.Errorf("process %d was seen %d times, want once", pid, len(rows))
+		}
+		if n := strings.Count(in.output(), fmt.Sprintf("pid %d", pid)); n != 1 {
+			t.Errorf("the alert of %d was printed %d times, want once", pid, n)
+		}
+	}
+	if status := in.stop(syscall.SIGTERM); status != 0 {
+		t.Errorf("exit status %d after SIGTERM, want 0", status)
+	}
+}
+
+func TestRunDropsPrivileges(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: there are no privileges to drop")
+	}
+	in := start(t, nil)
+	h, ok := in.health()
+	if !ok {
+		t.Fatal("no health")
+	}
+	for _, r := range h.Roles {
+		want := []string{}
+		switch r.Role {
+		case "supervisor":
+			continue
+		case "procmond":
+			want = []string{"cap_dac_read_search", "cap_sys_ptrace"}
+		}
+		slices.Sort(r.Capabilities)
+		if r.UID == 0 || !slices.Equal(r.Capabilities, want) || len(r.Bounding) != 0 || !r.NoNewPrivs {
+			t.Errorf("%s: uid %d, capabilities %v, bounding %v, no_new_privs %t; want an unprivileged uid, %v, none, true",
+				r.Role, r.UID, r.Capabilities, r.Bounding, r.NoNewPrivs, want)
+		}
+		// Health must say what the kernel says.
+		s, err := platform.ReadStatus(r.PID)
+		if err != nil || s.UID != r.UID {
+			t.Errorf("%s: kernel says uid %d, %v; health says %d", r.Role, s.UID, err, r.UID)
+		}
+	}
+	// This test's own executable lies in a directory that only root may enter;
+	// the collector must see it all the same.
+	rows := in.query(fmt.Sprintf("SELECT executable_path, accessible FROM processes WHERE pid = %d", os.Getpid()))
+	if len(rows) != 1 || rows[0]["executable_path"] == nil || rows[0]["accessible"] != true {
+		t.Errorf("own process = %v, want it accessible with its executable", rows)
+	}
+}
+
+func TestRunAsOrdinaryUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("the other tests run as an ordinary user already")
+	}
+	nobody, err := platform.LookupUser("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent, err := os.MkdirTemp("/tmp", "daemoneye-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(parent) })
+	if err := os.Chown(parent, nobody.UID, nobody.GID); err != nil {
+		t.Fatal(err)
+	}
+	// The program lies in a directory that only root may enter.
+	program, err := exec.LookPath("daemoneye")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{filepath.Dir(program), filepath.Dir(filepath.Dir(program))} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	attr := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(nobody.UID), Gid: uint32(nobody.GID)}}
+	in := launch(t, filepath.Join(parent, "data"), attr, "--interval", "100ms")
+	in.waitFor("Alerts appear below")
+	rows := in.query(fmt.Sprintf("SELECT accessible, executable_path FROM processes WHERE pid = %d", os.Getpid()))
+	if len(rows) != 1 || rows[0]["accessible"] != false {
+		t.Errorf("a process of root = %v, want one row that is not accessible", rows)
+	}
+	if !strings.Contains(in.output(), "root") {
+		t.Errorf("the opening lines do not say what an ordinary user can not see:\n%s", in.output())
+	}
+	if status := in.stop(os.Interrupt); status != 0 {
+		t.Errorf("exit status %d, want 0", status)
+	}
+}
+
+func TestSecondInstanceIsRefused(t *testing.T) {
+	in := start(t, nil)
+	again := launch(t, in.dir, nil)
+	if status := again.wait(); status != 1 {
+		t.Errorf("exit status %d, want 1", status)
+	}
+	if !strings.Contains(again.logged(), "in use") {
+		t.Errorf("the error does not say that the store is in use:\n%s", again.logged())
+	}
+	if h, ok := in.health(); !ok || !h.Healthy {
+		t.Errorf("the first instance suffered: %+v", h)
+	}
+}
+
+func TestReloadRules(t *testing.T) {
+	dir := writeRule(t, "broken.sql", "-- id: broken\n-- title: Broken\n-- severity: low\nSELECT cmdline FROM process_events\n")
+	in := start(t, nil, "--interval", "100ms", "--rules", dir)
+	if !strings.Contains(in.output(), "broken.sql:4:8") {
+		t.Errorf("the opening lines do not name the place of the broken rule:\n%s", in.output())
+	}
+	if err := os.WriteFile(filepath.Join(dir, "canary.sql"), []byte(testRule), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, errOut, status := in.client("rules", "reload")
+	if status != 1 || !strings.Contains(out+errOut, "broken.sql") {
+		t.Errorf("rules reload: status %d, %s%s; want 1 and the broken file named", status, out, errOut)
+	}
+	canary := sleeper(t, "/opt/canary-r")
+	in.waitFor(fmt.Sprintf("pid %d", canary.Process.Pid))
+
+	if err := os.Remove(filepath.Join(dir, "broken.sql")); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	in.eventually("the broken rule is gone after SIGHUP", func() bool {
+		return len(in.query("SELECT 1 FROM rules WHERE error IS NOT NULL")) == 0
+	})
+	if rows := in.query(fmt.Sprintf("SELECT 1 FROM process_events WHERE pid = %d AND event = 'seen'", canary.Process.Pid)); len(rows) != 1 {
+		t.Errorf("seen %d times over two reloads, want once", len(rows))
+	}
+}
+
+func TestSupervisorKilledStopsRoles(t *testing.T) {
+	in := start(t, nil)
+	h, ok := in.health()
+	if !ok {
+		t.Fatal("no health")
+	}
+	if err := in.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	in.wait()
+	in.eventually("the roles end", func() bool {
+		return !slices.ContainsFunc([]string{"procmond", "daemoneye-agent"}, func(role string) bool {
+			return syscall.Kill(h.pid(role), 0) == nil
+		})
+	})
+}
+
+func TestAlertFile(t *testing.T) {
+	in := func() *instance {
+		dir := t.TempDir()
+		config := filepath.Join(dir, "config.yaml")
+		if err := os.Chmod(dir, 0o777); err != nil { // the agent's user makes the file
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		text := "alerts:\n  jsonl:\n    path: " + filepath.Join(dir, "alerts.jsonl") + "\n"
+		if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		in := start(t, nil, "--interval", "100ms", "--config", config, "--rules", writeRule(t, "canary.sql", testRule))
+		t.Setenv("ALERTS", filepath.Join(dir, "alerts.jsonl"))
+		return in
+	}()
+	path := os.Getenv("ALERTS")
+	canary := sleeper(t, "/opt/canary-f")
+	has := func() bool {
+		data, _ := os.ReadFile(path)
+		return strings.Contains(string(data), fmt.Sprintf(`"pid":%d,`, canary.Process.Pid)) && strings.HasSuffix(string(data), "\n")
+	}
+	in.eventually("the alert is in the file", has)
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	in.eventually("the file is made anew after SIGHUP", func() bool {
+		_, err := os.Stat(path)
+		return err == nil
+	})
+	canary = sleeper(t, "/opt/canary-g")
+	in.eventually("the next alert is in the new file", has)
+}

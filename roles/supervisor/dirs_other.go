@@ -1,0 +1,19 @@
+//go:build !unix
+
+package supervisor
+
+import (
+	"fmt"
+	"os"
+
+	"daemoneye/platform"
+)
+
+// openOwned opens the directory and makes it if need be; the roles run as the
+// same user.
+func openOwned(path string, _ platform.User) (*os.File, error) {
+	if err := os.MkdirAll(path, 0o750); err != nil {
+		return nil, fmt.Errorf("make %q: %w", path, err)
+	}
+	return os.Open(path)
+}

@@ -1,0 +1,233 @@
+// Package supervisor is the role behind "daemoneye run": it starts collector
+// and agent, starts whichever dies again, passes signals on, and does nothing
+// else. It parses no event and no rule and opens no socket.
+package supervisor
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"daemoneye/platform"
+	"daemoneye/roles/config"
+	"daemoneye/roles/handoff"
+)
+
+// Config is what Run needs.
+type Config struct {
+	Config      *config.Config
+	Log         *zap.Logger
+	Correlation string
+	Print       bool   // the agent prints for a person on standard output
+	Verbose     bool   // and each new process
+	Invocation  string // how a person runs the client for this instance
+}
+
+// Run keeps collector and agent running until SIGINT or SIGTERM, or until ctx
+// ends, and returns when both have closed: first the collector, so that its
+// last batches are stored, then the agent. A second signal kills both, unless
+// it comes within forceAfter of the first.
+func Run(ctx context.Context, cfg Config) error {
+	s, err := newSupervisor(cfg)
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	return s.run(ctx, signals)
+}
+
+// forceAfter sets a user who insists apart from a program that signals the
+// process and its group: timeout(1) does both.
+const forceAfter = time.Second
+
+type supervisor struct {
+	Config
+	agent, collector *child
+	stopTimeout      time.Duration
+
+	mu    sync.Mutex
+	token handoff.Token // of the running collector
+}
+
+func newSupervisor(cfg Config) (*supervisor, error) {
+	s := &supervisor{Config: cfg, stopTimeout: cfg.Config.Supervisor.StopTimeout}
+	encoded, err := cfg.Config.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("encode configuration: %w", err)
+	}
+	base := func(restarts int) handoff.Start {
+		return handoff.Start{
+			Config: encoded, Correlation: cfg.Correlation, Restarts: restarts, Supervisor: os.Getpid(),
+			Print: cfg.Print, Verbose: cfg.Verbose, Invocation: cfg.Invocation,
+		}
+	}
+	agentUser, collectorUser, err := users(cfg.Config)
+	if err != nil {
+		return nil, err
+	}
+	var dirs map[string]int
+	s.agent = &child{
+		role: "daemoneye-agent", log: cfg.Log,
+		launch: func() (launch platform.Launch, err error) {
+			launch, dirs, err = agentLaunch(cfg.Config, agentUser)
+			return launch, err
+		},
+		start: func(_, restarts int) handoff.Start {
+			start := base(restarts)
+			start.Dirs = dirs
+			s.mu.Lock()
+			start.Token = s.token
+			s.mu.Unlock()
+			return start
+		},
+	}
+	s.collector = &child{
+		role: "procmond", log: cfg.Log,
+		launch: func() (platform.Launch, error) {
+			return platform.Launch{
+				Name: "procmond", Args: []string{"--supervised"}, User: collectorUser, Groups: []int{agentUser.GID},
+				Keep:  platform.CollectorCapabilities(),
+				Files: []*os.File{nil},
+			}, nil
+		},
+		started: s.newToken,
+		start: func(_, restarts int) handoff.Start {
+			start := base(restarts)
+			s.mu.Lock()
+			start.Token = s.token
+			s.mu.Unlock()
+			return start
+		},
+	}
+	return s, nil
+}
+
+// newToken makes a token for the collector that runs as pid and tells the
+// agent of it before the collector can use it.
+func (s *supervisor) newToken(pid int) {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails; crypto/rand ends the program instead
+	t := handoff.Token{Key: key, PID: pid}
+	s.mu.Lock()
+	s.token = t
+	s.mu.Unlock()
+	s.agent.token(t)
+}
+
+// users finds out as whom the roles run: nothing changes without root.
+func users(c *config.Config) (agent, collector platform.User, err error) {
+	if os.Geteuid() != 0 {
+		self := platform.Self()
+		return self, self, nil
+	}
+	find := func(name, key string) (platform.User, error) {
+		names := []string{"daemoneye", "nobody"}
+		if name != "" {
+			names = []string{name}
+		}
+		u, err := platform.LookupUser(names...)
+		if err != nil {
+			return u, fmt.Errorf("%s: %w", key, err)
+		}
+		if u.UID == 0 {
+			return u, fmt.Errorf("%s: %q is root; name an unprivileged user", key, u.Name)
+		}
+		return u, nil
+	}
+	if agent, err = find(c.Agent.User, "agent.user"); err != nil {
+		return agent, collector, err
+	}
+	collector, err = find(c.Collector.User, "collector.user")
+	return agent, collector, err
+}
+
+// agentLaunch opens the directories that the agent uses and describes its
+// process. The agent gets each as a descriptor, with the number in dirs.
+func agentLaunch(c *config.Config, user platform.User) (platform.Launch, map[string]int, error) {
+	paths := c.Paths
+	launch := platform.Launch{Name: "daemoneye-agent", Args: []string{"--supervised"}, User: user, Files: []*os.File{nil}}
+	dirs := map[string]int{}
+	inherit := func(path string, f *os.File) {
+		dirs[path] = handoff.FD + len(launch.Files)
+		launch.Files = append(launch.Files, f)
+	}
+	for _, path := range []string{paths.Store, paths.Run} {
+		f, err := openOwned(path, user)
+		if err != nil {
+			for _, f := range launch.Files[1:] {
+				_ = f.Close()
+			}
+			return platform.Launch{}, nil, err
+		}
+		inherit(path, f)
+	}
+	// Rules may lie where only root may enter. A directory that can not be
+	// opened is the agent's to report.
+	for _, path := range paths.RulesDirs {
+		if f, err := os.Open(path); err == nil {
+			inherit(path, f)
+		}
+	}
+	return launch, dirs, nil
+}
+
+func (s *supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
+	agentCtx, stopAgent := context.WithCancel(context.Background())
+	defer stopAgent()
+	collectorCtx, stopCollector := context.WithCancel(context.Background())
+	defer stopCollector()
+
+	agentDone, collectorDone := make(chan error, 1), make(chan error, 1)
+	go func() { agentDone <- s.agent.run(agentCtx, s.stopTimeout) }()
+	go func() { collectorDone <- s.collector.run(collectorCtx, s.stopTimeout) }()
+
+	var agentErr, collectorErr error
+	gone := terminals()
+	stopping := false
+	var asked time.Time // when stopping began
+	done := ctx.Done()
+	for agentDone != nil || collectorDone != nil {
+		select {
+		case agentErr = <-agentDone:
+			agentDone = nil
+		case collectorErr = <-collectorDone:
+			collectorDone = nil
+		case <-done:
+			done, stopping, asked = nil, true, time.Now()
+		case sig := <-signals:
+			switch {
+			case sig == syscall.SIGHUP && !gone():
+				s.agent.signal(sig)
+				s.collector.signal(sig)
+				continue
+			case stopping && time.Since(asked) >= forceAfter:
+				s.agent.signal(os.Kill)
+				s.collector.signal(os.Kill)
+			}
+			if !stopping {
+				stopping, asked = true, time.Now()
+			}
+		}
+		// Neither role is of use without the other for good.
+		stopping = stopping || agentDone == nil || collectorDone == nil
+		if stopping {
+			stopCollector()
+		}
+		if stopping && collectorDone == nil {
+			stopAgent()
+		}
+	}
+	if agentErr != nil {
+		return agentErr
+	}
+	return collectorErr
+}
