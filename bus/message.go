@@ -1,5 +1,7 @@
 package bus
 
+//lint:file-ignore U1000 the fields _msgpack are read by the msgpack package
+
 import (
 	"bytes"
 	"encoding/binary"

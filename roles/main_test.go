@@ -156,15 +156,12 @@ func (in *instance) logged() string {
 // waitFor waits until standard output has text.
 func (in *instance) waitFor(text string) { in.t.Helper(); in.waitIn(&in.out, text) }
 
-// waitLog waits until the log has text.
-func (in *instance) waitLog(text string) { in.t.Helper(); in.waitIn(&in.log, text) }
-
 func (in *instance) waitIn(where *bytes.Buffer, text string) {
 	in.t.Helper()
 	timeout := time.After(patience)
 	for {
 		in.mu.Lock()
-		found, grown := strings.Contains(where.String(), text), in.grown
+		found, grown := strings.Contains(in.out.String(), text), in.grown
 		in.mu.Unlock()
 		if found {
 			return

@@ -246,11 +246,13 @@ func (h endHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].index, h[j].index = i, j
 }
+
 func (h *endHeap) Push(x any) {
 	o := x.(*openAlert)
 	o.index = len(*h)
 	*h = append(*h, o)
 }
+
 func (h *endHeap) Pop() any {
 	old := *h
 	o := old[len(old)-1]

@@ -139,9 +139,22 @@ func TestParseWindow(t *testing.T) {
 		in   string
 		want time.Duration
 	}{
-		{"90s", 90 * time.Second}, {"1h30m", 90 * time.Minute}, {"2 hours", 2 * time.Hour}, {"1 day 1 min", 24*time.Hour + time.Minute},
-		{"2 weeks", 14 * 24 * time.Hour}, {"10 mins", 10 * time.Minute}, {"99999 weeks 99999 weeks", maxWindow + 1},
-		{"500ms", 0}, {"", 0}, {"1", 0}, {"h", 0}, {"-1h", 0}, {"1h30", 0}, {"1 month", 0}, {"1ds", 0}, {"999999999999999999999h", 0},
+		{"90s", 90 * time.Second},
+		{"1h30m", 90 * time.Minute},
+		{"2 hours", 2 * time.Hour},
+		{"1 day 1 min", 24*time.Hour + time.Minute},
+		{"2 weeks", 14 * 24 * time.Hour},
+		{"10 mins", 10 * time.Minute},
+		{"99999 weeks 99999 weeks", maxWindow + 1},
+		{"500ms", 0},
+		{"", 0},
+		{"1", 0},
+		{"h", 0},
+		{"-1h", 0},
+		{"1h30", 0},
+		{"1 month", 0},
+		{"1ds", 0},
+		{"999999999999999999999h", 0},
 	} {
 		got, err := parseWindow(c.in)
 		if got != c.want || (err == nil) != (c.want != 0) {

@@ -141,8 +141,13 @@ func TestAppendRefusesInvalid(t *testing.T) {
 	s := openStore(t, t.TempDir(), quiet())
 	good := processEvents(epoch, 1, 1)
 	for _, b := range []Batch{
-		{"", 1, good}, {"c", 0, good}, {"c", 1, nil}, {"c", 1, good[:len(good)-1]},
-		{strings.Repeat("x", 200), 1, good}, {"c\xff", 1, good}, {"c", 1, make([]byte, MaxBatchBytes+1)},
+		{"", 1, good},
+		{"c", 0, good},
+		{"c", 1, nil},
+		{"c", 1, good[:len(good)-1]},
+		{strings.Repeat("x", 200), 1, good},
+		{"c\xff", 1, good},
+		{"c", 1, make([]byte, MaxBatchBytes+1)},
 	} {
 		_, err := s.Append(noDeadline(), []Batch{{"ok", 1, good}, b})
 		var invalid *InvalidError

@@ -33,8 +33,14 @@ func (n *Namespaces) AppendJSON(dst []byte) []byte {
 		name  string
 		inode uint64
 	}{
-		{"cgroup", n.Cgroup}, {"ipc", n.IPC}, {"mnt", n.Mnt}, {"net", n.Net},
-		{"pid", n.PID}, {"time", n.Time}, {"user", n.User}, {"uts", n.UTS},
+		{"cgroup", n.Cgroup},
+		{"ipc", n.IPC},
+		{"mnt", n.Mnt},
+		{"net", n.Net},
+		{"pid", n.PID},
+		{"time", n.Time},
+		{"user", n.User},
+		{"uts", n.UTS},
 	}
 	sep := byte('{')
 	for _, l := range list {

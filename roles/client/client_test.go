@@ -204,8 +204,12 @@ func TestRepeatedFlagsKeepCommas(t *testing.T) {
 
 func TestForest(t *testing.T) {
 	list := []psRow{
-		{PID: 1, Name: "init"}, {PID: 2, PPID: 1, Name: "a"}, {PID: 3, PPID: 2, Name: "b"}, {PID: 4, PPID: 1, Name: "c"},
-		{PID: 8, PPID: 9, Name: "x"}, {PID: 9, PPID: 8, Name: "y"}, // a circle
+		{PID: 1, Name: "init"},
+		{PID: 2, PPID: 1, Name: "a"},
+		{PID: 3, PPID: 2, Name: "b"},
+		{PID: 4, PPID: 1, Name: "c"},
+		{PID: 8, PPID: 9, Name: "x"},
+		{PID: 9, PPID: 8, Name: "y"}, // a circle
 		{PID: 5, PPID: 77, Name: "orphan"},
 	}
 	var got []string

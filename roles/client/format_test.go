@@ -201,8 +201,10 @@ func TestPrintError(t *testing.T) {
 		{errors.New("plain"), "daemoneye: plain\n"},
 		{ErrNo, ""},
 		{nil, ""},
-		{fmt.Errorf("query: %w", &Error{Err: errors.New("line 1, column 9: bad \x1b[2J"), Caret: "SELECT\tx\n      \t^", Hint: "try y"}),
-			"daemoneye: query: line 1, column 9: bad \\x1b[2J\nSELECT x\n       ^\nhint: try y\n"},
+		{
+			fmt.Errorf("query: %w", &Error{Err: errors.New("line 1, column 9: bad \x1b[2J"), Caret: "SELECT\tx\n      \t^", Hint: "try y"}),
+			"daemoneye: query: line 1, column 9: bad \\x1b[2J\nSELECT x\n       ^\nhint: try y\n",
+		},
 		{&term.UsageError{Message: "wrong", Hint: "right"}, "daemoneye: wrong\nhint: right\n"},
 		{errors.New("one\ntwo"), "daemoneye: one\ntwo\n"},
 	} {

@@ -169,8 +169,14 @@ func TestHuman(t *testing.T) {
 		in   time.Duration
 		want string
 	}{
-		{0, "0 ns"}, {1500 * time.Nanosecond, "1.5 µs"}, {12300 * time.Microsecond, "12.3 ms"}, {2 * time.Second, "2 s"},
-		{65 * time.Second, "1m 5s"}, {3*time.Hour + 4*time.Minute, "3h 4m"}, {76 * time.Hour, "3d 4h"}, {-time.Second, "-1 s"},
+		{0, "0 ns"},
+		{1500 * time.Nanosecond, "1.5 µs"},
+		{12300 * time.Microsecond, "12.3 ms"},
+		{2 * time.Second, "2 s"},
+		{65 * time.Second, "1m 5s"},
+		{3*time.Hour + 4*time.Minute, "3h 4m"},
+		{76 * time.Hour, "3d 4h"},
+		{-time.Second, "-1 s"},
 	} {
 		if got := Duration(c.in); got != c.want {
 			t.Errorf("Duration(%d) = %q, want %q", c.in, got, c.want)
@@ -245,8 +251,12 @@ func TestAlert(t *testing.T) {
 2026-01-02 03:04:05  LOW  No process
                      n: 3
 `},
-		{"colours", Output{Terminal: true, Width: 80, Color: true}, bare,
-			"\n\x1b[2m03:04:05\x1b[0m  \x1b[36mLOW\x1b[0m  \x1b[1mNo process\x1b[0m\n          \x1b[2mn: \x1b[0m3\n"},
+		{
+			"colours",
+			Output{Terminal: true, Width: 80, Color: true},
+			bare,
+			"\n\x1b[2m03:04:05\x1b[0m  \x1b[36mLOW\x1b[0m  \x1b[1mNo process\x1b[0m\n          \x1b[2mn: \x1b[0m3\n",
+		},
 	} {
 		var b bytes.Buffer
 		c.out.Writer, c.out.Location = &b, time.UTC

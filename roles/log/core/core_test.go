@@ -69,15 +69,19 @@ func TestConsole(t *testing.T) {
 		log  func(*zap.Logger)
 		want string // after the time
 	}{
-		{"plain", func(l *zap.Logger) { l.Info("source chosen", zap.String("source", "procfs")) },
-			"info  procmond  source chosen  source=procfs correlation=c0ffee\n"},
+		{
+			"plain", func(l *zap.Logger) { l.Info("source chosen", zap.String("source", "procfs")) },
+			"info  procmond  source chosen  source=procfs correlation=c0ffee\n",
+		},
 		{"order and types", func(l *zap.Logger) {
 			l.With(zap.Int("z", 1)).Warn("m", zap.Bool("a", true), zap.Strings("list", []string{"x", "y"}), zap.Duration("d", time.Second))
 		}, `warn  procmond  m  z=1 a=true list="[x y]" d=1s correlation=c0ffee` + "\n"},
-		{"quoted", func(l *zap.Logger) {
-			l.Error("m", zap.String("a", "two words"), zap.String("b", ""), zap.String("c", `q"=`))
+		{
+			"quoted", func(l *zap.Logger) {
+				l.Error("m", zap.String("a", "two words"), zap.String("b", ""), zap.String("c", `q"=`))
+			},
+			`error procmond  m  a="two words" b="" c="q\"=" correlation=c0ffee` + "\n",
 		},
-			`error procmond  m  a="two words" b="" c="q\"=" correlation=c0ffee` + "\n"},
 		{"control characters", func(l *zap.Logger) {
 			l.Info("bad \x1b]0;t\x07 \"name\"\nnext", zap.String("k\x1b", "\x1b[2J\u009b31m\u202egpj\xff"), zap.ByteString("b", []byte("x\r")))
 		}, `info  procmond  bad \x1b]0;t\a "name"\nnext  "k\x1b"="\x1b[2J\u009b31m\u202egpj\xff" b="x\r" correlation=c0ffee` + "\n"},
