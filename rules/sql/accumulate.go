@@ -1,0 +1,269 @@
+package sql
+
+import (
+	"math"
+	"math/big"
+	"strings"
+)
+
+type counter struct{ n int64 }
+
+func (c *counter) add([]value) error      { c.n++; return nil }
+func (c *counter) result() (value, error) { return intValue(c.n), nil }
+
+// intSum sums integers; wide says that the result is numeric.
+type intSum struct {
+	any  bool
+	sum  int64
+	over *big.Int // when sum would overflow
+	n    int64
+	mean bool
+	wide bool
+}
+
+func (s *intSum) add(a []value) error {
+	s.any = true
+	s.n++
+	if s.over == nil {
+		if t := s.sum + a[0].i; (t > s.sum) == (a[0].i > 0) || a[0].i == 0 {
+			s.sum = t
+			return nil
+		}
+		s.over = big.NewInt(s.sum)
+	}
+	s.over.Add(s.over, big.NewInt(a[0].i))
+	return nil
+}
+
+func (s *intSum) result() (value, error) {
+	if !s.any {
+		return null, nil
+	}
+	total := s.over
+	if total == nil {
+		total = big.NewInt(s.sum)
+	}
+	switch {
+	case s.mean:
+		n, err := numericDiv(numericFromBig(total), numericInt(s.n))
+		return numValue(n), err
+	case s.wide:
+		return numValue(numericFromBig(total)), nil
+	case !total.IsInt64():
+		return null, outOfRange(Int8)
+	}
+	return intValue(total.Int64()), nil
+}
+
+type floatSum struct {
+	n    int64
+	sum  float64
+	mean bool
+}
+
+func (s *floatSum) add(a []value) error {
+	was := s.sum
+	s.n++
+	s.sum += a[0].f
+	if math.IsInf(s.sum, 0) && !math.IsInf(was, 0) && !math.IsInf(a[0].f, 0) {
+		return fail(codeOutOfRange, "value out of range: overflow")
+	}
+	return nil
+}
+
+func (s *floatSum) result() (value, error) {
+	switch {
+	case s.n == 0:
+		return null, nil
+	case s.mean:
+		return floatValue(s.sum / float64(s.n)), nil
+	}
+	return floatValue(s.sum), nil
+}
+
+type numericSum struct {
+	n    int64
+	sum  *numeric
+	mean bool
+}
+
+func (s *numericSum) add(a []value) (err error) {
+	s.n++
+	if s.sum == nil {
+		s.sum = a[0].numeric()
+		return nil
+	}
+	s.sum, err = numericAdd(s.sum, a[0].numeric())
+	return err
+}
+
+func (s *numericSum) result() (value, error) {
+	switch {
+	case s.n == 0:
+		return null, nil
+	case s.mean:
+		n, err := numericDiv(s.sum, numericInt(s.n))
+		return numValue(n), err
+	}
+	return numValue(s.sum), nil
+}
+
+type intervalSumAcc struct {
+	n    int64
+	sum  interval
+	mean bool
+}
+
+func (s *intervalSumAcc) add(a []value) (err error) {
+	s.n++
+	s.sum, err = s.sum.add(a[0].interval())
+	return err
+}
+
+func (s *intervalSumAcc) result() (value, error) {
+	switch {
+	case s.n == 0:
+		return null, nil
+	case s.mean:
+		v, err := s.sum.div(float64(s.n))
+		return intervalValue(v), err
+	}
+	return intervalValue(s.sum), nil
+}
+
+type extreme struct {
+	typ  Type
+	want int // sign of compare(new, best) that replaces
+	best value
+	any  bool
+}
+
+func (e *extreme) add(a []value) error {
+	t := e.typ
+	if t == anyArray {
+		t = ArrayOf(a[0].array().elem)
+	}
+	if !e.any || compare(t, a[0], e.best) == e.want {
+		e.best, e.any = a[0], true
+	}
+	return nil
+}
+
+func (e *extreme) result() (value, error) {
+	if !e.any {
+		return null, nil
+	}
+	return e.best, nil
+}
+
+type boolFold struct{ any, and, or bool }
+
+func (b *boolFold) add(a []value) error {
+	if !b.any {
+		b.and = true
+	}
+	b.any, b.and, b.or = true, b.and && a[0].truth(), b.or || a[0].truth()
+	return nil
+}
+
+type boolAnd struct{ boolFold }
+
+func (b *boolAnd) result() (value, error) {
+	if !b.any {
+		return null, nil
+	}
+	return boolValue(b.and), nil
+}
+
+type boolOr struct{ boolFold }
+
+func (b *boolOr) result() (value, error) {
+	if !b.any {
+		return null, nil
+	}
+	return boolValue(b.or), nil
+}
+
+type stringJoin struct {
+	any bool
+	b   strings.Builder
+}
+
+func (s *stringJoin) add(a []value) error {
+	if s.any && !a[1].null {
+		s.b.WriteString(a[1].s)
+	}
+	s.any = true
+	s.b.WriteString(a[0].s)
+	return nil
+}
+
+func (s *stringJoin) result() (value, error) {
+	if !s.any {
+		return null, nil
+	}
+	return textValue(s.b.String()), nil
+}
+
+type arrayJoin struct{ vals []value }
+
+func (s *arrayJoin) add(a []value) error {
+	s.vals = append(s.vals, a[0])
+	return nil
+}
+
+func (s *arrayJoin) result() (value, error) {
+	if s.vals == nil {
+		return null, nil
+	}
+	return value{o: &array{vals: s.vals}}, nil
+}
+
+func (c *catalog) addAggregates() {
+	add := func(name, doc, example string, list ...*function) {
+		c.entries = append(c.entries, entry{name, doc, example, "aggregate", "Aggregates"})
+		for _, f := range list {
+			f.name = name
+			c.functions[name] = append(c.functions[name], f)
+		}
+	}
+	agg := func(signature string, strict bool, f func() accumulator) *function {
+		args, ret, _ := parseSignature(signature)
+		return &function{args: args, ret: ret, strict: strict, agg: f}
+	}
+	star := agg("any:int8", true, func() accumulator { return &counter{} })
+	noArgs := agg(":int8", true, func() accumulator { return &counter{} })
+	add("count", "number of rows, with count(*), or of values that are not NULL", "SELECT count(*)", star, noArgs)
+	sums := func(mean bool) []*function {
+		wide, i8 := "int8:numeric", "int8"
+		if mean {
+			i8 = "numeric"
+		}
+		return []*function{
+			agg("int2:"+i8, true, func() accumulator { return &intSum{mean: mean} }),
+			agg("int4:"+i8, true, func() accumulator { return &intSum{mean: mean} }),
+			agg(wide, true, func() accumulator { return &intSum{mean: mean, wide: true} }),
+			agg("float8:float8", true, func() accumulator { return &floatSum{mean: mean} }),
+			agg("numeric:numeric", true, func() accumulator { return &numericSum{mean: mean} }),
+			agg("interval:interval", true, func() accumulator { return &intervalSumAcc{mean: mean} }),
+		}
+	}
+	add("sum", "sum; of integer a bigint, of bigint a numeric", "SELECT sum(2)", sums(false)...)
+	add("avg", "arithmetic mean; of integers a numeric", "SELECT avg(2)", sums(true)...)
+	for _, m := range []struct {
+		name, doc, example string
+		want               int
+	}{{"min", "least value", "SELECT min('a')", -1}, {"max", "greatest value", "SELECT max('a')", 1}} {
+		var list []*function
+		for _, t := range []Type{Int2, Int4, Int8, Float8, Numeric, Text, Timestamptz, Timestamp, Date, Interval, anyArray} {
+			list = append(list, &function{args: []Type{t}, ret: t, strict: true, agg: func() accumulator { return &extreme{typ: t, want: m.want} }})
+		}
+		add(m.name, m.doc, m.example, list...)
+	}
+	and := func() accumulator { return &boolAnd{} }
+	add("bool_and", "true if all values are", "SELECT bool_and(true)", agg("bool:bool", true, and))
+	add("every", "the same as bool_and", "SELECT every(true)", agg("bool:bool", true, and))
+	add("bool_or", "true if one value is", "SELECT bool_or(false)", agg("bool:bool", true, func() accumulator { return &boolOr{} }))
+	add("string_agg", "values joined by a separator", "SELECT string_agg('a', ',')", agg("text,text:text", true, func() accumulator { return &stringJoin{} }))
+	add("array_agg", "array of all values, NULLs too", "SELECT array_agg(1)", &function{args: []Type{anyNonArray}, ret: anyArray, agg: func() accumulator { return &arrayJoin{} }})
+}

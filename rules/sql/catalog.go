@@ -1,0 +1,189 @@
+package sql
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// evalFunc computes a function for one row of arguments.
+type evalFunc func(x *env, a []value) (value, error)
+
+// function is one function, operator, cast or aggregate with one signature.
+type function struct {
+	name     string
+	args     []Type
+	ret      Type
+	variadic bool // the last argument may be repeated
+	strict   bool // NULL for any NULL argument
+	stable   bool // depends on the time of execution: not folded when compiled
+	eval     evalFunc
+	compare  comparison // of a comparison of values that hold alike
+
+	// bind, if set, is called when a query is compiled, with the arguments
+	// that are constant (others nil): it checks and prepares them, say a pattern.
+	bind func(consts []*value) (evalFunc, error)
+
+	agg func() accumulator // of an aggregate
+}
+
+// Function is one entry of the allow-list, for documentation.
+type Function struct {
+	Name      string
+	Kind      string // "function", "aggregate" or "operator"
+	Signature string // lower(text) → text
+	Doc       string // one line
+	Example   string // a SELECT
+	Result    string // what it gives, as psql shows it
+}
+
+// entry documents all functions of one name.
+type entry struct {
+	name, doc, example string
+	kind               string
+	group              string
+}
+
+// catalog is the allow-list: what an expression may call.
+type catalog struct {
+	functions map[string][]*function
+	operators map[string][]*function // binary and prefix
+	casts     map[[2]Type]*function  // explicit ones with a function
+	entries   []entry
+}
+
+// theCatalog is built when the first query is compiled.
+var theCatalog = sync.OnceValue(func() *catalog {
+	c := &catalog{functions: make(map[string][]*function), operators: make(map[string][]*function), casts: make(map[[2]Type]*function)}
+	c.addComparisons()
+	c.addArithmetic()
+	c.addMath()
+	c.addCasts()
+	c.addText()
+	c.addPatterns()
+	c.addTimes()
+	c.addTimeFields()
+	c.addArrays()
+	c.addJSON()
+	c.addAggregates()
+	return c
+})
+
+// parseSignature reads "text,int4:text"; a trailing * on the last argument
+// makes it variadic.
+func parseSignature(s string) (args []Type, ret Type, variadic bool) {
+	in, out, _ := strings.Cut(s, ":")
+	one := func(name string) Type {
+		elem, isArray := strings.CutSuffix(name, "[]")
+		t := typeByName(elem)
+		if t == 0 {
+			panic(fmt.Sprintf("sql: signature %q names type %q", s, name))
+		}
+		if isArray {
+			return ArrayOf(t)
+		}
+		return t
+	}
+	if in != "" {
+		for _, name := range strings.Split(in, ",") {
+			name, variadic = strings.CutSuffix(name, "*")
+			args = append(args, one(name))
+		}
+	}
+	return args, one(out), variadic
+}
+
+// pairs are signatures, each followed by its implementation.
+type pairs []any
+
+// fn defines a function under one name.
+func (c *catalog) fn(group, name, doc, example string, list pairs) {
+	c.entries = append(c.entries, entry{name, doc, example, "function", group})
+	for i := 0; i < len(list); i += 2 {
+		c.functions[name] = append(c.functions[name], makeFunction(name, list[i].(string), list[i+1]))
+	}
+}
+
+// op defines an operator.
+func (c *catalog) op(group, name, doc, example string, list pairs) {
+	if !slices.ContainsFunc(c.entries, func(e entry) bool { return e.kind == "operator" && e.name == name && e.group == group }) && doc != "" {
+		c.entries = append(c.entries, entry{name, doc, example, "operator", group})
+	}
+	for i := 0; i < len(list); i += 2 {
+		c.operators[name] = append(c.operators[name], makeFunction(name, list[i].(string), list[i+1]))
+	}
+}
+
+// options of a definition
+type (
+	notStrict evalFunc
+	stableFn  evalFunc
+	bound     func(consts []*value) (evalFunc, error)
+)
+
+func makeFunction(name, signature string, impl any) *function {
+	f := &function{name: name, strict: true}
+	f.args, f.ret, f.variadic = parseSignature(signature)
+	switch impl := impl.(type) {
+	case func(a []value) (value, error):
+		f.eval = func(_ *env, a []value) (value, error) { return impl(a) }
+	case func(a []value) value:
+		f.eval = func(_ *env, a []value) (value, error) { return impl(a), nil }
+	case evalFunc:
+		f.eval = impl
+	case func(x *env, a []value) (value, error):
+		f.eval = impl
+	case notStrict:
+		f.eval, f.strict = evalFunc(impl), false
+	case stableFn:
+		f.eval, f.stable = evalFunc(impl), true
+	case bound:
+		f.bind = impl
+		f.eval = func(_ *env, a []value) (value, error) {
+			consts := make([]*value, len(a))
+			for i := range a {
+				if i > 0 {
+					consts[i] = &a[i]
+				}
+			}
+			run, err := impl(consts)
+			if err != nil {
+				return null, err
+			}
+			return run(nil, a)
+		}
+	default:
+		panic(fmt.Sprintf("sql: %s(%s) has implementation %T", name, signature, impl))
+	}
+	return f
+}
+
+// castFunction returns the function of an explicit cast, nil if there is none.
+func castFunction(from, to Type) *function { return theCatalog().casts[[2]Type{from, to}] }
+
+// cast defines the casts between two types.
+func (c *catalog) cast(from, to Type, f func(a []value) (value, error)) {
+	c.casts[[2]Type{from, to}] = &function{
+		name: typeTable[to].internal, args: []Type{from}, ret: to, strict: true,
+		eval: func(_ *env, a []value) (value, error) { return f(a) },
+	}
+}
+
+// signature shows f as the manual does.
+func (f *function) signature(operator bool) string {
+	names := make([]string, len(f.args))
+	for i, t := range f.args {
+		names[i] = t.String()
+		if f.variadic && i == len(f.args)-1 {
+			names[i] += ", …"
+		}
+	}
+	switch {
+	case operator && len(names) == 2:
+		return fmt.Sprintf("%s %s %s → %v", names[0], f.name, names[1], f.ret)
+	case operator:
+		return fmt.Sprintf("%s %s → %v", f.name, names[0], f.ret)
+	}
+	return fmt.Sprintf("%s(%s) → %v", f.name, strings.Join(names, ", "), f.ret)
+}

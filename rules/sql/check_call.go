@@ -1,0 +1,253 @@
+package sql
+
+import (
+	"slices"
+	"strings"
+)
+
+// quantified checks op ANY (array) and op ALL (array).
+func (k *checker) quantified(n quantifiedNode) (expr, error) {
+	args, err := k.exprs([]node{n.left, n.right})
+	if err != nil {
+		return nil, err
+	}
+	left, right := args[0], args[1]
+	if right.typ() == Unknown {
+		// An untyped array literal has elements of the type that the operator wants.
+		elem := left.typ()
+		if elem == Unknown {
+			elem = Text
+		}
+		call, err := k.op(n.name, []expr{left, &constExpr{v: null, t: Unknown}}, n.pos())
+		if err != nil {
+			return nil, err
+		}
+		if c, ok := call.(*callExpr); ok && len(c.args) == 2 {
+			elem = c.args[1].typ()
+		}
+		if elem.IsArray() {
+			return nil, refuse(n.pos(), "an array of arrays")
+		}
+		if right, err = k.coerce(right, ArrayOf(elem), implicit, n.pos()); err != nil {
+			return nil, err
+		}
+	}
+	if !right.typ().IsArray() {
+		return nil, failAt(n.pos(), codeWrongObject, "op ANY/ALL (array) requires array on right side")
+	}
+	return k.quantify(n.name, left, right, n.all, n.pos())
+}
+
+// quantify builds left op ANY/ALL (array).
+func (k *checker) quantify(name string, left, arr expr, all bool, pos int) (expr, error) {
+	// A column of the element type stands for the elements while the operator is resolved.
+	element := &colExpr{t: arr.typ().Elem(), at: pos}
+	resolved, err := k.op(name, []expr{left, element}, pos)
+	if err != nil {
+		return nil, err
+	}
+	call, ok := resolved.(*callExpr)
+	if !ok || call.t != Bool {
+		return nil, failAt(pos, codeWrongObject, "op ANY/ALL (array) requires operator to yield boolean")
+	}
+	if t := call.args[1].typ(); t != arr.typ().Elem() {
+		if arr, err = k.coerce(arr, ArrayOf(t), implicit, pos); err != nil {
+			return nil, err
+		}
+	}
+	return &quantExpr{left: call.args[0], array: arr, fn: call.fn, run: call.run, all: all}, nil
+}
+
+// in checks IN and NOT IN: constants and other expressions without columns
+// become = ANY (array), as in transformAExprIn; the rest a chain of OR.
+func (k *checker) in(n inNode) (expr, error) {
+	left, err := k.expr(n.left)
+	if err != nil {
+		return nil, err
+	}
+	list, err := k.exprs(n.list)
+	if err != nil {
+		return nil, err
+	}
+	op, logic := "=", logicOr
+	if n.not {
+		op, logic = "<>", logicAnd
+	}
+	var plain, columns []expr
+	for _, e := range list {
+		if hasColumn(e) {
+			columns = append(columns, e)
+		} else {
+			plain = append(plain, e)
+		}
+	}
+	out := &logicExpr{kind: logic}
+	if len(plain) > 1 {
+		types := []Type{left.typ()}
+		for _, e := range plain {
+			types = append(types, e.typ())
+		}
+		if t, ok := commonType(types); ok && !t.IsArray() {
+			arr := &arrayExpr{t: ArrayOf(t), elements: plain}
+			for i := range plain {
+				if plain[i], err = k.coerce(plain[i], t, implicit, n.pos()); err != nil {
+					return nil, err
+				}
+			}
+			e, err := k.quantify(op, left, arr, n.not, n.pos())
+			if err != nil {
+				return nil, err
+			}
+			out.args, plain = append(out.args, e), nil
+		}
+	}
+	for _, e := range append(plain, columns...) {
+		e, err := k.op(op, []expr{left, e}, n.pos())
+		if err != nil {
+			return nil, err
+		}
+		out.args = append(out.args, e)
+	}
+	if len(out.args) == 1 {
+		return out.args[0], nil
+	}
+	return out, nil
+}
+
+func hasColumn(e expr) bool {
+	found := false
+	walk(e, func(e expr) bool {
+		if _, ok := e.(*colExpr); ok {
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
+// function checks a call of a function or aggregate.
+func (k *checker) function(n funcCall) (expr, error) {
+	if n.variadic {
+		return nil, refuse(n.pos(), "VARIADIC")
+	}
+	list := theCatalog().functions[n.name]
+	if len(list) == 0 {
+		if t := typeByName(n.name); t != 0 && !t.pseudo() && len(n.args) == 1 {
+			return k.typeCall(n, t)
+		}
+		return nil, k.unknownFunction(n)
+	}
+	aggregate := list[0].agg != nil
+	if aggregate {
+		if err := k.aggregateAllowed(n); err != nil {
+			return nil, err
+		}
+		k.inAggregate = true
+		defer func() { k.inAggregate = false }()
+	} else if n.distinct || len(n.orderBy) > 0 || n.filter != nil || n.star {
+		what := map[bool]string{true: "DISTINCT"}[n.distinct]
+		switch {
+		case n.star:
+			return nil, failAt(n.pos(), codeUndefinedFunction, "%s(*) does not exist: only count may be applied to *", n.name)
+		case n.filter != nil:
+			what = "FILTER"
+		case len(n.orderBy) > 0:
+			what = "ORDER BY"
+		}
+		return nil, failAt(n.pos(), codeWrongObject, "%s specified, but %s is not an aggregate function", what, n.name)
+	}
+	args, err := k.exprs(n.args)
+	if err != nil {
+		return nil, err
+	}
+	if n.star && n.name != "count" {
+		return nil, failAt(n.pos(), codeUndefinedFunction, "%s(*) does not exist: only count may be applied to *", n.name)
+	}
+	if aggregate && len(args) == 0 && !n.star {
+		return nil, failAt(n.pos(), codeWrongObject, "%s needs an argument", n.name).hint("write count(*)")
+	}
+	e, err := k.call(list, args, n.pos(), describeFunction(n.name), false)
+	if err != nil {
+		if t := typeByName(n.name); t != 0 && !t.pseudo() && len(n.args) == 1 && canCast(args[0].typ(), t, explicit) {
+			return k.coerce(args[0], t, explicit, n.pos())
+		}
+		return nil, err
+	}
+	if a, ok := e.(*aggExpr); ok {
+		return k.aggregate(a, n)
+	}
+	return e, nil
+}
+
+// typeCall is a cast written as a call: date(time).
+func (k *checker) typeCall(n funcCall, t Type) (expr, error) {
+	arg, err := k.expr(n.args[0])
+	if err != nil {
+		return nil, err
+	}
+	if !canCast(arg.typ(), t, explicit) {
+		return nil, failAt(n.pos(), codeUndefinedFunction, "function does not exist: %s(%v)", n.name, arg.typ())
+	}
+	return k.coerce(arg, t, explicit, n.pos())
+}
+
+func (k *checker) unknownFunction(n funcCall) error {
+	var names []string
+	for name := range theCatalog().functions {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	e := failAt(n.pos(), codeUndefinedFunction, "function %s is not supported", n.name)
+	if hint := didYouMean(strings.ToLower(n.name), names); hint != "" {
+		return e.hint("%s", hint)
+	}
+	return e.hint("docs/sql.md lists those that are")
+}
+
+func (k *checker) aggregateAllowed(n funcCall) error {
+	switch {
+	case k.inAggregate:
+		return failAt(n.pos(), codeGrouping, "aggregate function calls cannot be nested")
+	case k.noAggregate != "":
+		return failAt(n.pos(), codeGrouping, "aggregate functions are not allowed in %s", k.noAggregate)
+	}
+	return nil
+}
+
+// aggregate completes an aggregate call with DISTINCT, ORDER BY and FILTER.
+func (k *checker) aggregate(a *aggExpr, n funcCall) (expr, error) {
+	a.distinct = n.distinct
+	if n.star {
+		a.args = nil
+	}
+	for i, arg := range a.args {
+		a.args[i] = k.known(arg)
+	}
+	for _, item := range n.orderBy {
+		e, err := k.expr(item.expr)
+		if err != nil {
+			return nil, err
+		}
+		a.order = append(a.order, sortKey{expr: k.known(e), descending: item.descending, nullsFirst: item.nullsFirst})
+	}
+	if a.distinct {
+		for _, o := range a.order {
+			if !slices.ContainsFunc(a.args, func(e expr) bool { return exprKey(e) == exprKey(o.expr) }) {
+				return nil, failAt(n.pos(), codeInvalidReference, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list")
+			}
+		}
+	}
+	if n.filter != nil {
+		k.inAggregate = false
+		saved := k.noAggregate
+		k.noAggregate = "FILTER"
+		e, err := k.boolean(n.filter, "FILTER")
+		k.noAggregate = saved
+		if err != nil {
+			return nil, err
+		}
+		a.filter = e
+	}
+	k.aggregates = true
+	return a, nil
+}

@@ -1,0 +1,208 @@
+//go:build unix
+
+package conformance
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var (
+	record    = flag.Bool("record", false, "ask a live PostgreSQL and write its answers to testdata")
+	mutations = flag.Int("mutations", 2000, "statements that TestLiveMutations makes")
+	seed      = flag.Uint64("seed", 1, "of TestLiveMutations")
+)
+
+// A case in testdata is a line that starts with "> " and PostgreSQL's answer
+// below it, up to an empty line. Lines that start with # are remarks.
+type testCase struct {
+	line  int
+	sql   string
+	lines []string // as answered
+	head  []string // remarks above
+}
+
+func readCases(t *testing.T, path string) []testCase {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var cases []testCase
+	var head []string
+	in := bufio.NewScanner(f)
+	in.Buffer(nil, 1<<20)
+	for n := 1; in.Scan(); n++ {
+		text := in.Text()
+		switch {
+		case strings.HasPrefix(text, "#"):
+			head = append(head, text)
+		case strings.HasPrefix(text, "> "):
+			cases = append(cases, testCase{line: n, sql: text[2:], head: head})
+			head = nil
+		case text != "" && len(cases) > 0:
+			c := &cases[len(cases)-1]
+			c.lines = append(c.lines, text)
+		}
+	}
+	if err := in.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return cases
+}
+
+func files(t *testing.T) []string {
+	t.Helper()
+	list, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(list) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	return list
+}
+
+// TestRecorded compares the engine with the answers in testdata.
+func TestRecorded(t *testing.T) {
+	batches := dataSet()
+	if *record {
+		recordAll(t)
+	}
+	count := 0
+	for _, path := range files(t) {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
+			for _, c := range readCases(t, path) {
+				count++
+				if len(c.lines) == 0 {
+					t.Errorf("%s:%d: no answer recorded: run with -record", path, c.line)
+					continue
+				}
+				want := strings.Join(c.lines, "\n")
+				a := evaluate(batches, c.sql)
+				if got := a.normalized(c.sql); got != want {
+					t.Errorf("%s:%d: %s\ngot:\n%s\n%s\nwant:\n%s", path, c.line, c.sql, got, a.message, want)
+				}
+			}
+		})
+	}
+	t.Logf("%d statements", count)
+}
+
+func recordAll(t *testing.T) {
+	conn := startCluster(t, dataSet())
+	types := typeNames(t, conn)
+	for _, path := range files(t) {
+		var b strings.Builder
+		for _, c := range readCases(t, path) {
+			for _, h := range c.head {
+				fmt.Fprintln(&b, h)
+			}
+			fmt.Fprintf(&b, "> %s\n%s\n\n", c.sql, ask(conn, types, c.sql).normalized(c.sql))
+		}
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestLive asks a live PostgreSQL every statement of testdata, so that the
+// records are known to be its answers.
+func TestLive(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a PostgreSQL")
+	}
+	conn := startCluster(t, dataSet())
+	types := typeNames(t, conn)
+	for _, path := range files(t) {
+		for _, c := range readCases(t, path) {
+			if got, want := ask(conn, types, c.sql).normalized(c.sql), strings.Join(c.lines, "\n"); got != want {
+				t.Errorf("%s:%d: %s\nPostgreSQL says:\n%s\nrecorded:\n%s", path, c.line, c.sql, got, want)
+			}
+		}
+	}
+}
+
+// tokens cuts SQL so that a mutation can put like in place of like.
+var tokens = regexp.MustCompile(`[eE]?'(?:[^']|'')*'|[\p{L}_][\p{L}\d_]*|[\d.]+|[-+*/<>=~!@#%^&|?]+|\s+|.`)
+
+func tokenKind(s string) byte {
+	switch c := s[0]; {
+	case strings.HasSuffix(s, "'") && len(s) > 1:
+		return 'l'
+	case c >= '0' && c <= '9':
+		return 'n'
+	case strings.ContainsRune("-+*/<>=~!@#%^&|?", rune(c)):
+		return 'o'
+	case c == '_' || c >= 'a' && c <= 'z':
+		return 'w'
+	case c >= 'A' && c <= 'Z':
+		return 'k'
+	}
+	return 0
+}
+
+// undetermined are what may give another answer each time, or by the order of
+// rows: such statements are left out of the mutations.
+var undetermined = regexp.MustCompile(`(?i)\b(limit|offset|fetch|string_agg|array_agg|now|current_\w+|localtimestamp|age)\b`)
+
+// TestLiveMutations asks both engines statements in which tokens of one case
+// were replaced by those of another: whatever one accepts and the other does
+// not refuse by name must agree, rows in any order.
+func TestLiveMutations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a PostgreSQL")
+	}
+	batches := dataSet()
+	conn := startCluster(t, batches)
+	types := typeNames(t, conn)
+	var list [][]string
+	byKind := make(map[byte][]string)
+	for _, path := range files(t) {
+		for _, c := range readCases(t, path) {
+			if undetermined.MatchString(c.sql) || len(c.sql) > 400 {
+				continue
+			}
+			words := tokens.FindAllString(c.sql, -1)
+			list = append(list, words)
+			for _, w := range words {
+				byKind[tokenKind(w)] = append(byKind[tokenKind(w)], w)
+			}
+		}
+	}
+	random := rand.New(rand.NewPCG(*seed, 1))
+	accepted := 0
+	for range *mutations {
+		words := slices.Clone(list[random.IntN(len(list))])
+		for range 1 + random.IntN(2) {
+			i := random.IntN(len(words))
+			if kind := tokenKind(words[i]); kind != 0 && i > 0 {
+				words[i] = byKind[kind][random.IntN(len(byKind[kind]))]
+			}
+		}
+		text := strings.Join(words, "")
+		got := evaluate(batches, text)
+		if got.err == "0A000" || got.err == "54000" {
+			continue
+		}
+		want := ask(conn, types, text)
+		if got.err == "" {
+			accepted++
+		}
+		// Which of several errors comes up first is no difference, nor is a
+		// function that only PostgreSQL knows.
+		if got.err != "" && (want.err != "" || strings.Contains(got.message, "is not supported")) {
+			continue
+		}
+		if a, b := got.normalized(""), want.normalized(""); a != b {
+			t.Errorf("%s\ngot:\n%s\n%s\nwant:\n%s %s", text, a, got.message, b, want.message)
+		}
+	}
+	t.Logf("%d of %d accepted, seed %d", accepted, *mutations, *seed)
+}

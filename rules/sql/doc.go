@@ -1,0 +1,146 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Functions returns the allow-list of functions, aggregates and operators, in
+// the order of the manual, one entry a name; the results of the examples are
+// computed.
+func Functions() []Function {
+	c := theCatalog()
+	var out []Function
+	for _, e := range c.entries {
+		list, operator := c.functions[e.name], e.kind == "operator"
+		if operator {
+			list = c.operators[e.name]
+		}
+		var signatures []string
+		for _, f := range list {
+			if s := f.signature(operator); !slices.Contains(signatures, s) {
+				signatures = append(signatures, s)
+			}
+		}
+		out = append(out, Function{
+			Name: e.name, Kind: e.kind, Signature: strings.Join(signatures, "\n"),
+			Doc: e.doc, Example: e.example, Result: exampleResult(e.example),
+		})
+	}
+	return out
+}
+
+// exampleResult runs an example and joins its columns; the error if it fails,
+// which the tests do not let pass.
+func exampleResult(text string) string {
+	q, err := Compile(text, Config{})
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	var cells []string
+	now := time.Date(2024, 3, 1, 12, 0, 0, 0, time.UTC)
+	err = q.Run(context.Background(), nil, Options{Now: now}, func(r *Rows) error {
+		for k := range r.Columns() {
+			text, null := r.AppendText(nil, 0, k)
+			if null {
+				text = []byte("NULL")
+			}
+			cells = append(cells, string(text))
+		}
+		return nil
+	})
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	return strings.Join(cells, ", ")
+}
+
+// syntax is what the grammar accepts, beside functions and operators.
+var grammar = [][2]string{
+	{"SELECT [DISTINCT] … FROM table [AS alias] [WHERE …]", "one table of the event view, or no FROM"},
+	{"GROUP BY … HAVING …", "expressions, output names and positions"},
+	{"ORDER BY … [ASC|DESC] [NULLS FIRST|LAST]", "expressions, output names and positions"},
+	{"LIMIT n OFFSET m, FETCH FIRST n ROWS ONLY", "constants and parameters"},
+	{"AND, OR, NOT; IS [NOT] NULL, TRUE, FALSE, UNKNOWN", "three-valued logic"},
+	{"IS [NOT] DISTINCT FROM", "comparison in which NULL is a value"},
+	{"[NOT] IN (…), [NOT] BETWEEN [SYMMETRIC] … AND …", ""},
+	{"op ANY (array), op ALL (array)", "any operator that gives boolean"},
+	{"[NOT] LIKE, [NOT] ILIKE … [ESCAPE …]", ""},
+	{"CASE, COALESCE, NULLIF, GREATEST, LEAST", "evaluated only as far as needed"},
+	{"CAST(x AS type), x::type, type 'literal'", ""},
+	{"ARRAY[…], x[i], x[i:j], json['key']", "arrays have one dimension, indexes start at 1"},
+	{"aggregate([DISTINCT] x [ORDER BY …]) [FILTER (WHERE …)]", ""},
+	{":name, :'name'", "a parameter: one untyped literal, put into the syntax tree, never into the text"},
+}
+
+// differences are what is knowingly not as in PostgreSQL 15.
+var differences = []string{
+	"Text is compared, and changed in case, by collation C: by bytes, and only ASCII letters have case. The time zone is UTC, the interval style postgres.",
+	"Regular expressions run in linear time. Back references, look-ahead and look-behind, collating elements, the options (?b), (?e), (?q), (?x), and \\m or \\M beside anything but a letter or digit are refused.",
+	"A constant pattern or literal that is wrong is an error when the query is compiled, even if no row would reach it.",
+	"Times are read in ISO 8601's order only, with the zones Z, UTC, GMT and ±HH[:MM]; 'now', 'today' and the like are refused, since they would be fixed when a rule is loaded. The last timestamp is in the year 294247.",
+	"Interval fields as a type (INTERVAL DAY TO SECOND, INTERVAL(3)) are refused, but interval '5' minute and its like work.",
+	"Arrays have one dimension and start at 1.",
+	"Numbers are written in decimal, as before PostgreSQL 16. A number of type numeric has at most 16,383 decimals.",
+	"A function call's text result is at most 16 MiB from repeat, lpad or rpad.",
+	"Rows come in no particular order without ORDER BY, which may be another one than PostgreSQL's.",
+	"A table or column that is not in the event view, and a function or type that is not listed here, is an error even where PostgreSQL has one of that name.",
+}
+
+// WriteDoc writes the reference of the language as Markdown.
+func WriteDoc(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("# SQL\n\nRules and queries are PostgreSQL SELECTs over the event view. What is listed here means what PostgreSQL 15\nmeans by it; anything else is refused when the statement is compiled, with its place and what is allowed instead.\n\n")
+	b.WriteString("## Syntax\n\n| syntax | |\n|---|---|\n")
+	for _, s := range grammar {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", cell(s[0]), cell(s[1]))
+	}
+	b.WriteString("\n## Types\n\n| type | also written |\n|---|---|\n")
+	for t := Bool; t < lastType; t++ {
+		fmt.Fprintf(&b, "| %v | `%s` |\n", t, typeTable[t].internal)
+	}
+	b.WriteString("\nand arrays of these.\n")
+	writeFunctions(&b)
+	l := Limits{}.withDefaults()
+	fmt.Fprintf(&b, "\n## Limits\n\n| limit | default |\n|---|---|\n| bytes of a statement | %d |\n| nesting of expressions | %d |\n| expressions in a statement | %d |\n| elements of one list | %d |\n| memory for sorting and grouping | %d MiB |\n",
+		l.Text, l.Depth, l.Nodes, l.List, defaultMemory>>20)
+	b.WriteString("\n## Differences from PostgreSQL\n\n")
+	for _, d := range differences {
+		b.WriteString("- " + d + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func writeFunctions(b *strings.Builder) {
+	c := theCatalog()
+	list := Functions()
+	var groups []string
+	for _, e := range c.entries {
+		if !slices.Contains(groups, e.group) {
+			groups = append(groups, e.group)
+		}
+	}
+	slices.Sort(groups)
+	for _, g := range groups {
+		fmt.Fprintf(b, "\n## %s\n\n| name | arguments | | example | result |\n|---|---|---|---|---|\n", g)
+		for i, e := range c.entries {
+			if e.group != g {
+				continue
+			}
+			f := list[i]
+			lines := strings.Split(f.Signature, "\n")
+			if len(lines) > 3 {
+				lines = append(lines[:3], "…")
+			}
+			fmt.Fprintf(b, "| `%s` | `%s` | %s | `%s` | `%s` |\n", cell(f.Name), cell(strings.Join(lines, "; ")), cell(f.Doc), cell(f.Example), cell(f.Result))
+		}
+	}
+}
+
+// cell escapes what would end a cell of a Markdown table.
+func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }

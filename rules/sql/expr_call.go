@@ -1,0 +1,341 @@
+package sql
+
+// eval computes a call: once if all arguments are constant, once for each
+// distinct entry used if one is coded and the others constant, by the loops
+// of kernel.go for comparisons of numbers, and row by row otherwise.
+func (e *callExpr) eval(x *env, c *chunk, sel []int32) (*vector, error) {
+	args, err := evalAll(x, c, e.args, sel)
+	if err != nil {
+		return nil, err
+	}
+	varying, count := -1, 0
+	for i, v := range args {
+		if !v.constant {
+			varying = i
+			count++
+		}
+	}
+	row := make([]value, len(args))
+	for i, v := range args {
+		if v.constant {
+			row[i] = v.at(0)
+			if row[i].null && e.fn.strict {
+				return constantVector(e.t, null), nil
+			}
+		}
+	}
+	if count == 0 {
+		v, err := e.call(x, row)
+		if err != nil {
+			return nil, err
+		}
+		return constantVector(e.t, v), nil
+	}
+	if e.fn.compare != 0 && len(args) == 2 {
+		if v := compareKernel(e.fn.compare, args[0], args[1], c.n, sel); v != nil {
+			return v, nil
+		}
+	}
+	if count == 1 {
+		if entries, ok := args[varying].coded(); ok && entries <= 2*len(sel) {
+			return e.perEntry(x, c, args[varying], row, varying, sel)
+		}
+	}
+	out := newVector(e.t, c.n)
+	for _, i := range sel {
+		for k, v := range args {
+			if !v.constant {
+				row[k] = v.at(int(i))
+			}
+		}
+		v, err := e.call(x, row)
+		if err != nil {
+			return nil, err
+		}
+		out.set(int(i), v, c.n)
+	}
+	return out, nil
+}
+
+// call applies the function to one row.
+func (e *callExpr) call(x *env, row []value) (value, error) {
+	if e.fn.strict {
+		for i := range row {
+			if row[i].null {
+				return null, nil
+			}
+		}
+	}
+	v, err := e.run(x, row)
+	if err != nil {
+		return null, err
+	}
+	if len(v.s) > 64 {
+		return v, x.made(len(v.s), row)
+	}
+	return v, nil
+}
+
+// made counts a text of n bytes made of row, such as that of repeat.
+func (x *env) made(n int, row []value) error {
+	for i := range row {
+		n -= len(row[i].s)
+	}
+	if n <= 0 {
+		return nil
+	}
+	if x.scratch += int64(n); x.scratch > x.limit {
+		return fail(codeOutOfMemory, "the texts that an expression makes need more than the memory limit of %d MiB", x.limit>>20)
+	}
+	return nil
+}
+
+// memo holds results of a function for entries of one dictionary. It is kept
+// from batch to batch, for those that share a dictionary.
+type memo struct {
+	first   any // identity of the dictionary
+	done    []bool
+	results []value
+	err     error
+}
+
+func (e *callExpr) perEntry(x *env, c *chunk, arg *vector, row []value, at int, sel []int32) (*vector, error) {
+	m := x.memoFor(e, arg)
+	out := &vector{typ: e.t}
+	coded := e.t.phys() == physText || e.t.phys() == physObj
+	if coded {
+		out.codes, out.nulls = arg.codes, nil
+	} else {
+		out = newVector(e.t, c.n)
+	}
+	for _, i := range sel {
+		if arg.nulls != nil && arg.nulls.Has(int(i)) {
+			if e.fn.strict {
+				out.setNull(int(i), c.n)
+				continue
+			}
+			return e.rows(x, c, arg, row, at, sel)
+		}
+		code := arg.codes[i]
+		if !m.done[code] {
+			row[at] = arg.entry(code)
+			v, err := e.call(x, row)
+			if err != nil {
+				return nil, err
+			}
+			m.results[code], m.done[code] = v, true
+		}
+		switch r := &m.results[code]; {
+		case r.null:
+			out.setNull(int(i), c.n)
+		case !coded:
+			out.set(int(i), *r, c.n)
+		}
+	}
+	if coded {
+		out.fillEntries(m.results)
+	}
+	return out, nil
+}
+
+// rows is the way without a memo, for functions that see NULLs.
+func (e *callExpr) rows(x *env, c *chunk, arg *vector, row []value, at int, sel []int32) (*vector, error) {
+	out := newVector(e.t, c.n)
+	for _, i := range sel {
+		row[at] = arg.at(int(i))
+		v, err := e.call(x, row)
+		if err != nil {
+			return nil, err
+		}
+		out.set(int(i), v, c.n)
+	}
+	return out, nil
+}
+
+// fillEntries makes list the entries of a coded vector.
+func (v *vector) fillEntries(list []value) {
+	if v.typ.phys() == physText {
+		v.dict = make([]string, len(list))
+		for i := range list {
+			v.dict[i] = list[i].s
+		}
+		return
+	}
+	v.objs = make([]any, len(list))
+	for i := range list {
+		v.objs[i] = list[i].o
+	}
+}
+
+// memoFor returns the memo of e for the dictionary of arg.
+func (x *env) memoFor(e any, arg *vector) *memo {
+	var first any
+	n := 0
+	if arg.typ.phys() == physText {
+		n = len(arg.dict)
+		if n > 0 {
+			first = &arg.dict[0]
+		}
+	} else {
+		n = len(arg.objs)
+		if n > 0 {
+			first = &arg.objs[0]
+		}
+	}
+	m := x.memos[e]
+	if m == nil || m.first != first || len(m.done) != n {
+		m = &memo{first: first, done: make([]bool, n), results: make([]value, n)}
+		x.memos[e] = m
+	}
+	return m
+}
+
+// valueSet is the set of elements of a constant array.
+type valueSet struct {
+	typ     Type
+	keys    map[string]struct{}
+	ints    map[int64]struct{}
+	hasNull bool
+}
+
+func newValueSet(t Type, list []value) *valueSet {
+	s := &valueSet{typ: t, keys: make(map[string]struct{}), ints: make(map[int64]struct{})}
+	for _, v := range list {
+		switch {
+		case v.null:
+			s.hasNull = true
+		case t.phys() == physInt:
+			s.ints[v.i] = struct{}{}
+		case t.phys() == physText:
+			s.keys[v.s] = struct{}{}
+		default:
+			s.keys[string(appendKey(nil, t, v))] = struct{}{}
+		}
+	}
+	return s
+}
+
+func (s *valueSet) has(v value) bool {
+	ok := false
+	switch s.typ.phys() {
+	case physInt:
+		_, ok = s.ints[v.i]
+	case physText:
+		_, ok = s.keys[v.s]
+	default:
+		_, ok = s.keys[string(appendKey(nil, s.typ, v))]
+	}
+	return ok
+}
+
+// eval of ANY: true if one comparison is, else NULL if one is NULL, else
+// false; ALL is its dual. A NULL array gives NULL.
+func (e *quantExpr) eval(x *env, c *chunk, sel []int32) (*vector, error) {
+	l, err := e.left.eval(x, c, sel)
+	if err != nil {
+		return nil, err
+	}
+	a, err := e.array.eval(x, c, sel)
+	if err != nil {
+		return nil, err
+	}
+	if a.arr != nil && l.constant && !l.isNull(0) {
+		return e.overBatchArray(x, c, l.at(0), a, sel)
+	}
+	out := newVector(Bool, c.n)
+	_, coded := l.coded()
+	coded = coded && a.constant
+	var m *memo
+	if coded {
+		m = x.memoFor(e, l)
+	}
+	for _, i := range sel {
+		if coded && !l.isNull(int(i)) {
+			code := l.codes[i]
+			if !m.done[code] {
+				if m.results[code], err = e.one(x, l.entry(code), a.at(0)); err != nil {
+					return nil, err
+				}
+				m.done[code] = true
+			}
+			out.set(int(i), m.results[code], c.n)
+			continue
+		}
+		v, err := e.one(x, l.at(int(i)), a.at(int(i)))
+		if err != nil {
+			return nil, err
+		}
+		out.set(int(i), v, c.n)
+	}
+	return out, nil
+}
+
+// overBatchArray is constant op ANY (column), with the comparison made once
+// for each distinct element.
+func (e *quantExpr) overBatchArray(x *env, c *chunk, left value, a *vector, sel []int32) (*vector, error) {
+	out := newVector(Bool, c.n)
+	m := x.memoFor(e, &vector{typ: Text, dict: a.arr.Dict})
+	for _, i := range sel {
+		if a.isNull(int(i)) {
+			out.setNull(int(i), c.n)
+			continue
+		}
+		out.bools[i] = e.all
+		for _, code := range a.arr.Codes[a.arr.Offsets[i]:a.arr.Offsets[i+1]] {
+			if !m.done[code] {
+				v, err := e.run(x, []value{left, {s: a.arr.Dict[code]}})
+				if err != nil {
+					return nil, err
+				}
+				m.results[code], m.done[code] = v, true
+			}
+			if m.results[code].truth() != e.all {
+				out.bools[i] = !e.all
+				break
+			}
+		}
+	}
+	return out, nil
+}
+
+func (e *quantExpr) one(x *env, left, arr value) (value, error) {
+	if arr.null {
+		return null, nil
+	}
+	vals := arr.array().vals
+	if len(vals) == 0 {
+		return boolValue(e.all), nil
+	}
+	if left.null {
+		return null, nil
+	}
+	if e.set != nil {
+		switch {
+		case e.set.has(left): // = ANY is true, <> ALL false
+			return boolValue(!e.all), nil
+		case e.set.hasNull:
+			return null, nil
+		}
+		return boolValue(e.all), nil
+	}
+	sawNull := false
+	for _, v := range vals {
+		if v.null {
+			sawNull = true
+			continue
+		}
+		r, err := e.run(x, []value{left, v})
+		if err != nil {
+			return null, err
+		}
+		if r.null {
+			sawNull = true
+		} else if r.truth() != e.all {
+			return boolValue(!e.all), nil
+		}
+	}
+	if sawNull {
+		return null, nil
+	}
+	return boolValue(e.all), nil
+}

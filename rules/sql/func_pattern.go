@@ -1,0 +1,53 @@
+package sql
+
+// matcherFor makes an operator of a matcher that is compiled from the second
+// argument; when that is constant it is compiled with the query.
+func matcherFor(compile func(pattern string) (func(s string) (bool, error), error), not bool) bound {
+	return func(consts []*value) (evalFunc, error) {
+		if consts[1] == nil {
+			return nil, nil
+		}
+		match, err := compile(consts[1].s)
+		if err != nil {
+			return nil, err
+		}
+		return func(_ *env, a []value) (value, error) {
+			ok, err := match(a[0].s)
+			return boolValue(ok != not), err
+		}, nil
+	}
+}
+
+func (c *catalog) addPatterns() {
+	const g = "Patterns"
+	like := func(p string) (func(string) (bool, error), error) { return likeMatcher(p), nil }
+	ilike := func(p string) (func(string) (bool, error), error) {
+		m := likeMatcher(lowerASCII(p))
+		return func(s string) (bool, error) { return m(lowerASCII(s)) }, nil
+	}
+	regex := func(fold bool) func(p string) (func(string) (bool, error), error) {
+		return func(p string) (func(string) (bool, error), error) {
+			re, err := compileRegexp(p, fold)
+			if err != nil {
+				return nil, err
+			}
+			return func(s string) (bool, error) { return re.MatchString(s), nil }, nil
+		}
+	}
+	for _, e := range []struct {
+		name, not, doc, example string
+		compile                 func(p string) (func(string) (bool, error), error)
+	}{
+		{"~~", "!~~", "LIKE: % stands for any text, _ for one character, \\ for itself before either (or what ESCAPE says)", "SELECT 'abc' LIKE 'a%'", like},
+		{"~~*", "!~~*", "ILIKE: the same, ASCII letters of either case alike", "SELECT 'ABC' ILIKE 'a_c'", ilike},
+		{"~", "!~", "matches a regular expression", "SELECT 'thomas' ~ 't.*ma'", regex(false)},
+		{"~*", "!~*", "the same, ASCII letters of either case alike", "SELECT 'thomas' ~* 'T.*MA'", regex(true)},
+	} {
+		c.op(g, e.name, e.doc, e.example, pairs{"text,text:bool", matcherFor(e.compile, false)})
+		c.op(g, e.not, "not "+e.name, "SELECT 'abc' "+e.not+" 'x'", pairs{"text,text:bool", matcherFor(e.compile, true)})
+	}
+	c.functions["like_escape"] = []*function{makeFunction("like_escape", "text,text:text", func(a []value) (value, error) {
+		p, err := likeEscape(a[0].s, a[1].s)
+		return textValue(p), err
+	})}
+}

@@ -1,0 +1,148 @@
+package sql
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"daemoneye/bus/event"
+)
+
+// statements are those of the conformance tests.
+func statements(tb testing.TB) []string {
+	paths, err := filepath.Glob("conformance/testdata/*.txt")
+	if err != nil || len(paths) == 0 {
+		tb.Fatalf("no statements: %v", err)
+	}
+	var out []string
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		in := bufio.NewScanner(f)
+		in.Buffer(nil, 1<<20)
+		for in.Scan() {
+			if text, ok := strings.CutPrefix(in.Text(), "> "); ok {
+				out = append(out, text)
+			}
+		}
+		f.Close()
+	}
+	return out
+}
+
+// check runs whatever compiles, within small bounds: there must be no panic,
+// and every error must be one of ours with a code.
+func checkStatement(t *testing.T, text string, batches []*event.Batch) {
+	q, err := Compile(text, Config{Params: map[string]string{"p": "1", "q": "x"}})
+	if err == nil {
+		err = q.Run(context.Background(), &memory{batches: batches}, Options{MemoryLimit: 1 << 20}, func(r *Rows) error {
+			for i := range r.Len() {
+				for k := range r.Columns() {
+					r.AppendText(nil, i, k)
+					r.AppendJSON(nil, i, k)
+				}
+			}
+			return nil
+		})
+		if q.Streams() && err == nil {
+			for _, b := range batches {
+				if b.Table == q.table {
+					if _, _, err := q.Match(b, testTime); err != nil {
+						t.Fatalf("%q: Run succeeds, Match fails: %v", text, err)
+					}
+				}
+			}
+		}
+	}
+	var e *Error
+	if err != nil && (!errors.As(err, &e) || len(e.Code) != 5 || e.Message == "") {
+		t.Fatalf("%q: error %#v", text, err)
+	}
+	if e != nil {
+		_ = e.Caret()
+	}
+}
+
+func FuzzCompile(f *testing.F) {
+	for _, s := range statements(f) {
+		f.Add(s, 0, 0)
+	}
+	list := statements(f)
+	batches := []*event.Batch{eventBatch(7)}
+	f.Fuzz(func(t *testing.T, text string, other, cut int) {
+		checkStatement(t, text, batches)
+		// A mutation that stays near to SQL: a piece of another statement.
+		if other != 0 {
+			s := list[int(uint(other)%uint(len(list)))]
+			words, more := strings.SplitAfter(text, " "), strings.SplitAfter(s, " ")
+			i, j := int(uint(cut)%uint(len(words))), int(uint(cut/7)%uint(len(more)))
+			checkStatement(t, strings.Join(words[:i], "")+strings.Join(more[j:], ""), batches)
+		}
+	})
+}
+
+// TestMutations replaces words of valid statements by those of others.
+func TestMutations(t *testing.T) {
+	list := statements(t)
+	batches := []*event.Batch{eventBatch(7)}
+	seed := uint32(12345)
+	next := func(n int) int {
+		seed = seed*1664525 + 1013904223
+		return int(seed>>8) % n
+	}
+	for range 4000 {
+		words, more := strings.Fields(list[next(len(list))]), strings.Fields(list[next(len(list))])
+		words[next(len(words))] = more[next(len(more))]
+		if next(2) == 0 {
+			words[next(len(words))] = more[next(len(more))]
+		}
+		checkStatement(t, strings.Join(words, " "), batches)
+	}
+}
+
+func FuzzRegexp(f *testing.F) {
+	for _, s := range []string{"a*b", `^\m[a-z\d]+\M$`, "(?i)[[:alpha:]]{2,3}?", "***=x", `\x41[^]b-]`} {
+		f.Add(s, "abc")
+	}
+	f.Fuzz(func(t *testing.T, pattern, text string) {
+		for _, fold := range []bool{false, true} {
+			re, err := compileRegexp(pattern, fold)
+			if err == nil {
+				re.MatchString(text)
+			} else if e := new(Error); !errors.As(err, &e) {
+				t.Fatalf("compileRegexp(%q) = %#v", pattern, err)
+			}
+		}
+	})
+}
+
+// FuzzInput: what a type reads, it shows in a form that it reads as the same.
+func FuzzInput(f *testing.F) {
+	for _, s := range []string{"1", "1.5e3", "t", "2024-03-01 12:00:00.5+02", "1 year -2 days 03:04:05.6", `{"a":[1,null]}`, `{a,"b c",NULL}`, "NaN", "0044-03-15 BC"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		for ty := Bool; ty < lastType; ty++ {
+			for _, ty := range []Type{ty, ArrayOf(ty)} {
+				v, err := input(ty, s)
+				if err != nil {
+					continue
+				}
+				text := output(ty, v)
+				w, err := input(ty, text)
+				if err != nil {
+					t.Fatalf("%v reads %q, shows %q, and does not read that: %v", ty, s, text, err)
+				}
+				if again := output(ty, w); again != text {
+					t.Fatalf("%v shows %q, reads that and shows %q", ty, text, again)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,370 @@
+package sql
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+)
+
+// interval is PostgreSQL's interval: three parts that do not convert into
+// each other until they are compared (30 days a month, 24 hours a day).
+type interval struct {
+	months, days int32
+	us           int64
+}
+
+// span is the interval in days and µs below a day, for comparison.
+func (v interval) span() (days, us int64) {
+	days = int64(v.months)*30 + int64(v.days) + floorDiv(v.us, day)
+	return days, v.us - floorDiv(v.us, day)*day
+}
+
+func (v interval) cmp(w interval) int {
+	a, b := v.spanBig(), w.spanBig()
+	return a.Cmp(b)
+}
+
+func (v interval) spanBig() *big.Int {
+	d, us := v.span()
+	n := new(big.Int).Mul(big.NewInt(d), big.NewInt(day))
+	return n.Add(n, big.NewInt(us))
+}
+
+var errIntervalRange = fail(codeDatetimeOverflow, "interval out of range")
+
+func (v interval) add(w interval) (interval, error) {
+	m, d := int64(v.months)+int64(w.months), int64(v.days)+int64(w.days)
+	us := v.us + w.us
+	if m != int64(int32(m)) || d != int64(int32(d)) || (us > v.us) != (w.us > 0) && w.us != 0 {
+		return v, errIntervalRange
+	}
+	return interval{int32(m), int32(d), us}, nil
+}
+
+func (v interval) neg() (interval, error) {
+	if v.months == math.MinInt32 || v.days == math.MinInt32 || v.us == math.MinInt64 {
+		return v, errIntervalRange
+	}
+	return interval{-v.months, -v.days, -v.us}, nil
+}
+
+// mul follows interval_mul: fractions of a month become days, of a day time.
+func (v interval) mul(f float64) (interval, error) {
+	months, days := float64(v.months)*f, float64(v.days)*f
+	if math.IsNaN(months) || math.Abs(months) > math.MaxInt32 || math.IsNaN(days) || math.Abs(days) > math.MaxInt32 {
+		return v, errIntervalRange
+	}
+	out := interval{months: int32(months), days: int32(days)}
+	monthDays := roundTo6((months - float64(out.months)) * 30)
+	secs := roundTo6((days - float64(out.days) + monthDays - math.Trunc(monthDays)) * 86400)
+	if math.Abs(secs) >= 86400 {
+		out.days += int32(secs / 86400)
+		secs -= float64(int(secs/86400) * 86400)
+	}
+	out.days += int32(monthDays)
+	us := math.RoundToEven(float64(v.us)*f + secs*1e6)
+	if math.IsNaN(us) || us >= math.MaxInt64 || us <= math.MinInt64 {
+		return v, errIntervalRange
+	}
+	out.us = int64(us)
+	return out, nil
+}
+
+// div follows interval_div.
+func (v interval) div(f float64) (interval, error) {
+	if f == 0 {
+		return v, errDivisionByZero
+	}
+	out := interval{months: int32(float64(v.months) / f), days: int32(float64(v.days) / f)}
+	monthDays := roundTo6((float64(v.months)/f - float64(out.months)) * 30)
+	secs := roundTo6((float64(v.days)/f - float64(out.days) + monthDays - math.Trunc(monthDays)) * 86400)
+	if math.Abs(secs) >= 86400 {
+		out.days += int32(secs / 86400)
+		secs -= float64(int(secs/86400) * 86400)
+	}
+	out.days += int32(monthDays)
+	us := math.RoundToEven(float64(v.us)/f + secs*1e6)
+	if math.IsNaN(us) || us >= math.MaxInt64 || us <= math.MinInt64 {
+		return v, errIntervalRange
+	}
+	out.us = int64(us)
+	return out, nil
+}
+
+// roundTo6 is PostgreSQL's TSROUND.
+func roundTo6(f float64) float64 { return math.RoundToEven(f*1e6) / 1e6 }
+
+// addTo adds v to a time: months first (the day is cut to the month's
+// length), then days, then time.
+func (v interval) addTo(us int64) (int64, error) {
+	if isInfinite(us) {
+		return us, nil
+	}
+	if v.months != 0 {
+		c := breakDown(us)
+		m := c.year*12 + int64(c.month) - 1 + int64(v.months)
+		c.year, c.month = floorDiv(m, 12), int(m-floorDiv(m, 12)*12)+1
+		c.day = min(c.day, daysInMonth(c.year, c.month))
+		var err error
+		if us, err = c.micros(); err != nil {
+			return 0, err
+		}
+	}
+	if v.days != 0 {
+		days := floorDiv(us, day) + int64(v.days)
+		if days < minDate-1 || days >= maxTimestamp/day {
+			return 0, errTimestampRange
+		}
+		us += int64(v.days) * day
+	}
+	sum := us + v.us
+	if (sum > us) != (v.us > 0) && v.us != 0 {
+		return 0, errTimestampRange
+	}
+	return checkTimestamp(sum)
+}
+
+// append appends the text of IntervalStyle postgres (EncodeInterval).
+func (v interval) append(dst []byte) []byte {
+	start, before := len(dst), false
+	part := func(n int64, unit string) {
+		if n == 0 {
+			return
+		}
+		if len(dst) > start {
+			dst = append(dst, ' ')
+		}
+		if before && n > 0 {
+			dst = append(dst, '+')
+		}
+		dst = fmt.Appendf(dst, "%d %s", n, unit)
+		if n != 1 {
+			dst = append(dst, 's')
+		}
+		before = n < 0
+	}
+	part(int64(v.months/12), "year")
+	part(int64(v.months%12), "mon")
+	part(int64(v.days), "day")
+	if v.us == 0 && len(dst) > start {
+		return dst
+	}
+	if len(dst) > start {
+		dst = append(dst, ' ')
+	}
+	us := uint64(v.us)
+	if v.us < 0 {
+		dst = append(dst, '-')
+		us = -us
+	} else if before {
+		dst = append(dst, '+')
+	}
+	dst = fmt.Appendf(dst, "%02d:%02d:%02d", us/uint64(hour), us%uint64(hour)/uint64(minute), us%uint64(minute)/uint64(second))
+	return appendFraction(dst, int(us%uint64(second)))
+}
+
+// intervalUnits are the units of interval input with their size: months or µs.
+var intervalUnits = map[string]struct {
+	months float64
+	days   float64
+	us     float64
+}{
+	"millennium": {months: 12000}, "century": {months: 1200}, "decade": {months: 120},
+	"year": {months: 12}, "month": {months: 1}, "week": {days: 7}, "day": {days: 1},
+	"hour": {us: float64(hour)}, "minute": {us: float64(minute)}, "second": {us: float64(second)},
+	"millisecond": {us: 1000}, "microsecond": {us: 1},
+}
+
+// unitAliases are the other spellings that PostgreSQL knows.
+var unitAliases = map[string]string{
+	"millennia": "millennium", "mil": "millennium", "mils": "millennium", "millenniums": "millennium",
+	"c": "century", "cent": "century", "centuries": "century",
+	"dec": "decade", "decs": "decade", "decades": "decade",
+	"y": "year", "yr": "year", "yrs": "year", "years": "year",
+	"mon": "month", "mons": "month", "months": "month",
+	"w": "week", "weeks": "week", "d": "day", "days": "day",
+	"h": "hour", "hr": "hour", "hrs": "hour", "hours": "hour",
+	"m": "minute", "min": "minute", "mins": "minute", "minutes": "minute",
+	"s": "second", "sec": "second", "secs": "second", "seconds": "second",
+	"ms": "millisecond", "msec": "millisecond", "msecs": "millisecond", "msecond": "millisecond", "mseconds": "millisecond", "milliseconds": "millisecond",
+	"us": "microsecond", "usec": "microsecond", "usecs": "microsecond", "usecond": "microsecond", "useconds": "microsecond", "microseconds": "microsecond",
+}
+
+func timeUnit(s string) string {
+	s = strings.ToLower(s)
+	if u, ok := unitAliases[s]; ok {
+		return u
+	}
+	return s
+}
+
+// intervalSum collects the parts of an interval's text.
+type intervalSum struct{ months, days, us float64 }
+
+// add adds n units; a fraction of months goes to days, of days to time.
+func (s *intervalSum) add(n float64, unit string) bool {
+	u, ok := intervalUnits[unit]
+	if !ok {
+		return false
+	}
+	switch {
+	case u.months == 1:
+		whole := math.Trunc(n)
+		s.months += whole
+		s.addDays((n - whole) * 30)
+	case u.months > 1:
+		s.months += math.Trunc(n)*u.months + math.RoundToEven((n-math.Trunc(n))*u.months)
+	case u.days > 0:
+		s.addDays(n * u.days)
+	default:
+		s.us += math.RoundToEven(n * u.us)
+	}
+	return true
+}
+
+func (s *intervalSum) addDays(n float64) {
+	whole := math.Trunc(n)
+	s.days += whole
+	s.us += math.RoundToEven((n - whole) * float64(day))
+}
+
+func parseInterval(text string) (interval, error) {
+	bad := fail(codeDatetimeFormat, "invalid input syntax for type interval: %q", text).hint("write it as '1 day 02:30:00' or '90 minutes'")
+	t := strings.TrimSpace(text)
+	var sum intervalSum
+	var ok bool
+	if strings.HasPrefix(t, "P") {
+		ok = sum.parseISO(t[1:])
+	} else {
+		ok = sum.parseWords(strings.ToLower(t))
+	}
+	if !ok {
+		return interval{}, bad
+	}
+	if math.Abs(sum.months) > math.MaxInt32 || math.Abs(sum.days) > math.MaxInt32 || math.Abs(sum.us) >= math.MaxInt64 {
+		return interval{}, fail(codeIntervalOverflow, "interval field value out of range: %q", text)
+	}
+	return interval{int32(sum.months), int32(sum.days), int64(sum.us)}, nil
+}
+
+// parseISO reads what follows P in ISO 8601's form with designators.
+func (s *intervalSum) parseISO(t string) bool {
+	inTime, any := false, false
+	for t != "" {
+		if t[0] == 'T' && !inTime {
+			inTime, t = true, t[1:]
+			continue
+		}
+		n, rest, ok := leadingNumber(t)
+		if !ok || rest == "" {
+			return false
+		}
+		units := map[byte]string{'Y': "year", 'M': "month", 'W': "week", 'D': "day"}
+		if inTime {
+			units = map[byte]string{'H': "hour", 'M': "minute", 'S': "second"}
+		}
+		if !s.add(n, units[rest[0]]) {
+			return false
+		}
+		t, any = rest[1:], true
+	}
+	return any
+}
+
+func leadingNumber(s string) (n float64, rest string, ok bool) {
+	i := 0
+	if i < len(s) && (s[i] == '-' || s[i] == '+') {
+		i++
+	}
+	start := i
+	for i < len(s) && (s[i] >= '0' && s[i] <= '9' || s[i] == '.') {
+		i++
+	}
+	if i == start {
+		return 0, s, false
+	}
+	n, err := strconv.ParseFloat(s[:i], 64)
+	return n, s[i:], err == nil
+}
+
+// parseWords reads PostgreSQL's verbose form: numbers with units, HH:MM[:SS],
+// and "ago" at the end, which negates all.
+func (s *intervalSum) parseWords(t string) bool {
+	t = strings.TrimSpace(strings.TrimPrefix(t, "@"))
+	t, ago := strings.CutSuffix(t, " ago")
+	any := false
+	for t = strings.TrimSpace(t); t != ""; t = strings.TrimSpace(t) {
+		if word, rest := cutField(t); strings.Contains(word, ":") {
+			if !s.addClock(word) {
+				return false
+			}
+			t, any = rest, true
+			continue
+		}
+		n, rest, ok := leadingNumber(t)
+		if !ok {
+			return false
+		}
+		rest = strings.TrimLeft(rest, " ")
+		i := 0
+		for i < len(rest) && rest[i] >= 'a' && rest[i] <= 'z' {
+			i++
+		}
+		unit := timeUnit(rest[:i])
+		if i == 0 {
+			if rest != "" && !strings.Contains(rest, ":") {
+				return false
+			}
+			unit = "second" // a bare number at the end
+			if rest != "" {
+				unit = "day" // before a clock time
+			}
+		}
+		if !s.add(n, unit) {
+			return false
+		}
+		t, any = rest[i:], true
+	}
+	if ago {
+		s.months, s.days, s.us = -s.months, -s.days, -s.us
+	}
+	return any
+}
+
+func cutField(s string) (word, rest string) {
+	if i := strings.IndexByte(s, ' '); i >= 0 {
+		return s[:i], s[i:]
+	}
+	return s, ""
+}
+
+func (s *intervalSum) addClock(word string) bool {
+	sign := 1.0
+	if word[0] == '-' || word[0] == '+' {
+		if word[0] == '-' {
+			sign = -1
+		}
+		word = word[1:]
+	}
+	parts := strings.Split(word, ":")
+	if len(parts) > 3 {
+		return false
+	}
+	units := []float64{float64(hour), float64(minute), float64(second)}
+	if len(parts) == 2 && strings.Contains(parts[1], ".") {
+		units = units[1:]
+	}
+	for i, p := range parts {
+		if p == "" || strings.Trim(p, "0123456789.") != "" || i < len(parts)-1 && strings.Contains(p, ".") {
+			return false
+		}
+		n, err := strconv.ParseFloat(p, 64)
+		if err != nil || i > 0 && n >= 60 && !(i == 2 && n == 60) {
+			return false
+		}
+		s.us += sign * math.RoundToEven(n*units[i])
+	}
+	return true
+}

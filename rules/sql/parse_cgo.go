@@ -1,0 +1,458 @@
+//go:build cgo
+
+package sql
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	pg "github.com/pganalyze/pg_query_go/v5"
+	"github.com/pganalyze/pg_query_go/v5/parser"
+)
+
+// parseText parses with PostgreSQL's own grammar (libpg_query, that of
+// version 16) and converts its tree into ours.
+func parseText(s substitution, limits Limits) (*selectStmt, error) {
+	tree, err := pg.Parse(s.text)
+	if err != nil {
+		return nil, s.parseError(err)
+	}
+	if len(tree.Stmts) == 0 {
+		return nil, failAt(0, codeSyntax, "there is no statement")
+	}
+	if len(tree.Stmts) > 1 {
+		return nil, failAt(int(tree.Stmts[1].StmtLocation), codeUnsupported, "more than one statement is not supported").hint("write one SELECT")
+	}
+	stmt, ok := tree.Stmts[0].Stmt.Node.(*pg.Node_SelectStmt)
+	if !ok {
+		kind := strings.TrimSuffix(nodeKind(tree.Stmts[0].Stmt), "Stmt")
+		return nil, failAt(firstWord(s.text), codeUnsupported, "the statement %s is not supported", kind).hint("only SELECT is")
+	}
+	c := &converter{s: s, limits: limits}
+	sel := c.selectStmt(stmt.SelectStmt)
+	return sel, c.err
+}
+
+func firstWord(text string) int { return len(text) - len(strings.TrimLeft(text, " \t\r\n")) }
+
+// parseError converts an error of the parser, whose position counts characters.
+func (s substitution) parseError(err error) error {
+	var e *parser.Error
+	if !errors.As(err, &e) {
+		if strings.Contains(err.Error(), "recursion") {
+			return fail(codeLimit, "the statement is nested too deeply")
+		}
+		return fail(codeSyntax, "%v", err)
+	}
+	if strings.Contains(e.Message, "stack depth") || strings.Contains(e.Message, "memory exhausted") {
+		return fail(codeLimit, "the statement is nested too deeply")
+	}
+	out := failAt(charOffset(s.text, e.Cursorpos-1), codeSyntax, "%s", e.Message)
+	if e.Cursorpos <= 0 {
+		out.at = 0
+	}
+	if s.missing != "" && strings.Contains(e.Message, `":"`) {
+		_ = out.hint("parameter %q has no value; give it with --param %s=VALUE", s.missing, s.missing)
+	}
+	return out
+}
+
+// charOffset returns the byte offset of character n of text.
+func charOffset(text string, n int) int {
+	i := 0
+	for ; n > 0 && i < len(text); n-- {
+		_, w := utf8.DecodeRuneInString(text[i:])
+		i += w
+	}
+	return i
+}
+
+// nodeKind is the name of a node's type in PostgreSQL's sources: A_Expr.
+func nodeKind(n *pg.Node) string {
+	if n == nil {
+		return "nothing"
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%T", n.Node), "*pg_query.Node_")
+}
+
+// converter turns the parser's tree into ours. It stops at the first error
+// and then returns what does not matter.
+type converter struct {
+	s      substitution
+	limits Limits
+	depth  int
+	nodes  int
+	err    error
+}
+
+func (c *converter) fail(err error) {
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+func (c *converter) refuse(pos int32, what string) node {
+	c.fail(refuse(int(pos), what))
+	return literal{}
+}
+
+// list converts each of nodes, at most Limits.List of them.
+func (c *converter) list(nodes []*pg.Node) []node {
+	if len(nodes) > c.limits.List {
+		c.fail(fail(codeLimit, "a list has %d elements, more than the limit of %d", len(nodes), c.limits.List))
+		return nil
+	}
+	out := make([]node, len(nodes))
+	for i, n := range nodes {
+		out[i] = c.expr(n)
+	}
+	return out
+}
+
+func (c *converter) selectStmt(s *pg.SelectStmt) *selectStmt {
+	switch {
+	case s.Op != pg.SetOperation_SETOP_NONE:
+		c.refuse(-1, strings.TrimPrefix(s.Op.String(), "SETOP_"))
+		return nil
+	case s.WithClause != nil:
+		c.refuse(s.WithClause.Location, "WITH")
+	case s.IntoClause != nil:
+		c.refuse(s.IntoClause.GetRel().GetLocation(), "SELECT INTO")
+	case len(s.LockingClause) > 0:
+		c.refuse(-1, "FOR UPDATE or FOR SHARE")
+	case len(s.ValuesLists) > 0:
+		c.refuse(-1, "VALUES")
+	case len(s.WindowClause) > 0:
+		c.refuse(s.WindowClause[0].GetWindowDef().GetLocation(), "WINDOW")
+	case s.GroupDistinct:
+		c.refuse(-1, "GROUP BY DISTINCT")
+	case s.LimitOption == pg.LimitOption_LIMIT_OPTION_WITH_TIES:
+		c.refuse(-1, "FETCH … WITH TIES")
+	}
+	out := &selectStmt{hasHaving: s.HavingClause != nil}
+	if len(s.DistinctClause) > 0 {
+		out.distinct = true
+		if s.DistinctClause[0].GetNode() != nil {
+			c.refuse(nodeLocation(s.DistinctClause[0]), "DISTINCT ON")
+		}
+	}
+	if len(s.TargetList) > c.limits.List {
+		c.fail(fail(codeLimit, "the select list has %d columns, more than the limit of %d", len(s.TargetList), c.limits.List))
+		return out
+	}
+	for _, n := range s.TargetList {
+		r := n.GetResTarget()
+		out.targets = append(out.targets, target{at: at(r.Location), name: r.Name, expr: c.expr(r.Val)})
+	}
+	for _, n := range s.FromClause {
+		out.from = append(out.from, c.from(n))
+	}
+	out.where = c.optional(s.WhereClause)
+	for _, n := range s.GroupClause {
+		if g := n.GetGroupingSet(); g != nil {
+			c.refuse(g.Location, "GROUPING SETS, ROLLUP or CUBE")
+		}
+		out.groupBy = append(out.groupBy, c.expr(n))
+	}
+	out.having = c.optional(s.HavingClause)
+	out.orderBy = c.sort(s.SortClause)
+	out.limit, out.offset = c.optional(s.LimitCount), c.optional(s.LimitOffset)
+	return out
+}
+
+func nodeLocation(n *pg.Node) int32 {
+	switch n := n.GetNode().(type) {
+	case *pg.Node_ColumnRef:
+		return n.ColumnRef.Location
+	case *pg.Node_AConst:
+		return n.AConst.Location
+	}
+	return -1
+}
+
+func (c *converter) from(n *pg.Node) node {
+	r := n.GetRangeVar()
+	if r == nil {
+		switch {
+		case n.GetJoinExpr() != nil:
+			return c.refuse(-1, "JOIN")
+		case n.GetRangeSubselect() != nil:
+			return c.refuse(-1, "a subquery in FROM")
+		case n.GetRangeFunction() != nil:
+			return c.refuse(-1, "a function in FROM")
+		}
+		return c.refuse(-1, nodeKind(n)+" in FROM")
+	}
+	if r.Catalogname != "" || r.Schemaname != "" && r.Schemaname != "public" {
+		return c.refuse(r.Location, fmt.Sprintf("the schema %q", r.Schemaname))
+	}
+	t := &tableRef{at: at(r.Location), name: r.Relname, alias: r.Relname}
+	if r.Alias != nil {
+		t.alias = r.Alias.Aliasname
+		for _, n := range r.Alias.Colnames {
+			t.columns = append(t.columns, n.GetString_().GetSval())
+		}
+	}
+	return t
+}
+
+func (c *converter) sort(list []*pg.Node) []sortItem {
+	var out []sortItem
+	for _, n := range list {
+		s := n.GetSortBy()
+		if s.SortbyDir == pg.SortByDir_SORTBY_USING {
+			c.refuse(s.Location, "ORDER BY … USING")
+		}
+		item := sortItem{expr: c.expr(s.Node), descending: s.SortbyDir == pg.SortByDir_SORTBY_DESC}
+		item.at = at(item.expr.pos())
+		item.nullsFirst = item.descending
+		switch s.SortbyNulls {
+		case pg.SortByNulls_SORTBY_NULLS_FIRST:
+			item.nullsFirst = true
+		case pg.SortByNulls_SORTBY_NULLS_LAST:
+			item.nullsFirst = false
+		}
+		out = append(out, item)
+	}
+	return out
+}
+
+func (c *converter) optional(n *pg.Node) node {
+	if n == nil {
+		return nil
+	}
+	return c.expr(n)
+}
+
+// expr converts an expression, within the limits of depth and size.
+func (c *converter) expr(n *pg.Node) node {
+	if c.err != nil || n == nil {
+		return literal{}
+	}
+	if c.depth++; c.depth > c.limits.Depth {
+		return c.tooLarge(fail(codeLimit, "an expression is nested more than %d deep", c.limits.Depth))
+	}
+	if c.nodes++; c.nodes > c.limits.Nodes {
+		return c.tooLarge(fail(codeLimit, "the statement has more than %d expressions", c.limits.Nodes))
+	}
+	defer func() { c.depth-- }()
+	switch n := n.Node.(type) {
+	case *pg.Node_ColumnRef:
+		return c.columnRef(n.ColumnRef)
+	case *pg.Node_AConst:
+		return c.constant(n.AConst)
+	case *pg.Node_ParamRef:
+		return literal{at(n.ParamRef.Location), litString, c.s.values[int(n.ParamRef.Location)]}
+	case *pg.Node_AExpr:
+		return c.operator(n.AExpr)
+	case *pg.Node_BoolExpr:
+		kind := map[pg.BoolExprType]logicKind{pg.BoolExprType_AND_EXPR: logicAnd, pg.BoolExprType_OR_EXPR: logicOr, pg.BoolExprType_NOT_EXPR: logicNot}[n.BoolExpr.Boolop]
+		return logicNode{at(n.BoolExpr.Location), kind, c.list(n.BoolExpr.Args)}
+	case *pg.Node_NullTest:
+		return nullTest{at(n.NullTest.Location), c.expr(n.NullTest.Arg), n.NullTest.Nulltesttype == pg.NullTestType_IS_NOT_NULL}
+	case *pg.Node_BooleanTest:
+		// PostgreSQL numbers these in the same order, from 1 in protobuf.
+		return boolTest{at(n.BooleanTest.Location), c.expr(n.BooleanTest.Arg), boolTestKind(n.BooleanTest.Booltesttype - 1)}
+	case *pg.Node_FuncCall:
+		return c.funcCall(n.FuncCall)
+	case *pg.Node_TypeCast:
+		pos := n.TypeCast.Location
+		if pos < 0 {
+			pos = n.TypeCast.TypeName.Location
+		}
+		return castNode{at(pos), c.expr(n.TypeCast.Arg), c.typeName(n.TypeCast.TypeName)}
+	case *pg.Node_CaseExpr:
+		out := caseNode{at: at(n.CaseExpr.Location), arg: c.optional(n.CaseExpr.Arg), other: c.optional(n.CaseExpr.Defresult)}
+		for _, w := range n.CaseExpr.Args {
+			w := w.GetCaseWhen()
+			out.whens = append(out.whens, caseWhen{at(w.Location), c.expr(w.Expr), c.expr(w.Result)})
+		}
+		return out
+	case *pg.Node_CoalesceExpr:
+		return coalesceNode{at(n.CoalesceExpr.Location), c.list(n.CoalesceExpr.Args)}
+	case *pg.Node_MinMaxExpr:
+		return minMaxNode{at(n.MinMaxExpr.Location), n.MinMaxExpr.Op == pg.MinMaxOp_IS_GREATEST, c.list(n.MinMaxExpr.Args)}
+	case *pg.Node_AArrayExpr:
+		return arrayNode{at(n.AArrayExpr.Location), c.list(n.AArrayExpr.Elements)}
+	case *pg.Node_AIndirection:
+		return c.indirection(n.AIndirection)
+	case *pg.Node_SqlvalueFunction:
+		return c.valueFunc(n.SqlvalueFunction)
+	case *pg.Node_CollateClause:
+		name := n.CollateClause.Collname[len(n.CollateClause.Collname)-1].GetString_().GetSval()
+		if name != "C" && name != "POSIX" {
+			c.fail(failAt(int(n.CollateClause.Location), codeUnsupported, "collation %q is not supported", name).hint(`text is compared by collation "C"`))
+		}
+		return c.expr(n.CollateClause.Arg)
+	case *pg.Node_SubLink:
+		return c.refuse(n.SubLink.Location, "a subquery")
+	case *pg.Node_RowExpr:
+		return c.refuse(n.RowExpr.Location, "a row")
+	case *pg.Node_GroupingFunc:
+		return c.refuse(n.GroupingFunc.Location, "GROUPING")
+	case *pg.Node_NamedArgExpr:
+		return c.refuse(n.NamedArgExpr.Location, "a named argument")
+	}
+	return c.refuse(-1, "the expression "+nodeKind(n))
+}
+
+func (c *converter) tooLarge(err error) node {
+	c.fail(err)
+	return literal{}
+}
+
+func (c *converter) columnRef(r *pg.ColumnRef) node {
+	out := columnRef{at: at(r.Location)}
+	for _, f := range r.Fields {
+		if f.GetAStar() != nil {
+			out.star = true
+		} else {
+			out.fields = append(out.fields, f.GetString_().GetSval())
+		}
+	}
+	return out
+}
+
+func (c *converter) constant(k *pg.A_Const) node {
+	pos := at(k.Location)
+	if k.Isnull {
+		return literal{pos, litNull, ""}
+	}
+	switch v := k.Val.(type) {
+	case *pg.A_Const_Boolval:
+		if v.Boolval.Boolval {
+			return literal{pos, litBool, "t"}
+		}
+		return literal{pos, litBool, "f"}
+	case *pg.A_Const_Sval:
+		return literal{pos, litString, v.Sval.Sval}
+	case *pg.A_Const_Ival:
+		if c.newNumber(k.Location) {
+			return literal{}
+		}
+		return literal{pos, litInteger, fmt.Sprint(v.Ival.Ival)}
+	case *pg.A_Const_Fval:
+		if c.newNumber(k.Location) {
+			return literal{}
+		}
+		return literal{pos, litNumber, v.Fval.Fval}
+	}
+	return c.refuse(k.Location, "a bit string")
+}
+
+// newNumber refuses number literals that PostgreSQL knows only since version
+// 16: 0x1F, 0o17, 0b11 and 1_000.
+func (c *converter) newNumber(pos int32) bool {
+	if pos < 0 {
+		return false
+	}
+	i := int(pos)
+	for i < len(c.s.text) && strings.IndexByte("-( \t\r\n", c.s.text[i]) >= 0 {
+		i++
+	}
+	for j := i; j < len(c.s.text) && (isNameByte(c.s.text[j]) || c.s.text[j] == '.'); j++ {
+		if ch := c.s.text[j]; ch == '_' || strings.IndexByte("xXoObB", ch) >= 0 {
+			c.fail(failAt(i, codeSyntax, "trailing junk after numeric literal at or near %q", c.s.text[i:j+1]))
+			return true
+		}
+	}
+	return false
+}
+
+func (c *converter) operator(e *pg.A_Expr) node {
+	pos := at(e.Location)
+	name := e.Name[len(e.Name)-1].GetString_().GetSval()
+	if len(e.Name) > 1 && e.Name[0].GetString_().GetSval() != "pg_catalog" {
+		return c.refuse(e.Location, "an operator of another schema")
+	}
+	pair := func() (node, node) { return c.expr(e.Lexpr), c.expr(e.Rexpr) }
+	switch e.Kind {
+	case pg.A_Expr_Kind_AEXPR_OP, pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE:
+		return opNode{pos, name, c.optional(e.Lexpr), c.expr(e.Rexpr)}
+	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
+		l, r := pair()
+		return quantifiedNode{pos, name, l, r, e.Kind == pg.A_Expr_Kind_AEXPR_OP_ALL}
+	case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT:
+		l, r := pair()
+		return distinctNode{pos, l, r, e.Kind == pg.A_Expr_Kind_AEXPR_NOT_DISTINCT}
+	case pg.A_Expr_Kind_AEXPR_NULLIF:
+		l, r := pair()
+		return nullIfNode{pos, l, r}
+	case pg.A_Expr_Kind_AEXPR_IN:
+		return inNode{pos, c.expr(e.Lexpr), c.list(e.Rexpr.GetList().GetItems()), name == "<>"}
+	case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN, pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
+		bounds := c.list(e.Rexpr.GetList().GetItems())
+		if len(bounds) != 2 {
+			return literal{}
+		}
+		out := betweenNode{at: pos, arg: c.expr(e.Lexpr), low: bounds[0], high: bounds[1]}
+		out.not = e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN || e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM
+		out.symmetric = e.Kind == pg.A_Expr_Kind_AEXPR_BETWEEN_SYM || e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM
+		return out
+	}
+	return c.refuse(e.Location, "SIMILAR TO")
+}
+
+func (c *converter) funcCall(f *pg.FuncCall) node {
+	name := f.Funcname[len(f.Funcname)-1].GetString_().GetSval()
+	if len(f.Funcname) > 1 && f.Funcname[0].GetString_().GetSval() != "pg_catalog" {
+		return c.refuse(f.Location, "a function of another schema")
+	}
+	switch {
+	case f.Over != nil:
+		return c.refuse(f.Location, "a window function (OVER)")
+	case f.AggWithinGroup:
+		return c.refuse(f.Location, "WITHIN GROUP")
+	}
+	return funcCall{
+		at: at(f.Location), name: name, args: c.list(f.Args), star: f.AggStar, distinct: f.AggDistinct,
+		orderBy: c.sort(f.AggOrder), filter: c.optional(f.AggFilter), variadic: f.FuncVariadic,
+	}
+}
+
+func (c *converter) typeName(t *pg.TypeName) typeName {
+	name := t.Names[len(t.Names)-1].GetString_().GetSval()
+	out := typeName{at: at(t.Location), name: name, dims: len(t.ArrayBounds)}
+	if t.Setof || t.PctType || len(t.Names) > 1 && t.Names[0].GetString_().GetSval() != "pg_catalog" {
+		c.refuse(t.Location, "this type")
+	}
+	for _, m := range t.Typmods {
+		k, ok := m.Node.(*pg.Node_AConst)
+		if !ok || k.AConst.GetIval() == nil {
+			c.fail(failAt(int(t.Location), codeInvalidParameter, "type modifiers must be simple constants"))
+			break
+		}
+		out.mods = append(out.mods, int(k.AConst.GetIval().Ival))
+	}
+	return out
+}
+
+func (c *converter) indirection(n *pg.A_Indirection) node {
+	out := c.expr(n.Arg)
+	for _, i := range n.Indirection {
+		x := i.GetAIndices()
+		if x == nil {
+			return c.refuse(int32(out.pos()), "selecting a field of an expression")
+		}
+		if x.IsSlice {
+			out = subscriptNode{at: at(out.pos()), arg: out, index: c.optional(x.Lidx), upper: c.optional(x.Uidx), slice: true}
+		} else {
+			out = subscriptNode{at: at(out.pos()), arg: out, index: c.expr(x.Uidx)}
+		}
+	}
+	return out
+}
+
+func (c *converter) valueFunc(f *pg.SQLValueFunction) node {
+	switch f.Op {
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP:
+		return valueFunc{at(f.Location), "current_timestamp"}
+	case pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP:
+		return valueFunc{at(f.Location), "localtimestamp"}
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_DATE:
+		return valueFunc{at(f.Location), "current_date"}
+	}
+	return c.refuse(f.Location, strings.ToLower(strings.TrimPrefix(f.Op.String(), "SVFOP_")))
+}

@@ -1,0 +1,8 @@
+//go:build !cgo
+
+package sql
+
+// parseText needs PostgreSQL's grammar, which is C.
+func parseText(substitution, Limits) (*selectStmt, error) {
+	return nil, fail(codeUnsupported, "this build has no SQL parser: it was compiled without cgo")
+}

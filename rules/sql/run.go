@@ -1,0 +1,171 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"daemoneye/bus/event"
+)
+
+// Source is where a query reads events; the agent adapts its store to it.
+type Source interface {
+	// Scan calls yield with batches until there are no more or it returns an
+	// error, which Scan passes on. A batch must not change after it was given.
+	Scan(ctx context.Context, r ScanRequest, yield func(*event.Batch) error) error
+}
+
+// ScanRequest says what a query reads. Rows outside of From ≤ time < To (µs,
+// by the table's time column) may be given too: the engine filters again.
+type ScanRequest struct {
+	Table    *event.Table
+	Columns  []string // never empty
+	From, To int64
+}
+
+// Options bound one execution; zero means the default.
+type Options struct {
+	Now         time.Time // what now() is; the time of the call
+	MemoryLimit int64     // bytes that sorting and grouping may hold; 64 MiB
+	MaxRows     int64     // an error after so many rows of the result; no bound
+}
+
+const defaultMemory = 64 << 20
+
+// env is the state of one execution.
+type env struct {
+	ctx   context.Context
+	src   Source
+	now   int64 // µs
+	limit int64
+	used  int64
+	memos map[any]*memo
+
+	// scratch is how many bytes of text functions have made beyond what they
+	// were given, in the expressions of one chunk.
+	scratch int64
+}
+
+func newEnv(ctx context.Context, src Source, opt Options) *env {
+	if opt.Now.IsZero() {
+		opt.Now = time.Now()
+	}
+	if opt.MemoryLimit <= 0 {
+		opt.MemoryLimit = defaultMemory
+	}
+	return &env{ctx: ctx, src: src, now: opt.Now.UnixMicro(), limit: opt.MemoryLimit, memos: make(map[any]*memo)}
+}
+
+// grow counts n more bytes held by the named operator.
+func (x *env) grow(operator string, n int) error {
+	if x.used += int64(n); x.used > x.limit {
+		return fail(codeOutOfMemory, "the %s needs more than the memory limit of %d MiB", operator, x.limit>>20).
+			hint("narrow the time range, or group and sort fewer rows")
+	}
+	return nil
+}
+
+// Rows is a part of a result.
+type Rows struct {
+	columns []Column
+	chunk   *chunk
+}
+
+// Len returns the number of rows.
+func (r *Rows) Len() int { return r.chunk.len() }
+
+// Columns returns the columns of the result.
+func (r *Rows) Columns() []Column { return r.columns }
+
+// AppendText appends the value as psql shows it; null is true, and nothing is
+// appended, when it is NULL.
+func (r *Rows) AppendText(dst []byte, row, col int) (out []byte, null bool) {
+	v := r.chunk.cols[col].at(r.chunk.row(row))
+	if v.null {
+		return dst, true
+	}
+	return appendOutput(dst, r.columns[col].Type, v), false
+}
+
+// AppendJSON appends the value as JSON: numbers, booleans and null as such,
+// timestamptz in RFC 3339 with microseconds, jsonb and arrays as themselves,
+// everything else as a string.
+func (r *Rows) AppendJSON(dst []byte, row, col int) []byte {
+	return appendJSONValue(dst, r.columns[col].Type, r.chunk.cols[col].at(r.chunk.row(row)))
+}
+
+// Run executes the query and calls yield with the rows as they come; an error
+// from yield ends the run and is returned. Errors of the engine are *Error.
+// It stops between two batches when ctx is done.
+func (q *Query) Run(ctx context.Context, src Source, opt Options, yield func(*Rows) error) error {
+	x := newEnv(ctx, src, opt)
+	var count int64
+	err := q.plan.run(x, func(c *chunk) error {
+		n := int64(c.len())
+		if n == 0 {
+			return nil
+		}
+		over := opt.MaxRows > 0 && count+n > opt.MaxRows
+		if over {
+			c = c.slice(0, int(opt.MaxRows-count))
+		}
+		count += n
+		if c.len() > 0 {
+			if err := yield(&Rows{columns: q.columns, chunk: c}); err != nil {
+				return err
+			}
+		}
+		if over {
+			return fail(codeLimit, "the result has more than %d rows", opt.MaxRows).hint("add LIMIT, or a narrower WHERE")
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return q.located(err)
+}
+
+// located gives an error of the engine the statement's text and position.
+func (q *Query) located(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	c := *e
+	return c.locate(q.text)
+}
+
+// Match applies a query that streams to one batch of its table: rows are the
+// positions in b that match, out what the query selects for exactly these. It
+// may be called by several goroutines at once.
+func (q *Query) Match(b *event.Batch, now time.Time) (rows []int, out *Rows, err error) {
+	if !q.streams {
+		return nil, nil, fmt.Errorf("match: the query does not stream")
+	}
+	if b.Table != q.table {
+		return nil, nil, fmt.Errorf("match: the query reads %s, the batch is of %s", q.table.Name, b.Table.Name)
+	}
+	x := newEnv(context.Background(), nil, Options{Now: now})
+	c, err := q.scan.chunk(b)
+	if err != nil || c.n == 0 {
+		return nil, &Rows{columns: q.columns, chunk: &chunk{cols: make([]*vector, len(q.columns))}}, q.located(err)
+	}
+	if q.filter != nil {
+		if c, err = filterChunk(x, c, q.filter); err != nil {
+			return nil, nil, q.located(err)
+		}
+	}
+	for k := range c.len() {
+		rows = append(rows, c.row(k))
+	}
+	if c.len() == 0 {
+		return nil, &Rows{columns: q.columns, chunk: &chunk{cols: make([]*vector, len(q.columns))}}, nil
+	}
+	c, err = projectChunk(x, c, q.project)
+	if err != nil {
+		return nil, nil, q.located(err)
+	}
+	return rows, &Rows{columns: q.columns, chunk: c}, nil
+}

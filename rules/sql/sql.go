@@ -1,0 +1,143 @@
+// Package sql is the query engine of rules and hunts: it parses a SELECT with
+// PostgreSQL's own grammar, checks it against the event view and one list of
+// what is allowed, plans it, and runs it over batches of events, by column.
+//
+// What it accepts means what PostgreSQL 15 means by it (time zone UTC, collation
+// C); what it does not accept is refused by name when the statement is
+// compiled. The known differences are listed by [WriteDoc].
+//
+// A statement may hold parameters, written as in psql :name or :'name'. Both
+// stand for one untyped string literal that is put into the syntax tree, so
+// a value can never become syntax.
+package sql
+
+import (
+	"context"
+	"math"
+	"strings"
+	"time"
+
+	"daemoneye/bus/event"
+)
+
+// Limits bound what Compile accepts. Zero means the default.
+type Limits struct {
+	Text  int // bytes of the statement; 64 KiB
+	Depth int // nesting of expressions; 200
+	Nodes int // nodes of the syntax tree; 20,000
+	List  int // elements of one list (IN, ARRAY, arguments, columns); 5,000
+}
+
+func (l Limits) withDefaults() Limits {
+	def := func(n *int, d int) {
+		if *n == 0 {
+			*n = d
+		}
+	}
+	def(&l.Text, 64<<10)
+	def(&l.Depth, 200)
+	def(&l.Nodes, 20_000)
+	def(&l.List, 5_000)
+	return l
+}
+
+// Config adjusts Compile; its zero value is the default.
+type Config struct {
+	Limits Limits
+	Params map[string]string // values of :name
+}
+
+// Column is one column of a result.
+type Column struct {
+	Name string
+	Type Type
+}
+
+// Query is a checked and planned SELECT. It does not change once compiled,
+// and may be run by several goroutines at once.
+type Query struct {
+	text    string
+	table   *event.Table // nil without FROM
+	columns []Column
+	plan    operator
+	scan    *scanNode // nil without FROM
+	filter  expr      // the whole WHERE, nil when there is none
+	project []expr    // the select list over the scan; set only if streams
+	streams bool
+}
+
+// Compile parses, checks and plans one SELECT. Every error is an *Error.
+func Compile(text string, cfg Config) (*Query, error) {
+	return compile(text, "", cfg)
+}
+
+// CompileWhere compiles SELECT * FROM table WHERE condition. Positions in
+// errors relate to condition.
+func CompileWhere(table, condition string, cfg Config) (*Query, error) {
+	if event.Lookup(table) == nil {
+		return nil, unknownTable(-1, table)
+	}
+	return compile(condition, "SELECT * FROM "+table+" WHERE ", cfg)
+}
+
+// compile compiles prefix+text; positions relate to text, and a prefix means
+// that nothing but a condition may follow it.
+func compile(text, prefix string, cfg Config) (*Query, error) {
+	limits := cfg.Limits.withDefaults()
+	stmt, err := parse(prefix+text, limits, cfg.Params)
+	if err == nil && prefix != "" {
+		err = stmt.onlyCondition()
+	}
+	var q *Query
+	if err == nil {
+		q, err = check(stmt, limits)
+	}
+	if err != nil {
+		e, ok := copyError(err).(*Error)
+		if !ok {
+			e = fail(codeUnsupported, "%v", err)
+		}
+		if e.at > 0 {
+			e.at = max(e.at-len(prefix), 1)
+		}
+		return nil, e.locate(text)
+	}
+	q.text = text
+	return q, nil
+}
+
+// onlyCondition refuses clauses after the condition of CompileWhere.
+func (s *selectStmt) onlyCondition() error {
+	if len(s.groupBy) > 0 || s.hasHaving || len(s.orderBy) > 0 || s.limit != nil || s.offset != nil {
+		return fail(codeSyntax, "only a condition is allowed here").hint("leave out GROUP BY, HAVING, ORDER BY, LIMIT and OFFSET")
+	}
+	return nil
+}
+
+// Tables returns the event tables that the query reads.
+func (q *Query) Tables() []string {
+	if q.table == nil {
+		return nil
+	}
+	return []string{q.table.Name}
+}
+
+// Columns returns the columns of the result.
+func (q *Query) Columns() []Column { return q.columns }
+
+// Text returns the statement as it was given to Compile.
+func (q *Query) Text() string { return q.text }
+
+// Streams reports whether the query is a filter and projection of one event
+// table, so that each row's answer depends on that row alone.
+func (q *Query) Streams() bool { return q.streams }
+
+// TimeRange returns bounds from ≤ t < to, in µs since the Unix epoch, that
+// WHERE proves for the time column of table at the time now; math.MinInt64 and
+// math.MaxInt64 where there is none.
+func (q *Query) TimeRange(table string, now time.Time) (from, to int64) {
+	if q.table == nil || !strings.EqualFold(q.table.Name, table) {
+		return math.MinInt64, math.MaxInt64
+	}
+	return q.scan.timeRange(newEnv(context.Background(), nil, Options{Now: now}))
+}
