@@ -31,7 +31,8 @@ func (c *catalog) addPatterns() {
 			if err != nil {
 				return nil, err
 			}
-			return func(s string) (bool, error) { return re.MatchString(s), nil }, nil
+			literals := newPrefilter(re.String())
+			return func(s string) (bool, error) { return literals.passes(s) && re.MatchString(s), nil }, nil
 		}
 	}
 	for _, e := range []struct {
