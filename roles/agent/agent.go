@@ -114,7 +114,7 @@ func (a *agent) open(ctx context.Context) (err error) {
 	}
 	a.ingest = &ingester{
 		store: a.store, detect: a.detect, log: a.log,
-		queue: make(chan *bus.Ingest, ingestQueue), own: make(chan *event.Batch, ownQueue),
+		queue: make(chan *bus.Ingest, ingestQueue), own: make(chan *event.Batch, ownQueue), refused: map[string]uint64{},
 	}
 	if err := a.broker.HandleIngest(api.EventsTopic+"+", a.ingest); err != nil {
 		return err

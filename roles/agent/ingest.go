@@ -40,7 +40,9 @@ type ingester struct {
 	queue chan *bus.Ingest
 	own   chan *event.Batch // the agent's own: event gaps
 
-	sequence uint64 // of the agent's own last batch; run's alone
+	// What follows is run's alone.
+	sequence uint64            // of the agent's own last batch
+	refused  map[string]uint64 // collector → batches given up since its last stored one
 
 	invalid  atomic.Int64 // batches refused for good, and acknowledged
 	unqueued atomic.Int64 // own batches that found the queue full
@@ -174,11 +176,12 @@ func (in *ingester) commit(ctx context.Context, list []*bus.Ingest) {
 	var done []stored
 	for i, m := range list {
 		r := results[i]
-		if r.Missing > 0 {
+		if missing := r.Missing - min(r.Missing, in.refused[m.Collector]); missing > 0 {
 			now := time.Now()
-			in.gap("process_events", m.Collector, "bus", fmt.Sprintf("%d batches of the collector never arrived", r.Missing), now.Add(-time.Minute), now, -1)
+			in.gap("process_events", m.Collector, "bus", fmt.Sprintf("%d batches of the collector never arrived", missing), now.Add(-time.Minute), now, -1)
 		}
 		if !r.Duplicate {
+			delete(in.refused, m.Collector)
 			if err := m.Forward(ctx); err != nil && ctx.Err() == nil {
 				in.log.Warn("forward batch", zap.Error(err))
 			}
@@ -193,6 +196,7 @@ func (in *ingester) commit(ctx context.Context, list []*bus.Ingest) {
 
 func (in *ingester) refuse(m *bus.Ingest, err error) {
 	in.invalid.Add(1)
+	in.refused[m.Collector]++
 	now := time.Now()
 	in.gap(strings.TrimPrefix(m.Topic, api.EventsTopic), m.Collector, "store", "a batch could not be decoded: "+err.Error(), now.Add(-time.Minute), now, -1)
 	m.Ack()

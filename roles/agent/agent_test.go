@@ -1,0 +1,327 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+	"go.uber.org/zap"
+
+	"daemoneye/bus"
+	"daemoneye/bus/event"
+	"daemoneye/roles/api"
+	"daemoneye/roles/config"
+	"daemoneye/roles/handoff"
+)
+
+// testRule matches the rows that canary makes.
+const testRule = `-- id: canary
+-- title: Canary
+-- severity: high
+-- window: 1h
+SELECT pid, command_line FROM process_events WHERE name = 'canary'
+`
+
+// running is an agent of a test, which can be stopped and started again over
+// the same directory.
+type running struct {
+	t      *testing.T
+	config *config.Config
+	token  bus.Token
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func newRunning(t *testing.T) *running {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "canary.sql"), []byte(testRule), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(config.Options{Flags: map[string]string{
+		"data_dir": filepath.Join(dir, "data"), "rules.builtin": "false", "rules.dirs": dir,
+		"alerts.jsonl.path": filepath.Join(dir, "alerts.jsonl"),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{t: t, config: cfg, token: bus.NewToken()}
+	r.start()
+	t.Cleanup(func() {
+		if r.cancel != nil {
+			r.stop()
+		}
+	})
+	return r
+}
+
+func (r *running) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel, r.done = cancel, make(chan error, 1)
+	done := r.done
+	go func() {
+		done <- Run(ctx, Config{Config: r.config, Log: zap.NewNop(), Version: "test", Token: handoff.Token{Key: r.token[:]}})
+	}()
+}
+
+func (r *running) stop() {
+	r.t.Helper()
+	r.cancel()
+	r.cancel = nil
+	if err := <-r.done; err != nil {
+		r.t.Errorf("agent: %v", err)
+	}
+}
+
+// dial connects as an operator, waiting until the agent listens.
+func (r *running) dial() *bus.Conn {
+	r.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		conn, err := bus.Dial(r.t.Context(), r.config.Paths.Socket, bus.DialConfig{})
+		if err == nil {
+			r.t.Cleanup(func() { _ = conn.Close() })
+			return conn
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// query returns the result's cells, as JSON, and what may be missing.
+func (r *running) query(sql string) (cells []string, incomplete []string, err error) {
+	r.t.Helper()
+	conn := r.dial()
+	defer func() { _ = conn.Close() }()
+	body, err := msgpack.Marshal(api.QueryRequest{SQL: sql, JSON: true})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	replies, err := conn.Request(r.t.Context(), api.Query, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer replies.Close()
+	var last []byte
+	for n := 0; ; n++ {
+		reply, err := replies.Next(r.t.Context())
+		if err != nil {
+			if n > 1 && last != nil {
+				break
+			}
+			return nil, nil, err
+		}
+		last = reply
+		var rows api.QueryRows
+		if n > 0 && msgpack.Unmarshal(reply, &rows) == nil {
+			for _, c := range rows.Cells {
+				cells = append(cells, string(c))
+			}
+		}
+	}
+	var done api.QueryDone
+	if err := msgpack.Unmarshal(last, &done); err != nil {
+		r.t.Fatal(err)
+	}
+	return cells, done.Incomplete, nil
+}
+
+// canaries makes a batch of n rows that the rule matches, of n processes.
+func canaries(n int) []byte {
+	b := event.NewBuilder(event.Lookup("process_events"))
+	for i := range n {
+		b.Column("time").Time(time.Now())
+		b.Column("event").Text("seen")
+		b.Column("source").Text("procfs")
+		b.Column("entity_id").Text(strings.Repeat("c", 31) + string(rune('a'+i)))
+		b.Column("pid").Int(int64(100 + i))
+		b.Column("name").Text("canary")
+		b.Column("command_line").Text("canary --now")
+		b.Column("kernel_thread").Bool(false)
+		b.Column("accessible").Bool(true)
+		b.Column("collection_time").Time(time.Now())
+		b.EndRow()
+	}
+	return event.Encode(nil, b.Batch())
+}
+
+func TestIngestToAlertOverRestart(t *testing.T) {
+	r := newRunning(t)
+	r.dial()
+	p := newPublisher(t, r.config.Paths.Socket, r.token)
+	send := func(data []byte) {
+		t.Helper()
+		if _, err := p.Publish(t.Context(), api.EventsTopic+"process_events", data); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(canaries(3))
+	r.stop()
+	r.start()
+	send(canaries(3)) // the same processes: counted into the open alerts
+	r.stop()          // everything acknowledged is matched before it ends
+	r.start()
+
+	cells, incomplete, err := r.query("SELECT count(*), sum(count), bool_and(complete) FROM alerts")
+	if err != nil || !reflect.DeepEqual(cells, []string{"3", "6", "true"}) || len(incomplete) != 0 {
+		t.Errorf("alerts, their counts, complete = %v, %v, %v, want 3, 6, true", cells, incomplete, err)
+	}
+	cells, _, err = r.query("SELECT count(*) FROM process_events")
+	if err != nil || !reflect.DeepEqual(cells, []string{"6"}) {
+		t.Errorf("rows = %v, %v, want 6", cells, err)
+	}
+	raw, err := os.ReadFile(r.config.Alerts.JSONL.Path)
+	if err != nil || strings.Count(string(raw), "\n") != 3 {
+		t.Errorf("alert file has %d lines (%v), want 3: one for each alert", strings.Count(string(raw), "\n"), err)
+	}
+	var alert event.Alert
+	if err := json.Unmarshal([]byte(strings.SplitN(string(raw), "\n", 2)[0]), &alert); err != nil || alert.RuleID != "canary" || alert.PID != 100 {
+		t.Errorf("first line: %+v, %v", alert, err)
+	}
+}
+
+// A batch that can not be decoded must not come again for ever, nor be lost
+// without a word: it becomes a gap, which marks alerts and answers.
+func TestUndecodableBatchBecomesGap(t *testing.T) {
+	r := newRunning(t)
+	r.dial()
+	p := newPublisher(t, r.config.Paths.Socket, r.token)
+	for _, data := range [][]byte{[]byte("nonsense"), canaries(1)} {
+		if _, err := p.Publish(t.Context(), api.EventsTopic+"process_events", data); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.stop()
+	r.start()
+	cells, _, err := r.query("SELECT table_name, hop FROM event_gaps")
+	if err != nil || !reflect.DeepEqual(cells, []string{`"process_events"`, `"store"`}) {
+		t.Errorf("gaps = %v, %v, want one of process_events in the store", cells, err)
+	}
+	_, incomplete, err := r.query("SELECT pid FROM process_events")
+	if err != nil || len(incomplete) != 1 || !strings.Contains(incomplete[0], "could not be decoded") {
+		t.Errorf("a query over that time is marked %q, %v, want one reason", incomplete, err)
+	}
+}
+
+func TestQueryErrorsHavePlaces(t *testing.T) {
+	r := newRunning(t)
+	_, _, err := r.query("SELECT cmdline FROM process_events")
+	var e *bus.Error
+	if !errors.As(err, &e) || e.Code != queryCode {
+		t.Fatalf("error = %#v, want a bus.Error of code %q", err, queryCode)
+	}
+	var told api.QueryError
+	if err := msgpack.Unmarshal(e.Detail, &told); err != nil || !strings.Contains(told.Message, "command_line") || !strings.Contains(told.Caret, "^") {
+		t.Errorf("detail = %+v, %v, want a suggestion and a caret", told, err)
+	}
+}
+
+func TestGapLog(t *testing.T) {
+	b := event.NewBuilder(event.Lookup("event_gaps"))
+	at := func(s int64) time.Time { return time.Unix(s, 0) }
+	for _, g := range []struct {
+		table    string
+		from, to int64
+	}{{"process_events", 100, 200}, {"scans", 100, 200}, {"process_events", 300, 301}} {
+		b.Column("time").Time(at(g.to))
+		b.Column("table_name").Text(g.table)
+		b.Column("start_time").Time(at(g.from))
+		b.Column("end_time").Time(at(g.to))
+		b.Column("hop").Text("bus")
+		b.Column("reason").Text("test")
+		b.EndRow()
+	}
+	var g gapLog
+	g.add(b.Batch())
+	for _, c := range []struct {
+		from, to int64
+		want     int
+	}{{0, 100, 0}, {0, 101, 1}, {199, 200, 1}, {200, 300, 0}, {150, 301, 2}, {301, 400, 0}} {
+		if got := g.reasons("process_events", at(c.from).UnixMicro(), at(c.to).UnixMicro()); len(got) != c.want {
+			t.Errorf("gaps in [%d, %d) = %q, want %d", c.from, c.to, got, c.want)
+		}
+	}
+	if got := g.since(at(250)); got != 1 {
+		t.Errorf("gaps that end after 250 = %d, want 1", got)
+	}
+}
+
+// When there are more gaps than are remembered, marks become too wide, never
+// too few.
+func TestGapLogOverflow(t *testing.T) {
+	var g gapLog
+	for i := range 2 * maxGaps {
+		b := event.NewBuilder(event.Lookup("event_gaps"))
+		b.Column("table_name").Text("process_events")
+		b.Column("start_time").Micro(int64(10 * i))
+		b.Column("end_time").Micro(int64(10*i + 5))
+		b.Column("reason").Text("test")
+		b.EndRow()
+		g.add(b.Batch())
+	}
+	if len(g.list) > maxGaps {
+		t.Errorf("%d gaps are remembered, the bound is %d", len(g.list), maxGaps)
+	}
+	for i := range 2 * maxGaps {
+		if len(g.reasons("process_events", int64(10*i), int64(10*i+5))) == 0 {
+			t.Fatalf("gap %d is forgotten", i)
+		}
+	}
+}
+
+func TestAlertFileRefusesWhatIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, fifo, filepath.Join(dir, "no", "such")} {
+		if s, err := newJSONLSink(path); err == nil {
+			_ = s.close()
+			t.Errorf("%s was accepted", path)
+		}
+	}
+}
+
+func TestAlertFileCountsWhatItLoses(t *testing.T) {
+	s, err := newJSONLSink("/dev/full")
+	if err != nil {
+		t.Skip("no /dev/full here:", err)
+	}
+	defer func() { _ = s.close() }()
+	if err := s.write(&event.Alert{ID: "1", Row: []byte("{}")}); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("write = %v, want %v", err, syscall.ENOSPC)
+	}
+	if p := s.problem(); !strings.Contains(p, "1 alerts could not be written to /dev/full") {
+		t.Errorf("problem = %q", p)
+	}
+}
+
+func TestDirsThroughDescriptor(t *testing.T) {
+	d := dirs{"/no/such/dir": 7}
+	for path, want := range map[string]string{
+		"/no/such/dir":          "/proc/self/fd/7",
+		"/no/such/dir/a/b.sock": "/proc/self/fd/7/a/b.sock",
+		"/no/such/director":     "/no/such/director",
+		"/elsewhere":            "/elsewhere",
+	} {
+		if got := d.path(path); got != want {
+			t.Errorf("path(%q) = %q, want %q", path, got, want)
+		}
+	}
+}
