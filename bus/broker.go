@@ -188,9 +188,10 @@ func (b *Broker) Serve(l *Listener) error {
 	}
 }
 
-// Close ends all connections, subscriptions and requests, and waits for
-// everything that the broker started, handlers included.
-func (b *Broker) Close() error {
+// Disconnect ends all connections and their requests, accepts no more, and
+// waits for everything that served them, handlers included. Publish, and
+// subscriptions inside the agent, go on until Close.
+func (b *Broker) Disconnect() error {
 	b.mu.Lock()
 	b.closed = true
 	listeners := b.listeners
@@ -207,8 +208,14 @@ func (b *Broker) Close() error {
 	for _, s := range sessions {
 		s.fail(&Error{Code: CodeClosing, Message: "the agent ends"})
 	}
-	b.cancel(ErrClosed)
 	b.wg.Wait()
+	return err
+}
+
+// Close is Disconnect, and then ends all subscriptions.
+func (b *Broker) Close() error {
+	err := b.Disconnect()
+	b.cancel(ErrClosed)
 	for _, s := range *b.routes.Load() {
 		s.close(ErrClosed)
 	}

@@ -506,3 +506,36 @@ func packageGoroutines() string {
 	}
 	return strings.Join(left, "\n\n")
 }
+
+// An agent that ends has no peers any more, but still tells its own sinks.
+func TestDisconnectKeepsLocalSubscriptions(t *testing.T) {
+	broker, path := startBroker(t, Config{Access: allowAll}, echo)
+	ctx := testContext(t)
+	conn := dial(t, path)
+	local, err := broker.Subscribe("alerts.+", Wait)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := broker.Disconnect(); err != nil {
+		t.Fatal(err)
+	}
+	<-conn.Done()
+	if _, err := Dial(ctx, path, DialConfig{}); err == nil {
+		t.Error("a connection was accepted after Disconnect")
+	}
+	if err := broker.Publish(ctx, "alerts.high", []byte("last words")); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := local.Next(ctx); err != nil || d.Len() != 1 {
+		t.Errorf("Next = %d messages, %v, want 1", d.Len(), err)
+	}
+	if err := broker.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := local.Next(ctx); !errors.Is(err, ErrClosed) {
+		t.Errorf("Next after Close = %v, want %v", err, ErrClosed)
+	}
+	if err := broker.Publish(ctx, "alerts.high", []byte("x")); !errors.Is(err, ErrClosed) {
+		t.Errorf("Publish after Close = %v, want %v", err, ErrClosed)
+	}
+}

@@ -92,7 +92,7 @@ var tables = []*Table{
 			{Name: "status", Type: Text, Doc: "experimental, test, stable or deprecated"},
 			{Name: "file", Type: Text, NotNull: true, Doc: "where it was read from; builtin: for the shipped pack"},
 			{Name: "enabled", Type: Bool, NotNull: true, Doc: "whether it is evaluated"},
-			{Name: "mode", Type: Text, Doc: "stream (as events arrive) or scan (after each scan)"},
+			{Name: "mode", Type: Text, Doc: "stream (as events arrive), history (over stored events) or scan (after each scan)"},
 			{Name: "table_name", Type: Text, Doc: "the table that the rule reads"},
 			{Name: "error", Type: Text, Doc: "why the rule was refused"},
 			{Name: "loaded_at", Type: Timestamptz, NotNull: true, Doc: "when the set of rules was loaded"},

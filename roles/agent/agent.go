@@ -218,7 +218,8 @@ func (a *agent) serve(ctx context.Context) error {
 	case err = <-served:
 	}
 	cancel()
-	err = errors.Join(err, a.broker.Close())
+	// The rules still raise alerts from what is stored, and the sinks hear them.
+	err = errors.Join(err, a.broker.Disconnect())
 	busDone.Wait()
 	return err
 }

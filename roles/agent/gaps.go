@@ -1,12 +1,12 @@
 package agent
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"daemoneye/bus/event"
+	"daemoneye/roles/history"
 )
 
 // maxGaps bounds the gaps that are remembered for completeness marks; the
@@ -17,8 +17,8 @@ const maxGaps = 1024
 // gap is a stretch of lost events, half open.
 type gap struct {
 	table    string
-	from, to int64 // µs since the Unix epoch
-	reason   string
+	from, to int64  // µs since the Unix epoch
+	text     string // for people
 }
 
 // gapLog remembers event gaps, oldest first.
@@ -32,13 +32,8 @@ func (g *gapLog) add(b *event.Batch) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	table, from, to := b.Column("table_name"), b.Column("start_time"), b.Column("end_time")
-	reason, lost := b.Column("reason"), b.Column("lost")
 	for i := range b.Rows {
-		text := reason.Text(i)
-		if !lost.IsNull(i) {
-			text = fmt.Sprintf("%s (%d rows)", text, lost.Int(i))
-		}
-		g.list = append(g.list, gap{table.Text(i), from.Int(i), to.Int(i), text})
+		g.list = append(g.list, gap{table.Text(i), from.Int(i), to.Int(i), history.GapText(b, i)})
 		if len(g.list) > maxGaps {
 			g.merge()
 		}
@@ -67,9 +62,8 @@ func (g *gapLog) reasons(table string, from, to int64) []string {
 		if x.table != table || x.to <= from || x.from >= to && x.from > from {
 			continue
 		}
-		text := fmt.Sprintf("%s lost between %s and %s: %s", x.table, micro(x.from), micro(x.to), x.reason)
-		if !slices.Contains(list, text) {
-			list = append(list, text)
+		if !slices.Contains(list, x.text) {
+			list = append(list, x.text)
 		}
 	}
 	return list
@@ -87,5 +81,3 @@ func (g *gapLog) since(t time.Time) int64 {
 	}
 	return n
 }
-
-func micro(us int64) string { return time.UnixMicro(us).UTC().Format("2006-01-02 15:04:05Z") }
