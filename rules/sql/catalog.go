@@ -15,9 +15,11 @@ type function struct {
 	name     string
 	args     []Type
 	ret      Type
-	variadic bool // the last argument may be repeated
-	strict   bool // NULL for any NULL argument
-	stable   bool // depends on the time of execution: not folded when compiled
+	group    string // section of the documentation
+	refused  string // what to call it in the error, of one that only PostgreSQL has
+	variadic bool   // the last argument may be repeated
+	strict   bool   // NULL for any NULL argument
+	stable   bool   // depends on the time of execution: not folded when compiled
 	eval     evalFunc
 	compare  comparison // of a comparison of values that hold alike
 
@@ -56,19 +58,40 @@ type catalog struct {
 // theCatalog is built when the first query is compiled.
 var theCatalog = sync.OnceValue(func() *catalog {
 	c := &catalog{functions: make(map[string][]*function), operators: make(map[string][]*function), casts: make(map[[2]Type]*function)}
-	c.addComparisons()
-	c.addArithmetic()
-	c.addMath()
 	c.addCasts()
-	c.addText()
-	c.addPatterns()
-	c.addTimes()
-	c.addTimeFields()
-	c.addArrays()
-	c.addJSON()
-	c.addAggregates()
+	for _, s := range []struct {
+		name string
+		adds []func()
+	}{
+		{"Comparison", []func(){c.addComparisons}},
+		{"Mathematics", []func(){c.addArithmetic, c.addBits, c.addMath}},
+		{"Text", []func(){c.addText}},
+		{"Patterns", []func(){c.addPatterns}},
+		{"Times", []func(){c.addTimes, c.addTimeFields}},
+		{"Arrays", []func(){c.addArrays}},
+		{"JSON", []func(){c.addJSON}},
+		{"Aggregates", []func(){c.addAggregates}},
+	} {
+		for _, add := range s.adds {
+			add()
+		}
+		c.tag(s.name)
+	}
 	return c
 })
+
+// tag gives the functions that are new since the last call their group.
+func (c *catalog) tag(group string) {
+	for _, m := range []map[string][]*function{c.functions, c.operators} {
+		for _, list := range m {
+			for _, f := range list {
+				if f.group == "" {
+					f.group = group
+				}
+			}
+		}
+	}
+}
 
 // parseSignature reads "text,int4:text"; a trailing * on the last argument
 // makes it variadic.

@@ -181,6 +181,9 @@ func (k *checker) function(n funcCall) (expr, error) {
 
 // typeCall is a cast written as a call: date(time).
 func (k *checker) typeCall(n funcCall, t Type) (expr, error) {
+	if n.distinct || len(n.orderBy) > 0 || n.filter != nil {
+		return nil, failAt(n.pos(), codeWrongObject, "%s is not an aggregate function", n.name)
+	}
 	arg, err := k.expr(n.args[0])
 	if err != nil {
 		return nil, err

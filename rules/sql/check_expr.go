@@ -237,7 +237,7 @@ func (k *checker) operators(name string) []*function {
 
 // postgresOperators are operators that PostgreSQL has and this engine does not.
 var postgresOperators = map[string]bool{
-	"^": true, "|/": true, "||/": true, "@": true, "&": true, "|": true, "#": true, "~~~": true, "<<": true, ">>": true,
+	"^": true, "|/": true, "||/": true, "@": true, "~~~": true,
 	"^@": true, "@@": true, "@?": true, "#-": true, "-|-": true, "<->": true,
 }
 
@@ -359,25 +359,18 @@ func (k *checker) distinct(n distinctNode) (expr, error) {
 	return &distinctExpr{left: eq.args[0], right: eq.args[1], eq: eq.fn, not: n.not}, nil
 }
 
-// nullIf is CASE WHEN l = r THEN NULL ELSE l END.
+// nullIf is CASE WHEN l = r THEN NULL ELSE l END, with l as = takes it.
 func (k *checker) nullIf(n nullIfNode) (expr, error) {
 	args, err := k.exprs([]node{n.left, n.right})
 	if err != nil {
 		return nil, err
 	}
-	left := k.known(args[0])
-	if args[0].typ() == Unknown && args[1].typ() != Unknown {
-		left = args[0]
-	}
-	eq, err := k.equality(left, args[1], n.pos())
+	eq, err := k.equality(args[0], args[1], n.pos())
 	if err != nil {
 		return nil, err
 	}
-	result := args[0]
-	if result.typ() == Unknown {
-		result = eq.args[0]
-	}
-	return &caseExpr{conds: []expr{eq}, results: []expr{&constExpr{v: null, t: result.typ()}}, other: result, t: result.typ()}, nil
+	l := eq.args[0]
+	return &caseExpr{conds: []expr{eq}, results: []expr{&constExpr{v: null, t: l.typ()}}, other: l, t: l.typ()}, nil
 }
 
 func (k *checker) caseOf(n caseNode) (expr, error) {

@@ -110,6 +110,9 @@ func (k *checker) typmod(e expr, t typeName, typ Type) (expr, error) {
 		if m[0] < 1 {
 			return nil, failAt(t.pos(), codeInvalidParameter, "length for type varchar must be at least 1")
 		}
+		if m[0] > 10485760 {
+			return nil, failAt(t.pos(), codeInvalidParameter, "length for type varchar cannot exceed 10485760")
+		}
 		fn.eval = func(_ *env, a []value) (value, error) { return textValue(leftRunes(a[0].s, m[0])), nil }
 	case (typ == Timestamptz || typ == Timestamp) && len(m) == 1 && m[0] >= 0 && m[0] <= 6:
 		unit := int64(1)

@@ -208,6 +208,9 @@ func parseTimestamp(s string, t Type) (int64, error) {
 	if offset < -16*hour || offset > 16*hour {
 		return 0, fail("22009", "time zone displacement out of range: %q", s)
 	}
+	if t == Date {
+		c.hour, c.minute, c.secs, c.us = 0, 0, 0, 0
+	}
 	us, err := c.micros()
 	if err != nil {
 		return 0, fail(codeDatetimeOverflow, "timestamp out of range: %q", s)

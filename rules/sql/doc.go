@@ -22,6 +22,9 @@ func Functions() []Function {
 		}
 		var signatures []string
 		for _, f := range list {
+			if f.group != e.group || f.refused != "" {
+				continue
+			}
 			if s := f.signature(operator); !slices.Contains(signatures, s) {
 				signatures = append(signatures, s)
 			}
@@ -83,6 +86,9 @@ var differences = []string{
 	"Regular expressions run in linear time. Back references, look-ahead and look-behind, collating elements, the options (?b), (?e), (?q), (?x), and \\m or \\M beside anything but a letter or digit are refused.",
 	"A constant pattern or literal that is wrong is an error when the query is compiled, even if no row would reach it.",
 	"Times are read in ISO 8601's order only, with the zones Z, UTC, GMT and ±HH[:MM]; 'now', 'today' and the like are refused, since they would be fixed when a rule is loaded. The last timestamp is in the year 294247.",
+	"Dates, times and intervals are not read with stray punctuation ('{1}'::interval), nor intervals in the SQL standard's form ('1-2').",
+	"A call that PostgreSQL finds ambiguous only because of types that do not exist here, such as trunc('1'), is accepted.",
+	"A function can not be called as a field (e.count), nor a table's name used as a type.",
 	"Interval fields as a type (INTERVAL DAY TO SECOND, INTERVAL(3)) are refused, but interval '5' minute and its like work.",
 	"Arrays have one dimension and start at 1.",
 	"Numbers are written in decimal, as before PostgreSQL 16. A number of type numeric has at most 16,383 decimals.",

@@ -73,6 +73,9 @@ func (e *callExpr) call(x *env, row []value) (value, error) {
 	if len(v.s) > 64 {
 		return v, x.made(len(v.s), row)
 	}
+	if n, ok := v.o.(*numeric); ok && n.coef.BitLen() > 1024 {
+		return v, x.made(n.coef.BitLen()/8, nil)
+	}
 	return v, nil
 }
 

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 )
@@ -57,11 +58,45 @@ func appendFloat(dst []byte, f float64) []byte {
 		return append(dst, "-Infinity"...)
 	}
 	s := strconv.FormatFloat(f, 'e', -1, 64)
+	if math.Abs(f) >= 1<<53 {
+		s = insideBounds(f, s)
+	}
 	exp, _ := strconv.Atoi(s[strings.IndexByte(s, 'e')+1:])
 	if f == 0 || exp >= -4 && exp < 15 {
 		return strconv.AppendFloat(dst, f, 'f', -1, 64)
 	}
 	return append(dst, s...)
+}
+
+// insideBounds returns the shortest digits of a whole number f that are
+// nearer to it than to its neighbours. Go's also take a number half way between two, which PostgreSQL does
+// not (acceptBounds in its d2s.c).
+func insideBounds(f float64, shortest string) string {
+	value, _ := new(big.Float).SetFloat64(f).Int(nil)
+	mantissa, exp := math.Frexp(f)
+	gap := new(big.Int).Lsh(big.NewInt(1), uint(exp-53)) // to the next number of greater size
+	half := func(s string) bool {
+		n, ok := new(big.Float).SetPrec(2048).SetString(s)
+		if !ok {
+			return false
+		}
+		i, _ := n.Int(nil)
+		below := i.CmpAbs(value) < 0
+		d := i.Sub(i, value)
+		d.Lsh(d.Abs(d), 1)
+		if below && math.Abs(mantissa) == 0.5 {
+			d.Lsh(d, 1) // a power of two has its neighbour below at half the distance
+		}
+		return d.Cmp(gap) == 0
+	}
+	s := shortest
+	for digits := strings.IndexByte(s, 'e') - 1; half(s) && digits < 18; digits++ {
+		s = strconv.FormatFloat(f, 'e', digits, 64)
+		if g, err := strconv.ParseFloat(s, 64); err != nil || g != f {
+			s = shortest
+		}
+	}
+	return s
 }
 
 func appendArray(dst []byte, t Type, a *array) []byte {

@@ -219,14 +219,14 @@ func intervalField(name string, v interval) (*numeric, error) {
 
 // truncTime is timestamp_trunc.
 func truncTime(unit string, us int64, t Type) (int64, error) {
+	if isInfinite(us) {
+		return us, nil // whatever the unit
+	}
 	c := breakDown(us)
 	switch unit {
 	case "millennium", "century", "decade", "year", "quarter", "month", "week", "day", "hour", "minute", "second", "millisecond", "microsecond":
 	default:
 		return 0, unitError("unit", unit, t)
-	}
-	if isInfinite(us) {
-		return us, nil
 	}
 	first := func(year int64, month int) (int64, error) {
 		return civil{year: year, month: month, day: 1}.micros()

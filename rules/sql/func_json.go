@@ -1,6 +1,9 @@
 package sql
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 func jsonValue(n *jsonNode) value {
 	if n == nil {
@@ -78,6 +81,14 @@ func (c *catalog) addJSON() {
 	c.op(g, "?&", "has all of the keys", `SELECT '{"a": 1}'::jsonb ?& ARRAY['a','b']`, pairs{"jsonb,text[]:bool", some(true)})
 	c.op(g, "@>", "", "", pairs{"jsonb,jsonb:bool", func(a []value) value { return boolValue(a[0].json().contains(a[1].json(), true)) }})
 	c.op(g, "<@", "", "", pairs{"jsonb,jsonb:bool", func(a []value) value { return boolValue(a[1].json().contains(a[0].json(), true)) }})
+	c.op(g, "||", "joined arrays or objects, of which the right one's members count", `SELECT '{"a": 1}'::jsonb || '{"b": 2}'`, pairs{
+		"jsonb,jsonb:jsonb", func(a []value) value { return jsonValue(joinJSON(a[0].json(), a[1].json())) },
+	})
+	c.op(g, "-", "without a key, the elements equal to it, or the element at an index", `SELECT '{"a": 1, "b": 2}'::jsonb - 'a'`, pairs{
+		"jsonb,text:jsonb", func(a []value) (value, error) { return withoutKeys(a[0].json(), a[1:2]) },
+		"jsonb,text[]:jsonb", func(a []value) (value, error) { return withoutKeys(a[0].json(), elements(a[1])) },
+		"jsonb,int4:jsonb", func(a []value) (value, error) { return withoutIndex(a[0].json(), a[1].i) },
+	})
 	c.fn(g, "jsonb_typeof", "object, array, string, number, boolean or null", `SELECT jsonb_typeof('[1]')`, pairs{"jsonb:text", func(a []value) value {
 		names := [...]string{jsonNull: "null", jsonString: "string", jsonNumber: "number", jsonFalse: "boolean", jsonTrue: "boolean", jsonArray: "array", jsonObject: "object"}
 		return textValue(names[a[0].json().kind])
@@ -92,4 +103,64 @@ func (c *catalog) addJSON() {
 			return null, fail(codeInvalidParameter, "cannot get array length of a scalar")
 		}
 	}})
+}
+
+// joinJSON is jsonb's ||: two objects become one, anything else an array.
+func joinJSON(x, y *jsonNode) *jsonNode {
+	if x.kind == jsonObject && y.kind == jsonObject {
+		n := &jsonNode{kind: jsonObject, keys: slices.Concat(x.keys, y.keys), list: slices.Concat(x.list, y.list)}
+		n.sortKeys()
+		return n
+	}
+	list := func(n *jsonNode) []*jsonNode {
+		if n.kind == jsonArray {
+			return n.list
+		}
+		return []*jsonNode{n}
+	}
+	return &jsonNode{kind: jsonArray, list: slices.Concat(list(x), list(y))}
+}
+
+// keep returns n with the members for which f is true.
+func (n *jsonNode) keep(f func(i int) bool) *jsonNode {
+	out := &jsonNode{kind: n.kind}
+	for i := range n.list {
+		if f(i) {
+			out.list = append(out.list, n.list[i])
+			if n.kind == jsonObject {
+				out.keys = append(out.keys, n.keys[i])
+			}
+		}
+	}
+	return out
+}
+
+func withoutKeys(n *jsonNode, keys []value) (value, error) {
+	if n.kind < jsonArray {
+		return null, fail(codeInvalidParameter, "cannot delete from scalar")
+	}
+	return jsonValue(n.keep(func(i int) bool {
+		return !slices.ContainsFunc(keys, func(k value) bool {
+			if k.null {
+				return false
+			}
+			if n.kind == jsonObject {
+				return n.keys[i] == k.s
+			}
+			return n.list[i].kind == jsonString && n.list[i].str == k.s
+		})
+	})), nil
+}
+
+func withoutIndex(n *jsonNode, index int64) (value, error) {
+	switch {
+	case n.kind < jsonArray:
+		return null, fail(codeInvalidParameter, "cannot delete from scalar")
+	case n.kind == jsonObject:
+		return null, fail(codeInvalidParameter, "cannot delete from object using integer index")
+	}
+	if index < 0 {
+		index += int64(len(n.list))
+	}
+	return jsonValue(n.keep(func(i int) bool { return int64(i) != index })), nil
 }

@@ -20,9 +20,12 @@ func define(name string, l, r, ret Type, f func(a []value) (value, error)) *func
 // type with itself, for all pairs of integer types, and for all pairs of times.
 func (c *catalog) addComparisons() {
 	for _, e := range []struct{ name, doc, example string }{
-		{"=", "equal", "SELECT 1 = 1.0"}, {"<>", "not equal; also !=", "SELECT 'a' <> 'b'"},
-		{"<", "less than", "SELECT 2 < 10"}, {"<=", "less than or equal", "SELECT 2 <= 2"},
-		{">", "greater than", "SELECT 'b' > 'a'"}, {">=", "greater than or equal", "SELECT now() >= now()"},
+		{"=", "equal", "SELECT 1 = 1.0"},
+		{"<>", "not equal; also !=", "SELECT 'a' <> 'b'"},
+		{"<", "less than", "SELECT 2 < 10"},
+		{"<=", "less than or equal", "SELECT 2 <= 2"},
+		{">", "greater than", "SELECT 'b' > 'a'"},
+		{">=", "greater than or equal", "SELECT now() >= now()"},
 	} {
 		c.entries = append(c.entries, entry{e.name, e.doc, e.example, "operator", "Comparison"})
 		op := comparisons[e.name]
@@ -111,6 +114,54 @@ func (c *catalog) addArithmetic() {
 }
 
 func same(a []value) value { return a[0] }
+
+// addBits defines the operators on the bits of integers.
+func (c *catalog) addBits() {
+	for _, e := range []struct {
+		name, doc, example string
+		f                  func(x, y int64) int64
+	}{
+		{"&", "bitwise and", "SELECT 6 & 3", func(x, y int64) int64 { return x & y }},
+		{"|", "bitwise or", "SELECT 6 | 3", func(x, y int64) int64 { return x | y }},
+		{"#", "bitwise exclusive or", "SELECT 6 # 3", func(x, y int64) int64 { return x ^ y }},
+	} {
+		c.entries = append(c.entries, entry{e.name, e.doc, e.example, "operator", "Mathematics"})
+		for _, t := range intTypes {
+			c.operators[e.name] = append(c.operators[e.name], define(e.name, t, t, t, func(a []value) (value, error) { return intValue(e.f(a[0].i, a[1].i)), nil }))
+		}
+	}
+	for _, e := range []struct {
+		name, doc, example string
+		left               bool
+	}{{"<<", "bits shifted to the left", "SELECT 1 << 4", true}, {">>", "bits shifted to the right", "SELECT 64 >> 2", false}} {
+		c.entries = append(c.entries, entry{e.name, e.doc, e.example, "operator", "Mathematics"})
+		for _, t := range intTypes {
+			c.operators[e.name] = append(c.operators[e.name], define(e.name, t, Int4, t, func(a []value) (value, error) { return intValue(shift(t, a[0].i, a[1].i, e.left)), nil }))
+		}
+	}
+	not := func(a []value) value { return intValue(^a[0].i) }
+	c.op("Mathematics", "~", "bitwise not, as a prefix", "SELECT ~1", pairs{"int2:int2", not, "int4:int4", not, "int8:int8", not})
+}
+
+// shift shifts as the processor does for PostgreSQL: by the count modulo the
+// width of the register, which is 32 bits for smallint too.
+func shift(t Type, x, n int64, left bool) int64 {
+	width := int64(32)
+	if t == Int8 {
+		width = 64
+	}
+	n &= width - 1
+	if !left {
+		return x >> n
+	}
+	switch t {
+	case Int2:
+		return int64(int16(x << n))
+	case Int4:
+		return int64(int32(x << n))
+	}
+	return x << n
+}
 
 func intOperation(op string, t Type) func(a []value) (value, error) {
 	return func(a []value) (value, error) {
@@ -220,7 +271,7 @@ func (c *catalog) addMath() {
 	c.fn(g, "floor", "nearest integer that is not greater", "SELECT floor(-1.5)", floats(math.Floor, -1))
 	c.fn(g, "ceil", "nearest integer that is not less", "SELECT ceil(1.2)", floats(math.Ceil, 1))
 	c.fn(g, "ceiling", "the same as ceil", "SELECT ceiling(1.2)", floats(math.Ceil, 1))
-	digitsOf := func(v value) int { return int(min(max(v.i, -2000), 2000)) }
+	digitsOf := func(v value) int { return int(min(max(v.i, -maxNumericDigits), maxNumericScale)) }
 	c.fn(g, "round", "nearest integer, or to so many decimals; numeric halves go away from zero, float halves to even", "SELECT round(2.5), round(1.255, 2)", pairs{
 		"float8:float8", func(a []value) value { return floatValue(math.RoundToEven(a[0].f)) },
 		"numeric:numeric", func(a []value) value { return numValue(a[0].numeric().round(0)) },
@@ -255,14 +306,6 @@ func (c *catalog) addMath() {
 		"numeric,numeric:numeric", func(a []value) (value, error) {
 			n, err := numericMod(a[0].numeric(), a[1].numeric())
 			return numValue(n), err
-		},
-	})
-	c.fn(g, "sqrt", "square root, as double precision", "SELECT sqrt(2::float8)", pairs{
-		"float8:float8", func(a []value) (value, error) {
-			if a[0].f < 0 {
-				return null, fail("2201F", "cannot take square root of a negative number")
-			}
-			return floatValue(math.Sqrt(a[0].f)), nil
 		},
 	})
 }

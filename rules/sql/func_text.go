@@ -3,6 +3,7 @@ package sql
 import (
 	"crypto/md5"
 	"encoding/hex"
+	"math"
 	"strings"
 	"unicode/utf8"
 )
@@ -53,6 +54,9 @@ func (c *catalog) addText() {
 	}
 	c.fn(g, "substr", "part from a character, counted from 1, of a length", "SELECT substr('alphabet', 3, 2)", sub)
 	c.fn(g, "substring", "the same; also substring(text FROM start FOR length)", "SELECT substring('Thomas' FROM 2 FOR 3)", sub)
+	for _, args := range [][]Type{{Text, Text}, {Text, Text, Text}} {
+		c.functions["substring"] = append(c.functions["substring"], &function{name: "substring", args: args, ret: Text, refused: "substring with a pattern"})
+	}
 	pos := pairs{"text,text:int4", func(a []value) value { return intValue(position(a[0].s, a[1].s)) }}
 	c.fn(g, "strpos", "position of the second text in the first, counted from 1; 0 if it is not there", "SELECT strpos('high', 'ig')", pos)
 	c.fn(g, "position", "the same, written position(part IN text)", "SELECT position('om' IN 'Thomas')", pos)
@@ -63,7 +67,10 @@ func (c *catalog) addText() {
 		return textValue(leftRunes(a[0].s, cutLength(a[0].s, a[1].i)))
 	}})
 	c.fn(g, "right", "last n characters; with n < 0 all but the first -n", "SELECT right('abcde', 2)", pairs{"text,int4:text", func(a []value) value {
-		n := utf8.RuneCountInString(a[0].s) - cutLength(a[0].s, a[1].i)
+		if a[1].i == math.MinInt32 {
+			return a[0] // text_right negates in 32 bits
+		}
+		n := max(utf8.RuneCountInString(a[0].s)-cutLength(a[0].s, a[1].i), 0)
 		return textValue(a[0].s[len(leftRunes(a[0].s, n)):])
 	}})
 	c.fn(g, "replace", "each occurrence of the second text in the first replaced by the third", "SELECT replace('abcabc', 'b', 'x')", pairs{
@@ -86,7 +93,7 @@ func (c *catalog) addText() {
 
 // scalarTypes are the types of values that are not arrays, nor text.
 func scalarTypes() []Type {
-	return []Type{Bool, Int2, Int4, Int8, Float8, Numeric, Timestamptz, Timestamp, Date, Interval}
+	return []Type{Bool, Int2, Int4, Int8, Float8, Numeric, Timestamptz, Timestamp, Date, Interval, JSONB}
 }
 
 func (c *catalog) addTextJoins() {

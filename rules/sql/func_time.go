@@ -54,7 +54,6 @@ func (c *catalog) addTimes() {
 			v, err := a[0].interval().add(a[1].interval())
 			return intervalValue(v), err
 		},
-		"interval:interval", same,
 	})
 	c.op(g, "-", "", "", pairs{
 		"timestamptz,interval:timestamptz", stable(sub), "timestamp,interval:timestamp", sub, "date,interval:timestamp", onDate(-1, 0, 1),

@@ -307,6 +307,7 @@ func (s *intervalSum) parseWords(t string) bool {
 		if !ok {
 			return false
 		}
+		spaced := strings.HasPrefix(rest, " ")
 		rest = strings.TrimLeft(rest, " ")
 		i := 0
 		for i < len(rest) && rest[i] >= 'a' && rest[i] <= 'z' {
@@ -314,7 +315,7 @@ func (s *intervalSum) parseWords(t string) bool {
 		}
 		unit := timeUnit(rest[:i])
 		if i == 0 {
-			if rest != "" && !strings.Contains(rest, ":") {
+			if next, _ := cutField(rest); rest != "" && !(spaced && strings.Contains(next, ":")) {
 				return false
 			}
 			unit = "second" // a bare number at the end

@@ -78,6 +78,9 @@ func parseNumeric(s string) (*numeric, error) {
 		n.coef.Mul(&n.coef, pow10(-n.scale))
 		n.scale = 0
 	}
+	if n.scale > maxNumericScale {
+		return nil, fail(codeOutOfRange, "value overflows numeric format")
+	}
 	return n.checked()
 }
 
@@ -383,7 +386,7 @@ func (n *numeric) float() (float64, error) {
 		return n.proxy(), nil
 	}
 	f, err := strconv.ParseFloat(n.String(), 64)
-	if err != nil {
+	if err != nil || f == 0 && n.sign() != 0 {
 		return 0, fail(codeOutOfRange, "%q is out of range for type double precision", n.String())
 	}
 	return f, nil

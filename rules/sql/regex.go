@@ -310,6 +310,13 @@ func (t *regexTranslator) escaped() (rune, error) {
 		return '\t', nil
 	case 'v':
 		return '\v', nil
+	case '0': // octal, at most two more digits
+		v := rune(0)
+		for n := 0; n < 2 && t.i < len(t.in) && t.in[t.i] >= '0' && t.in[t.i] <= '7'; n++ {
+			v = v*8 + rune(t.in[t.i]-'0')
+			t.i++
+		}
+		return v, nil
 	case 'u':
 		return t.hex(4)
 	case 'U':
@@ -339,7 +346,7 @@ func (t *regexTranslator) hex(n int) (rune, error) {
 		return 0, invalidRegexp("invalid escape \\ sequence")
 	}
 	v, err := strconv.ParseUint(t.in[t.i:t.i+n], 16, 32)
-	if err != nil || v > utf8.MaxRune || v == 0 {
+	if err != nil || v > utf8.MaxRune {
 		return 0, invalidRegexp("invalid escape \\ sequence")
 	}
 	t.i += n

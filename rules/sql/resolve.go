@@ -340,6 +340,9 @@ func (k *checker) call(list []*function, args []expr, pos int, describe func(typ
 		e := failAt(pos, codeUndefinedFunction, "%s does not exist: %s", kind, describe(actual))
 		return nil, e.hint("%s", wants(list, operator))
 	}
+	if c.fn.refused != "" {
+		return nil, refuse(pos, c.fn.refused)
+	}
 	declared, ret, ok := polymorphic(actual, c.args, c.fn.ret)
 	if !ok {
 		return nil, failAt(pos, codeUndefinedFunction, "function does not exist: %s", describe(actual))

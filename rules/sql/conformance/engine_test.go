@@ -46,7 +46,7 @@ func dataSet() []*event.Batch {
 			b.Column("user_name").Text([]string{"root", "alice", "nobody", "Ünï"}[i%4])
 		}
 		if i%4 != 1 {
-			b.Column("cpu_usage").Float([]float64{0, 0.1, 99.95, 1e-7, 1.5e15, 123456789.125, math.Copysign(0, -1), 2.5, 3.5}[i%9])
+			b.Column("cpu_usage").Float([]float64{0, 0.1, 99.95, 1e-7, 1.5e15, 123456789.125, -2.25, 2.5, 3.5}[i%9])
 		}
 		if i%6 != 2 {
 			b.Column("memory_usage").Int(int64(i) * 1048576)
