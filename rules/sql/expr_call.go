@@ -99,7 +99,6 @@ type memo struct {
 	first   any // identity of the dictionary
 	done    []bool
 	results []value
-	err     error
 }
 
 func (e *callExpr) perEntry(x *env, c *chunk, arg *vector, row []value, at int, sel []int32) (*vector, error) {

@@ -368,10 +368,8 @@ func (k *checker) call(list []*function, args []expr, pos int, describe func(typ
 func (k *checker) chooseCall(list []*function, actual []Type, operator bool) (*candidate, bool) {
 	fits := candidates(list, len(actual))
 	if operator && len(actual) == 2 && (actual[0] == Unknown) != (actual[1] == Unknown) {
-		t := max(actual[0], actual[1])
-		if actual[0] != Unknown {
-			t = actual[0]
-		} else {
+		t := actual[0]
+		if t == Unknown {
 			t = actual[1]
 		}
 		for _, c := range fits {
