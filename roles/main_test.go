@@ -92,7 +92,7 @@ func launch(t testing.TB, dir string, attr *syscall.SysProcAttr, args ...string)
 	t.Helper()
 	in := &instance{t: t, dir: dir, done: make(chan error, 1), grown: make(chan struct{})}
 	in.cmd = exec.Command("daemoneye", append([]string{"run", "--data-dir", dir}, args...)...)
-	in.cmd.Dir = filepath.Dir(dir)
+	in.cmd.Dir = "/"
 	in.cmd.SysProcAttr = attr
 	stdout, err := in.cmd.StdoutPipe()
 	if err != nil {

@@ -24,6 +24,69 @@ SELECT pid, name, command_line FROM process_events
 WHERE event IN ('seen', 'exec') AND invoked_path LIKE '%canary%'
 `
 
+// A restart changes nothing of what is known: the processes that were there
+// before are there, and are not seen again.
+func TestRestartKeepsProcesses(t *testing.T) {
+	in := start(t, nil, "--interval", "100ms")
+	canary := sleeper(t, "/opt/canary-kept")
+	present := func() bool {
+		return len(in.query(fmt.Sprintf("SELECT 1 FROM processes WHERE pid = %d", canary.Process.Pid))) == 1
+	}
+	in.eventually("the process is known", present)
+	for range 2 {
+		if status := in.stop(os.Interrupt); status != 0 {
+			t.Fatalf("exit status %d", status)
+		}
+		in = launch(t, in.dir, nil, "--interval", "100ms")
+		in.waitFor("Alerts appear below")
+		if !present() {
+			t.Error("a process that has not changed is not known after a restart")
+		}
+		rows := in.query("SELECT count(*) AS n FROM processes")
+		scan := in.query("SELECT processes AS n FROM scans ORDER BY time DESC LIMIT 1")
+		if known, found := rows[0]["n"].(float64), scan[0]["n"].(float64); known < found-20 || known > found+20 {
+			t.Errorf("%v processes are known, the last scan found %v", known, found)
+		}
+	}
+	if rows := in.query(fmt.Sprintf("SELECT 1 FROM process_events WHERE pid = %d AND event = 'seen'", canary.Process.Pid)); len(rows) != 1 {
+		t.Errorf("seen %d times over two restarts, want once", len(rows))
+	}
+}
+
+// A collector that is stopped leaves a gap, and health says so while it lasts.
+func TestStoppedCollectorLeavesGap(t *testing.T) {
+	in := start(t, nil, "--interval", "100ms")
+	h, ok := in.health()
+	if !ok {
+		t.Fatal("no health")
+	}
+	if err := syscall.Kill(h.pid("procmond"), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	in.eventually("health notices", func() bool {
+		h, ok := in.health()
+		return ok && !h.Healthy
+	})
+	if err := syscall.Kill(h.pid("procmond"), syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	in.eventually("the gap is recorded", func() bool {
+		return len(in.query("SELECT 1 FROM event_gaps WHERE table_name = 'process_events' AND hop = 'collector' AND lost IS NULL")) == 1
+	})
+}
+
+// What keeps the monitor from starting is said, once.
+func TestRunSaysWhyItCanNot(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in := launch(t, filepath.Join(file, "data"), nil)
+	if status := in.wait(); status != 1 || !strings.Contains(in.logged(), "daemoneye: stopped: daemoneye-agent: make ") || !strings.Contains(in.logged(), "not a directory") {
+		t.Errorf("status %d, want 1 and the reason:\n%s", status, in.logged())
+	}
+}
+
 // The whole path: a process starts, a rule matches it, the alert is printed
 // and stored, clients see it, and Ctrl-C leaves nothing behind.
 func TestRunFromProcessToAlert(t *testing.T) {

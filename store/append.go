@@ -213,7 +213,7 @@ func (s *Store) appended(stored []*incoming, touched map[string]*cursor, duplica
 		in.result.Position, in.result.Batch = in.meta.Position, in.batch
 		s.last = in.meta.Position
 		s.count.add(&in.meta)
-		s.folded += s.state.fold(in.meta.Collector, in.batch)
+		s.folded += s.state.fold(in.batch)
 		s.dirty = true
 	}
 }

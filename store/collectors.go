@@ -87,6 +87,9 @@ func (s *Store) collectorBatches(connected map[string]bool, yield func(*event.Ba
 	b := event.NewBuilder(event.Lookup("collectors"))
 	for chunk := range slices.Chunk(s.Collectors(), stateChunk) {
 		for _, c := range chunk {
+			if c.ID == AgentCollector {
+				continue // its batches are numbered like a collector's, but it is none
+			}
 			b.Column("collector_id").Text(c.ID)
 			b.Column("pid").Int(c.PID)
 			b.Column("user_id").Int(c.UID)

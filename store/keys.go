@@ -150,8 +150,7 @@ type snapshotHeader struct {
 	Generation uint64
 	Position   uint64 // the state after this batch
 	Chunks     uint64
-	Excess     int64  // rows that did not fit
-	Swept      string // see processTable.swept
+	Excess     int64 // rows that did not fit
 }
 
 const snapshotVersion = 1
@@ -161,15 +160,14 @@ func (h *snapshotHeader) encode() []byte {
 	b = binary.AppendUvarint(b, h.Generation)
 	b = binary.AppendUvarint(b, h.Position)
 	b = binary.AppendUvarint(b, h.Chunks)
-	b = binary.AppendVarint(b, h.Excess)
-	return appendString(b, h.Swept)
+	return binary.AppendVarint(b, h.Excess)
 }
 
 func decodeSnapshotHeader(data []byte) (snapshotHeader, error) {
 	d, h := decoder{data: data}, snapshotHeader{}
 	d.version(snapshotVersion)
 	h.Generation, h.Position, h.Chunks = d.uint(), d.uint(), d.atMost(math.MaxUint32)
-	h.Excess, h.Swept = d.int(), d.string()
+	h.Excess = d.int()
 	if err := d.done(); err != nil {
 		return snapshotHeader{}, fmt.Errorf("state snapshot: %w", err)
 	}

@@ -150,7 +150,7 @@ func (s *Store) replay(txn *badger.Txn) error {
 			s.count.damage(1, err)
 			return nil
 		}
-		s.folded += s.state.fold(m.Collector, b)
+		s.folded += s.state.fold(b)
 		return nil
 	})
 }

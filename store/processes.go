@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"unique"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -102,25 +101,20 @@ func (s *Store) snapshotIfDue() error {
 func (s *Store) writeSnapshot() error {
 	s.mu.RLock()
 	old := s.snapshot
-	h := snapshotHeader{Generation: old.Generation + 1, Position: s.last, Excess: s.state.excess, Swept: s.state.swept}
+	h := snapshotHeader{Generation: old.Generation + 1, Position: s.last, Excess: s.state.excess}
 	s.mu.RUnlock()
-	byOwner := map[unique.Handle[string]][]process{}
-	for _, p := range s.processRows() {
-		byOwner[p.owner] = append(byOwner[p.owner], p)
-	}
+	rows := s.processRows()
 	d := newRowDecoder(&s.state.events)
-	for owner, rows := range byOwner {
-		for i := range rows {
-			d.add(&rows[i])
-			if d.b.Rows() < stateChunk && i < len(rows)-1 {
-				continue
-			}
-			value := event.Encode(appendString([]byte{snapshotVersion}, owner.Value()), d.b.Batch())
-			if err := s.set(chunkKey(h.Generation, h.Chunks), value); err != nil {
-				return fmt.Errorf("write state snapshot: %w", err)
-			}
-			h.Chunks++
+	for i := range rows {
+		d.add(&rows[i])
+		if d.b.Rows() < stateChunk && i < len(rows)-1 {
+			continue
 		}
+		value := event.Encode([]byte{snapshotVersion}, d.b.Batch())
+		if err := s.set(chunkKey(h.Generation, h.Chunks), value); err != nil {
+			return fmt.Errorf("write state snapshot: %w", err)
+		}
+		h.Chunks++
 	}
 	if err := s.set(snapshotKey(), h.encode()); err != nil {
 		return fmt.Errorf("write state snapshot: %w", err)
@@ -196,7 +190,7 @@ func loadSnapshot(txn *badger.Txn, t *processTable) (snapshotHeader, error) {
 	}); err != nil {
 		return snapshotHeader{}, err
 	}
-	t.excess, t.swept = h.Excess, h.Swept
+	t.excess = h.Excess
 	for chunk := range h.Chunks {
 		item, err := txn.Get(chunkKey(h.Generation, chunk))
 		if err == nil {
@@ -212,7 +206,6 @@ func loadSnapshot(txn *badger.Txn, t *processTable) (snapshotHeader, error) {
 func loadChunk(t *processTable, data []byte) error {
 	d := decoder{data: data}
 	d.version(snapshotVersion)
-	owner := unique.Make(d.string())
 	if d.err != nil {
 		return d.err
 	}
@@ -231,7 +224,7 @@ func loadChunk(t *processTable, data []byte) error {
 			continue
 		}
 		p := enc.row(i)
-		p.pid, p.owner = int32(pid.Ints[i]), owner
+		p.pid = int32(pid.Ints[i])
 		t.put(p)
 	}
 	return nil

@@ -15,16 +15,16 @@ import (
 //     rows of one entity_id in one batch only the last counts.
 //   - Another process with the same pid is gone, its exit was missed.
 //   - A row of process_samples updates what it measured of a known process.
-//   - The first scans row of a collector ends its first full scan: what
-//     earlier collectors left and it did not see is gone.
+//
+// A collector that starts compares its first scan with this state and reports
+// what is gone, so nothing else removes rows.
 //
 // The same batches in the same order give the same table.
 type processTable struct {
 	limit  int
 	rows   map[string]*process // by entity_id
 	pids   map[int32]*process
-	excess int64  // rows that did not fit within limit
-	swept  string // the collector whose first scan has ended
+	excess int64 // rows that did not fit within limit
 
 	events, samples columnMap
 }
@@ -34,8 +34,7 @@ type processTable struct {
 type process struct {
 	entity string
 	pid    int32
-	owner  unique.Handle[string] // the collector that reported it last
-	fixed  []byte                // see rowEncoder
+	fixed  []byte // see rowEncoder
 	texts  []unique.Handle[string]
 	sample sample
 }
@@ -65,23 +64,19 @@ func newProcessTable(limit int) *processTable {
 }
 
 // fold applies a batch and returns how many rows it looked at.
-func (t *processTable) fold(collector string, b *event.Batch) int {
+func (t *processTable) fold(b *event.Batch) int {
 	switch b.Table.Name {
 	case "process_events":
-		t.foldEvents(collector, b)
+		t.foldEvents(b)
 	case "process_samples":
 		t.foldSamples(b)
-	case "scans":
-		if b.Rows > 0 && collector != AgentCollector {
-			t.sweep(collector)
-		}
 	default:
 		return 0
 	}
 	return b.Rows
 }
 
-func (t *processTable) foldEvents(collector string, b *event.Batch) {
+func (t *processTable) foldEvents(b *event.Batch) {
 	entity, pid, kind := b.Column("entity_id"), b.Column("pid"), b.Column("event")
 	if entity == nil || pid == nil {
 		return
@@ -92,7 +87,6 @@ func (t *processTable) foldEvents(collector string, b *event.Batch) {
 			last[entity.Text(i)] = i
 		}
 	}
-	owner := unique.Make(collector)
 	enc := newRowEncoder(&t.events, b)
 	for i := range b.Rows {
 		id := entity.Text(i)
@@ -104,7 +98,7 @@ func (t *processTable) foldEvents(collector string, b *event.Batch) {
 			continue
 		}
 		p := enc.row(i)
-		p.pid, p.owner = int32(pid.Ints[i]), owner
+		p.pid = int32(pid.Ints[i])
 		t.put(p)
 	}
 }
@@ -146,19 +140,6 @@ func (t *processTable) foldSamples(b *event.Batch) {
 		if !at.IsNull(i) {
 			p.sample.collected = at.Ints[i]
 			p.sample.has |= 1 << 6
-		}
-	}
-}
-
-func (t *processTable) sweep(collector string) {
-	if t.swept == collector {
-		return
-	}
-	t.swept = collector
-	owner := unique.Make(collector)
-	for id, p := range t.rows {
-		if p.owner != owner {
-			t.remove(id)
 		}
 	}
 }

@@ -12,12 +12,10 @@ import (
 
 // naive is the state as the doc comment of processTable says it, row by row.
 type naive struct {
-	rows  map[string]map[string]any
-	owner map[string]string
-	swept string
+	rows map[string]map[string]any
 }
 
-func (n *naive) fold(collector string, b *event.Batch) {
+func (n *naive) fold(b *event.Batch) {
 	value := func(i int, c string) any { return b.Column(c).Value(i) }
 	for i := range b.Rows {
 		switch b.Table.Name {
@@ -43,22 +41,13 @@ func (n *naive) fold(collector string, b *event.Batch) {
 			for _, c := range event.Lookup("processes").Columns {
 				row[c.Name] = value(i, c.Name)
 			}
-			n.rows[id], n.owner[id] = row, collector
+			n.rows[id] = row
 		case "process_samples":
 			if row := n.rows[value(i, "entity_id").(string)]; row != nil {
 				for _, c := range []string{"status", "cpu_usage", "cpu_time", "memory_usage", "virtual_memory", "threads"} {
 					row[c] = value(i, c)
 				}
 				row["collection_time"] = value(i, "time")
-			}
-		case "scans":
-			if n.swept != collector {
-				n.swept = collector
-				for id := range n.rows {
-					if n.owner[id] != collector {
-						delete(n.rows, id)
-					}
-				}
 			}
 		}
 	}
@@ -128,7 +117,7 @@ func TestStateEqualsNaiveFold(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		round++
 		dir := fmt.Sprint(base, "/", round)
-		want := &naive{rows: map[string]map[string]any{}, owner: map[string]string{}}
+		want := &naive{rows: map[string]map[string]any{}}
 		seq := uint64(0)
 		for range rapid.IntRange(1, 3).Draw(rt, "opens") {
 			s, err := Open(dir, quiet())
@@ -142,7 +131,7 @@ func TestStateEqualsNaiveFold(t *testing.T) {
 				if _, err := s.Append(noDeadline(), []Batch{{collector, seq, event.Encode(nil, b)}}); err != nil {
 					rt.Fatal(err)
 				}
-				want.fold(collector, b)
+				want.fold(b)
 			}
 			if got := stateOf(rt, s); !reflect.DeepEqual(got, want.rows) {
 				rt.Errorf("state = %v, want %v", got, want.rows)
@@ -213,7 +202,7 @@ func FuzzDecodeCursor(f *testing.F) {
 }
 
 func FuzzSnapshot(f *testing.F) {
-	f.Add((&snapshotHeader{Generation: 1, Position: 2, Chunks: 3, Swept: "c"}).encode())
+	f.Add((&snapshotHeader{Generation: 1, Position: 2, Chunks: 3}).encode())
 	f.Add(event.Encode(appendString([]byte{snapshotVersion}, "c"), event.NewBuilder(event.Lookup("processes")).Batch()))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if h, err := decodeSnapshotHeader(data); err == nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -73,6 +74,7 @@ func supervised(ctx context.Context, version string, reload <-chan os.Signal) er
 		logger.Warn("confine", zap.Error(err))
 	}
 	logPrivileges(logger)
+	tuneMemory(cfg)
 	run := Config{
 		Config: cfg, Log: logger, Version: version, Token: start.Token, Tokens: child.Follow, Dirs: start.Dirs,
 		Reload: reload, Restarts: start.Restarts, Supervisor: start.Supervisor, Verbose: start.Verbose, Invocation: start.Invocation,
@@ -111,7 +113,17 @@ func alone(ctx context.Context, c *cli.Context, reload <-chan os.Signal) error {
 		return err
 	}
 	logPrivileges(logger)
+	tuneMemory(cfg)
 	return Run(ctx, Config{Config: cfg, Log: logger, Version: c.App.Version, Token: token, Reload: reload})
+}
+
+// tuneMemory trades a little CPU for memory: the agent shares its host with
+// what the host is for.
+func tuneMemory(cfg *config.Config) {
+	debug.SetGCPercent(50)
+	if cfg.Agent.Memory > 0 {
+		debug.SetMemoryLimit(cfg.Agent.Memory)
+	}
 }
 
 func newLog(cfg *config.Config, correlation string) (*zap.Logger, error) {

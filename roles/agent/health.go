@@ -55,12 +55,12 @@ func (a *agent) state(ctx context.Context) (*api.HealthReply, error) {
 func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 	list := []string{}
 	switch c := h.Collector; {
-	case c == nil && now.Sub(a.started) > 10*time.Second:
+	case c == nil:
 		list = append(list, "no collector has registered: nothing is observed")
 	case c != nil && !c.Connected:
 		list = append(list, fmt.Sprintf("the collector is not connected since %s: nothing is observed", c.LastSeen.Format(time.TimeOnly)))
-	case c != nil && now.Sub(c.LastSeen) > 30*time.Second:
-		list = append(list, fmt.Sprintf("the collector has said nothing since %s", c.LastSeen.Format(time.TimeOnly)))
+	case now.Sub(later(c.LastScanAt, a.started)) > scansLate(c.Interval):
+		list = append(list, fmt.Sprintf("the collector has not finished a scan since %s", later(c.LastScanAt, a.started).Format(time.TimeOnly)))
 	}
 	if c := h.Collector; c != nil && c.Dropped > 0 {
 		list = append(list, fmt.Sprintf("the collector had to drop %d rows; event_gaps says when", c.Dropped))
@@ -82,6 +82,17 @@ func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 		list = append(list, "rule "+failing)
 	}
 	return list
+}
+
+// scansLate is for how long scans may fail to come before something is wrong:
+// three intervals and the time of a heartbeat.
+func scansLate(interval time.Duration) time.Duration { return 3*interval + 5*time.Second }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func (a *agent) storeStatus() api.StoreStatus {

@@ -135,6 +135,9 @@ func (a *agent) heartbeat(ctx context.Context, beat api.Heartbeat) {
 		return
 	}
 	s.LastSeen, s.Sequence, s.Queued, s.Dropped = time.Now(), beat.Sequence, beat.Queued, beat.Dropped
+	if beat.Scans > s.Scans {
+		s.LastScanAt = s.LastSeen
+	}
 	s.Scans, s.LastScan, s.Processes = beat.Scans, beat.LastScan, beat.Processes
 	if beat.Scans > 0 && !r.announced {
 		r.announced = true

@@ -78,6 +78,7 @@ type CollectorStatus struct {
 	Interval    time.Duration `msgpack:"interval" json:"interval_ns"`
 	LastSeen    time.Time     `msgpack:"last_seen" json:"last_seen"`
 	LastScan    time.Duration `msgpack:"last_scan" json:"last_scan_ns"`
+	LastScanAt  time.Time     `msgpack:"last_scan_at" json:"last_scan_at"` // when the agent heard of it; zero: none yet
 	Scans       uint64        `msgpack:"scans" json:"scans"`
 	Processes   int           `msgpack:"processes" json:"processes"`
 	Sequence    uint64        `msgpack:"sequence" json:"sequence"`

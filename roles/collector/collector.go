@@ -83,6 +83,7 @@ type collector struct {
 	scans   *outbox
 
 	snapshot *procfs.Snapshot // of the last scan
+	scanned  time.Time        // when that began; with a monotonic reading
 	before   *state           // what the agent knows, or will from what is published
 	scanErr  string           // of the last scan, so that it is logged once
 }
@@ -197,6 +198,7 @@ func (c *collector) scan(ctx context.Context) error {
 		return c.publishScan(&procfs.Snapshot{Began: time.Now(), Errors: 1, Err: err}, 0)
 	}
 	c.noteScanError(snap.Err)
+	c.noteStall(snap.Began)
 	c.snapshot = snap
 	events := c.events.rows
 	if err := c.compare(snap.Began); err != nil {
@@ -210,6 +212,21 @@ func (c *collector) scan(ctx context.Context) error {
 	}
 	c.agent.scanned(snap)
 	return nil
+}
+
+// stalled is after how many intervals without a scan the time counts as a gap:
+// what a scan misses within one is in the nature of scans.
+const stalled = 3
+
+// noteStall reports the time in which scans should have been made and were
+// not: the collector was stopped, or the machine had no time for it.
+func (c *collector) noteStall(began time.Time) {
+	before := c.scanned
+	c.scanned = began
+	if before.IsZero() || began.Sub(before) <= stalled*c.cfg.Interval+time.Second {
+		return
+	}
+	c.losses.stall("process_events", before, began)
 }
 
 func (c *collector) noteScanError(err error) {

@@ -67,7 +67,7 @@ func (o *outbox) flush() error {
 type loss struct {
 	table    string
 	reason   string
-	rows     int64
+	rows     int64 // negative: not known
 	from, to time.Time
 }
 
@@ -97,6 +97,19 @@ func (l *losses) add(b *event.Batch, reason string, now time.Time) {
 		x.from = from
 	}
 	x.to = now.Add(time.Microsecond) // the interval is half open
+}
+
+// stall notes a time in which nothing was observed.
+func (l *losses) stall(table string, from, to time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	const reason = "no scan was made"
+	i := slices.IndexFunc(l.list, func(x loss) bool { return x.table == table && x.reason == reason })
+	if i >= 0 {
+		l.list[i].to = to // not reported yet: one gap that spans both
+		return
+	}
+	l.list = append(l.list, loss{table: table, reason: reason, from: from, to: to, rows: -1})
 }
 
 func (l *losses) any() bool {
@@ -131,7 +144,9 @@ func gaps(list []loss, collector string, now time.Time) *event.Batch {
 		b.Column("collector_id").Text(collector)
 		b.Column("hop").Text("collector")
 		b.Column("reason").Text(l.reason)
-		b.Column("lost").Int(l.rows)
+		if l.rows >= 0 {
+			b.Column("lost").Int(l.rows)
+		}
 		b.EndRow()
 	}
 	return b.Batch()

@@ -22,8 +22,11 @@ const (
 	settled    = time.Minute // a child that ran this long starts again at firstDelay
 )
 
-// errPermanent wraps the end of a child that restarting will not mend.
-var errPermanent = errors.New("restarting will not help")
+// permanentError is the end of a child that restarting will not mend.
+type permanentError struct{ err error }
+
+func (e *permanentError) Error() string { return e.err.Error() }
+func (e *permanentError) Unwrap() error { return e.err }
 
 // child keeps one role running.
 type child struct {
@@ -37,6 +40,7 @@ type child struct {
 	process  *platform.Process // nil while it is not running
 	pipe     *handoff.Parent
 	restarts int
+	ran      bool // it could be started
 }
 
 // run starts the role and restarts it whenever it ends, until ctx ends; then
@@ -58,8 +62,8 @@ func (c *child) run(ctx context.Context, stopTimeout time.Duration) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if permanent(err) {
-			return fmt.Errorf("%s: %w", c.role, errPermanent)
+		if permanent(err) || delay == firstDelay && !c.ranOnce() {
+			return fmt.Errorf("%s: %w", c.role, &permanentError{err})
 		}
 		if time.Since(begun) >= settled {
 			delay = firstDelay
@@ -79,6 +83,13 @@ func (c *child) run(ctx context.Context, stopTimeout time.Duration) error {
 		c.restarts++
 		c.mu.Unlock()
 	}
+}
+
+// ranOnce reports whether the role could ever be started.
+func (c *child) ranOnce() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ran
 }
 
 // permanent reports whether the way in which a child ended, or could not be
@@ -112,7 +123,6 @@ func (c *child) begin() (<-chan error, error) {
 	process, err := platform.Start(launch)
 	if err != nil {
 		_ = pipe.Close()
-		c.log.Error("start role", zap.String("child", c.role), zap.Error(err))
 		return nil, err
 	}
 	done := make(chan error, 1)
@@ -125,7 +135,7 @@ func (c *child) begin() (<-chan error, error) {
 	// Locked, so that no token overtakes the first message.
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.process, c.pipe = process, pipe
+	c.process, c.pipe, c.ran = process, pipe, true
 	if err := pipe.Start(c.start(process.PID, c.restarts)); err != nil {
 		c.log.Warn("hand over", zap.String("child", c.role), zap.Error(err))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"daemoneye/platform"
 	"daemoneye/roles/config"
 	"daemoneye/roles/log"
 	"daemoneye/roles/term"
@@ -78,8 +79,13 @@ func run(c *cli.Context) error {
 		Config: cfg, Log: logger, Correlation: correlation,
 		Print: true, Verbose: c.Bool("verbose"), Invocation: invocation(cfg),
 	})
-	if errors.Is(err, errPermanent) {
-		return fmt.Errorf("stopped: %w; the lines above say why", err)
+	var exit *platform.ExitError
+	var permanent *permanentError
+	switch {
+	case errors.As(err, &exit) && exit.Code == platform.ExitConfig:
+		return fmt.Errorf("stopped: %w; the line of that role above says why", err)
+	case errors.As(err, &permanent):
+		return fmt.Errorf("stopped: %w", err)
 	}
 	return err
 }
