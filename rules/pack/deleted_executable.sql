@@ -15,7 +15,7 @@
 -- date: 2026-11-23
 SELECT time, entity_id, pid, user_name, executable_path, command_line, parent_executable_path
 FROM process_events
-WHERE event IN ('exec', 'seen', 'changed')
+WHERE (event IN ('exec', 'seen') OR 'file_exists' = ANY(changed_columns))
   AND file_exists = false
   AND kernel_thread = false
   AND executable_path ~ '^/(tmp|var/tmp|dev|run|var/www|var/spool|var/mail|srv|mnt|media|lost\+found)/'
