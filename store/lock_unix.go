@@ -49,10 +49,15 @@ func lockDir(dir string, shared bool) (*dirLock, error) {
 
 func (l *dirLock) flock(how int) error {
 	err := unix.Flock(int(l.f.Fd()), how|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("%w by %s", ErrLocked, l.holder())
+	if !errors.Is(err, unix.EWOULDBLOCK) {
+		return err
 	}
-	return err
+	// Only readers hold it if one more may read.
+	if how == unix.LOCK_EX && unix.Flock(int(l.f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil {
+		_ = unix.Flock(int(l.f.Fd()), unix.LOCK_UN)
+		return ErrReaders
+	}
+	return fmt.Errorf("%w by %s", ErrLocked, l.holder())
 }
 
 // holder names the process that wrote the file last.

@@ -126,6 +126,9 @@ func (s *Store) writeSnapshot() error {
 }
 
 func (s *Store) set(key, value []byte) error {
+	if err := s.checkSpace(int64(len(value))); err != nil {
+		return err
+	}
 	txn := s.db.NewTransaction(true)
 	defer txn.Discard()
 	if err := txn.Set(key, value); err != nil {

@@ -3,6 +3,8 @@ package store
 import (
 	"encoding/binary"
 	"math"
+	"slices"
+	"strings"
 	"unique"
 
 	"daemoneye/bus/event"
@@ -148,12 +150,20 @@ func (t *processTable) foldSamples(b *event.Batch) {
 type columnMap struct {
 	fixed  []columnPair // those of process.fixed and process.texts
 	sample [len(sampleColumns)]int
+	entity int // position of entity_id in the source
 }
 
-type columnPair struct{ to, from int } // positions in processes and in the source; from may be -1
+type columnPair struct {
+	to, from int  // positions in processes and in the source; from may be -1
+	own      bool // its texts are seldom those of another process
+}
+
+// ownColumns are those whose texts are kept with the row: to look for them
+// among all strings would cost more than it saves.
+var ownColumns = [...]string{"entity_id", "parent_entity_id", "command_line", "environment_vars"}
 
 func newColumnMap(source *event.Table) columnMap {
-	var m columnMap
+	m := columnMap{entity: source.Index("entity_id")}
 	inSample := map[string]bool{}
 	for i, name := range sampleColumns {
 		m.sample[i] = source.Index(name)
@@ -161,7 +171,7 @@ func newColumnMap(source *event.Table) columnMap {
 	}
 	for i, c := range event.Lookup("processes").Columns {
 		if !inSample[c.Name] {
-			m.fixed = append(m.fixed, columnPair{i, source.Index(c.Name)})
+			m.fixed = append(m.fixed, columnPair{i, source.Index(c.Name), slices.Contains(ownColumns[:], c.Name)})
 		}
 	}
 	return m
@@ -172,7 +182,8 @@ func newColumnMap(source *event.Table) columnMap {
 //
 // fixed is a bit for each column of columnMap.fixed that is not NULL, then, in
 // their order: a varint for numbers and times, 8 bytes for doubles, a byte
-// for booleans, the length as uvarint for arrays. The strings are in texts.
+// for booleans, the length as uvarint for arrays and, with the string itself
+// after it, for the columns of ownColumns. The other strings are in texts.
 type rowEncoder struct {
 	m       *columnMap
 	batch   *event.Batch
@@ -224,13 +235,14 @@ func (e *rowEncoder) row(i int) *process {
 				e.texts = append(e.texts, e.handle(c.from, code))
 			}
 		default:
-			h := e.handle(c.from, v.Codes[i])
-			if e.batch.Table.Columns[c.from].Name == "entity_id" {
-				p.entity = h.Value()
+			if c.own {
+				e.buf = appendString(e.buf, v.Dict[v.Codes[i]])
+			} else {
+				e.texts = append(e.texts, e.handle(c.from, v.Codes[i]))
 			}
-			e.texts = append(e.texts, h)
 		}
 	}
+	p.entity = strings.Clone(e.batch.Columns[e.m.entity].Text(i))
 	p.fixed = append([]byte(nil), e.buf...)
 	p.texts = append([]unique.Handle[string](nil), e.texts...)
 	p.sample = e.sample(i)
@@ -327,12 +339,19 @@ func (d *rowDecoder) add(p *process) {
 			}
 			texts = texts[n:]
 			column.Texts(list)
-		case event.JSONB:
-			column.JSON([]byte(texts[0].Value()))
-			texts = texts[1:]
 		default:
-			column.Text(texts[0].Value())
-			texts = texts[1:]
+			var text string
+			if c.own {
+				n, size := binary.Uvarint(rest)
+				text, rest = string(rest[size:size+int(n)]), rest[size+int(n):]
+			} else {
+				text, texts = texts[0].Value(), texts[1:]
+			}
+			if table.Columns[c.to].Type == event.JSONB {
+				column.JSON([]byte(text))
+			} else {
+				column.Text(text)
+			}
 		}
 	}
 	d.addSample(&p.sample)

@@ -46,6 +46,7 @@ import (
 // What a caller may test for.
 var (
 	ErrLocked    = errors.New("the store is in use")
+	ErrReaders   = errors.New("the store is being read by another process, which will end")
 	ErrClosed    = errors.New("the store is closed")
 	ErrReadOnly  = errors.New("the store is open for reading only")
 	ErrNotFound  = errors.New("not found")
@@ -135,6 +136,7 @@ type Store struct {
 
 // Open opens the store in dir for reading and writing, and creates it if it is
 // not there. The error is ErrLocked when another process has it open,
+// ErrReaders when others only read it and will soon be done,
 // ErrVersion when a newer build wrote it, and ErrCorrupt, with the file and
 // what to do about it, when it can not be opened without losing batches.
 func Open(dir string, cfg Config) (*Store, error) {
@@ -289,11 +291,30 @@ func (s *Store) Close() error {
 	s.users.Wait()
 	var errs []error
 	if !s.readOnly && s.folded > 0 {
-		errs = append(errs, s.writeSnapshot())
+		// Without a snapshot the next Open reads the batches since the last one.
+		if err := s.writeSnapshot(); errors.Is(err, ErrDiskFull) {
+			s.cfg.Log.Warn("the state was not saved", zap.Error(err))
+		} else {
+			errs = append(errs, err)
+		}
 	}
 	errs = append(errs, s.db.Close(), s.lock.release())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close store %q: %w", s.dir, err)
+	}
+	return nil
+}
+
+// Present returns an error when the store's files are no longer where they
+// were: then what is written is lost at the end.
+func (s *Store) Present() error {
+	opened, err := s.lock.f.Stat()
+	if err != nil {
+		return fmt.Errorf("store %q: %w", s.dir, err)
+	}
+	now, err := os.Stat(filepath.Join(s.dir, "LOCK"))
+	if err != nil || !os.SameFile(opened, now) {
+		return fmt.Errorf("the files of store %q were removed or replaced; what is stored now will be lost: restart", s.dir)
 	}
 	return nil
 }

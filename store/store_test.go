@@ -255,8 +255,8 @@ func TestLock(t *testing.T) {
 	if _, err := a.Append(noDeadline(), []Batch{{"c", 2, processEvents(epoch, 1, 3)}}); !errors.Is(err, ErrReadOnly) {
 		t.Errorf("Append to a reader = %v, want ErrReadOnly", err)
 	}
-	if _, err := Open(dir, quiet()); !errors.Is(err, ErrLocked) {
-		t.Errorf("Open beside readers = %v, want ErrLocked", err)
+	if _, err := Open(dir, quiet()); !errors.Is(err, ErrReaders) {
+		t.Errorf("Open beside readers = %v, want ErrReaders", err)
 	}
 	if _, err := OpenReadOnly(filepath.Join(dir, "none"), quiet()); !errors.Is(err, ErrNotExist) {
 		t.Errorf("OpenReadOnly of nothing = %v, want ErrNotExist", err)

@@ -60,8 +60,9 @@ type agent struct {
 	gaps     *gapLog
 	broker   *bus.Broker
 	registry *registry
-	jsonl    *jsonlSink // nil when there is none
-	queries  chan struct{}
+	jsonl    *jsonlSink    // nil when there is none
+	queries  chan struct{} // holds a value for each query that computes
+	begun    chan struct{} // and for each that has begun
 	dirs     dirs
 
 	reloading sync.Mutex
@@ -72,7 +73,7 @@ type agent struct {
 func Run(ctx context.Context, cfg Config) error {
 	a := &agent{
 		cfg: cfg, log: cfg.Log, started: time.Now(), host: hostName(), dirs: cfg.Dirs,
-		gaps: &gapLog{}, registry: newRegistry(), queries: make(chan struct{}, queriesAtOnce),
+		gaps: &gapLog{}, registry: newRegistry(), queries: make(chan struct{}, queriesAtOnce), begun: make(chan struct{}, openQueries),
 	}
 	if err := a.open(ctx); err != nil {
 		return errors.Join(err, a.close())
@@ -84,13 +85,7 @@ func Run(ctx context.Context, cfg Config) error {
 // open makes everything that serve then runs.
 func (a *agent) open(ctx context.Context) (err error) {
 	c := a.cfg.Config
-	a.store, err = store.Open(a.dirs.path(c.Paths.Store), store.Config{
-		MaxAge: unlimited(c.Store.Retention.Age), MaxBytes: unlimited(c.Store.Retention.Bytes), Log: a.log,
-	})
-	if err != nil {
-		if errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrVersion) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, os.ErrPermission) {
-			return &PermanentError{err}
-		}
+	if err := a.openStore(ctx); err != nil {
 		return err
 	}
 	if c.Alerts.JSONL.Path != "" {
@@ -123,6 +118,35 @@ func (a *agent) open(ctx context.Context) (err error) {
 		if err := a.broker.HandleRequest(name, handler); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// readersPatience bounds the wait for clients that read the store at rest.
+const readersPatience = time.Minute
+
+// openStore opens the store. A client that found no agent may be reading it
+// for a moment; any other failure would be the same the next time.
+func (a *agent) openStore(ctx context.Context) (err error) {
+	c := a.cfg.Config
+	config := store.Config{
+		MaxAge: unlimited(c.Store.Retention.Age), MaxBytes: unlimited(c.Store.Retention.Bytes), Log: a.log,
+	}
+	for begun := time.Now(); ; {
+		a.store, err = store.Open(a.dirs.path(c.Paths.Store), config)
+		if !errors.Is(err, store.ErrReaders) || ctx.Err() != nil {
+			break
+		}
+		if time.Since(begun) > readersPatience {
+			return err // the supervisor starts this role again
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	if err != nil {
+		return &PermanentError{err}
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"daemoneye/roles/api"
 	"daemoneye/roles/config"
 	"daemoneye/roles/handoff"
+	"daemoneye/store"
 )
 
 // testRule matches the rows that canary makes.
@@ -229,6 +230,93 @@ func TestQueryErrorsHavePlaces(t *testing.T) {
 	if err := msgpack.Unmarshal(e.Detail, &told); err != nil || !strings.Contains(told.Message, "command_line") || !strings.Contains(told.Caret, "^") {
 		t.Errorf("detail = %+v, %v, want a suggestion and a caret", told, err)
 	}
+}
+
+// Clients that do not read must not keep others from asking.
+func TestSlowReadersLetOthersAsk(t *testing.T) {
+	r := newRunning(t)
+	r.dial()
+	p := newPublisher(t, r.config.Paths.Socket, r.token)
+	for range 40 { // more rows than fit into the windows of connection and request
+		if _, err := p.Publish(t.Context(), api.EventsTopic+"process_events", event.Encode(nil, busyHost(1000, 1))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	body, err := msgpack.Marshal(api.QueryRequest{SQL: "SELECT * FROM process_events"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range queriesAtOnce + 2 {
+		replies, err := r.dial().Request(t.Context(), api.Query, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer replies.Close()
+		if _, err := replies.Next(t.Context()); err != nil { // it has begun
+			t.Fatal(err)
+		}
+	}
+	if cells, _, err := r.query("SELECT count(*) FROM process_events"); err != nil || !reflect.DeepEqual(cells, []string{"40000"}) {
+		t.Errorf("count = %v, %v, want 40000", cells, err)
+	}
+}
+
+func TestLargeValues(t *testing.T) {
+	r := newRunning(t)
+	for sql, want := range map[string]string{
+		"SELECT repeat('x', 500000), repeat('y', 300000)":           "",
+		"SELECT repeat('x', 500000) AS a, repeat('y', 600000) AS b": `column "b"`,
+		"SELECT repeat('x', 2000000)":                               `column "repeat"`,
+	} {
+		_, _, err := r.query(sql)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", sql, err, want)
+		}
+	}
+}
+
+// A client that reads the store at rest does not keep the agent from coming
+// up; it waits for it.
+func TestAgentWaitsForReaders(t *testing.T) {
+	r := newRunning(t)
+	r.dial()
+	r.stop()
+	reader, err := store.OpenReadOnly(r.config.Paths.Store, store.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	if _, err := store.Open(r.config.Paths.Store, store.Config{}); !errors.Is(err, store.ErrReaders) {
+		t.Errorf("open beside a reader = %v, want %v", err, store.ErrReaders)
+	}
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.query("SELECT 1"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRemovedStoreIsNoticed(t *testing.T) {
+	r := newRunning(t)
+	conn := r.dial()
+	if err := os.RemoveAll(r.config.Paths.Store); err != nil {
+		t.Fatal(err)
+	}
+	reply, err := conn.Call(t.Context(), api.Health, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var h api.HealthReply
+	if err := msgpack.Unmarshal(reply, &h); err != nil || h.Healthy || !strings.Contains(strings.Join(h.Problems, "\n"), "removed") {
+		t.Errorf("health = %t, %q, %v, want the removed store among the problems", h.Healthy, h.Problems, err)
+	}
+	r.cancel()
+	r.cancel = nil
+	<-r.done // it may end with an error: there is nothing to write to
 }
 
 func TestGapLog(t *testing.T) {

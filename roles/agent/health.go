@@ -98,6 +98,9 @@ func later(a, b time.Time) time.Time {
 func (a *agent) storeStatus() api.StoreStatus {
 	s := api.StoreStatus{Dir: a.cfg.Config.Paths.Store}
 	stats, err := a.store.Stats()
+	if err == nil {
+		err = a.store.Present()
+	}
 	if err != nil {
 		s.Error = err.Error()
 		return s
@@ -153,6 +156,11 @@ func (a *agent) roles() []api.RoleStatus {
 
 func roleStatus(role string, pid int) api.RoleStatus {
 	r := api.RoleStatus{Role: role, PID: pid, Capabilities: []string{}, Bounding: []string{}}
+	// In a pid namespace without a /proc of its own the numbers are others'.
+	if self, err := os.Readlink("/proc/self"); err == nil && self != strconv.Itoa(os.Getpid()) {
+		r.Error = "can not tell: /proc belongs to another pid namespace"
+		return r
+	}
 	s, err := platform.ReadStatus(pid)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {

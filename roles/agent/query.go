@@ -14,9 +14,12 @@ import (
 )
 
 const (
-	// queriesAtOnce bounds the queries that run; others wait for their turn,
-	// within their timeout.
+	// queriesAtOnce bounds the queries that compute; others wait for their
+	// turn, within their timeout. One whose client is slow to read lets others
+	// go on.
 	queriesAtOnce = 2
+	// openQueries bounds the queries that have begun and not ended.
+	openQueries = 32
 	// maxTimeout bounds what a client may ask for.
 	maxTimeout = time.Hour
 	// replyBytes is about how many bytes of cells go into one reply.
@@ -36,12 +39,14 @@ func (a *agent) query(ctx context.Context, c *bus.Call) error {
 	expired := fmt.Errorf("query ran longer than %v", timeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, expired)
 	defer cancel()
-	select {
-	case a.queries <- struct{}{}:
-		defer func() { <-a.queries }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := acquire(ctx, a.begun); err != nil {
+		return queryError(fmt.Errorf("query waited for its turn: %w", err))
 	}
+	defer release(a.begun)
+	if err := acquire(ctx, a.queries); err != nil {
+		return queryError(fmt.Errorf("query waited for its turn: %w", err))
+	}
+	defer release(a.queries)
 	q, err := sql.Compile(req.SQL, sql.Config{Params: req.Params})
 	if err != nil {
 		return queryError(err)
@@ -69,7 +74,11 @@ func (a *agent) answer(ctx context.Context, c *bus.Call, q *sql.Query, req *api.
 	reader := a.view.Reader()
 	err := q.Run(ctx, reader, opt, func(rows *sql.Rows) error {
 		total += int64(rows.Len())
-		return sendRows(c, rows, len(header.Columns), req.JSON)
+		release(a.queries)
+		sent := sendRows(c, rows, header.Columns, req.JSON)
+		// Whatever came of it, the slot is given back by query.
+		a.queries <- struct{}{}
+		return sent
 	})
 	if err != nil {
 		return err
@@ -90,24 +99,46 @@ func (a *agent) answer(ctx context.Context, c *bus.Call, q *sql.Query, req *api.
 	return c.Finish(body)
 }
 
-// sendRows sends a part of the result in replies of about replyBytes.
-func sendRows(c *bus.Call, rows *sql.Rows, columns int, asJSON bool) error {
+func acquire(ctx context.Context, slots chan struct{}) error {
+	select {
+	case slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func release(slots chan struct{}) { <-slots }
+
+// maxRow is how many bytes the cells of one row may have, so that a row fits
+// into a frame.
+const maxRow = 900 << 10
+
+// sendRows sends a part of the result in replies of about replyBytes, each of
+// whole rows.
+func sendRows(c *bus.Call, rows *sql.Rows, columns []api.QueryColumn, asJSON bool) error {
 	var part api.QueryRows
 	size := 0
 	for r := range rows.Len() {
+		begin, rowSize, largest := len(part.Cells), 0, 0
 		for col := range columns {
-			var cell []byte
-			if asJSON {
-				if cell = rows.AppendJSON([]byte{}, r, col); string(cell) == "null" {
-					cell = nil
-				}
-			} else if text, null := rows.AppendText([]byte{}, r, col); !null {
-				cell = text
-			}
+			cell := cellOf(rows, r, col, asJSON)
 			part.Cells = append(part.Cells, cell)
-			size += len(cell) + 5
+			rowSize += len(cell) + 5
+			if len(cell) > len(part.Cells[begin+largest]) {
+				largest = col
+			}
 		}
-		if size >= replyBytes {
+		if rowSize > maxRow {
+			return fmt.Errorf("a row has %d bytes, most of them in column %q, and an answer can hold %d: shorten it with left()", rowSize, columns[largest].Name, maxRow)
+		}
+		if size > 0 && size+rowSize > maxRow {
+			if err := reply(c, api.QueryRows{Cells: part.Cells[:begin]}); err != nil {
+				return err
+			}
+			part.Cells, size = append(part.Cells[:0], part.Cells[begin:]...), 0
+		}
+		if size += rowSize; size >= replyBytes {
 			if err := reply(c, part); err != nil {
 				return err
 			}
@@ -118,6 +149,18 @@ func sendRows(c *bus.Call, rows *sql.Rows, columns int, asJSON bool) error {
 		return nil
 	}
 	return reply(c, part)
+}
+
+// cellOf returns one value as api.QueryRows has it: nil when it is NULL.
+func cellOf(rows *sql.Rows, row, col int, asJSON bool) []byte {
+	text, null := rows.AppendText([]byte{}, row, col)
+	switch {
+	case null:
+		return nil
+	case asJSON:
+		return rows.AppendJSON([]byte{}, row, col)
+	}
+	return text
 }
 
 func reply(c *bus.Call, message any) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"syscall"
 	"time"
@@ -96,7 +97,7 @@ func agentError(err error) error {
 	var refused *bus.Error
 	if !errors.As(err, &refused) {
 		if errors.Is(err, bus.ErrLost) {
-			return &Error{Err: fmt.Errorf("the agent went away: %w", err), Hint: `ask again in a moment; "daemoneye run" restarts it`}
+			return &Error{Err: fmt.Errorf("the agent went away: %w", socketReason(err)), Hint: `ask again in a moment; "daemoneye run" restarts it`}
 		}
 		return err
 	}
@@ -116,40 +117,91 @@ func agentError(err error) error {
 // dial connects to the agent. The error is errNoAgent when none is there.
 func (c *call) dial(cfg *config.Config) (*bus.Conn, error) {
 	conn, err := bus.Dial(c.ctx, cfg.Paths.Socket, bus.DialConfig{})
+	if err != nil {
+		return nil, dialError(cfg.Paths.Socket, err)
+	}
+	return conn, nil
+}
+
+// dialError turns an error of bus.Dial into one for people, errNoAgent when
+// nobody listens on the socket.
+func dialError(socket string, err error) error {
+	var refused *bus.Error
 	switch {
-	case err == nil:
-		return conn, nil
+	case errors.Is(err, context.Canceled):
+		return err
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, bus.ErrNotSupported):
-		return nil, errNoAgent
+		return errNoAgent
 	case errors.Is(err, os.ErrPermission):
-		return nil, &Error{
-			Err:  fmt.Errorf("cannot reach the agent: %w", err),
+		return &Error{
+			Err:  fmt.Errorf("cannot reach the agent at %s: %w", socket, socketReason(err)),
 			Hint: "run this as root, as the agent's user or as a member of its group; another instance is named with --data-dir",
 		}
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.EAGAIN):
+		return silent(socket)
+	case errors.As(err, &refused):
+		return &Error{
+			Err:  fmt.Errorf("the agent at %s refused the connection: %w", socket, refused),
+			Hint: "run this as root, as the agent's user or as a member of its group",
+		}
 	}
-	var refused *bus.Error
-	if errors.As(err, &refused) {
-		return nil, &Error{Err: fmt.Errorf("the agent refused the connection: %w", err), Hint: "run this as root, as the agent's user or as a member of its group"}
+	return &Error{
+		Err:  fmt.Errorf("cannot reach the agent at %s: %w", socket, socketReason(err)),
+		Hint: "it may be starting or stopping: ask again in a moment; another instance is named with --data-dir",
 	}
-	return nil, &Error{Err: fmt.Errorf("cannot reach the agent: %w", err), Hint: `"daemoneye run" starts one; another instance is named with --data-dir`}
+}
+
+// silent is the error for an agent that is there and says nothing.
+func silent(socket string) error {
+	return &Error{
+		Err:  fmt.Errorf("the agent at %s does not answer", socket),
+		Hint: "it may be stopped or busy: ask again in a moment, or look at its process",
+	}
+}
+
+// socketReason is what the system said, without the socket's addresses: those
+// are the names under which it was bound, not the one that people know.
+func socketReason(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+// patience is how long the answer to a short request is waited for.
+const patience = time.Minute
+
+// ask makes a request that is answered at once, or by a reload of the rules.
+func ask(ctx context.Context, conn *bus.Conn, socket, name string, limit time.Duration) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	reply, err := conn.Call(ctx, name, nil)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, silent(socket)
+	}
+	if err != nil {
+		return nil, agentError(err)
+	}
+	return reply, nil
 }
 
 var errNoAgent = errors.New("no agent runs")
 
-// agent connects to the agent, which must run.
-func (c *call) agent() (*bus.Conn, error) {
+// agent connects to the agent, which must run, and returns its socket's name.
+func (c *call) agent() (conn *bus.Conn, socket string, err error) {
 	cfg, err := c.config()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	conn, err := c.dial(cfg)
+	conn, err = c.dial(cfg)
 	if errors.Is(err, errNoAgent) {
-		return nil, &Error{
+		err = &Error{
 			Err:  fmt.Errorf("no agent answers at %s", cfg.Paths.Socket),
 			Hint: `start it with "daemoneye run", or name the instance with --data-dir`,
 		}
 	}
-	return conn, err
+	return conn, cfg.Paths.Socket, err
 }
 
 // engine returns the agent, or the store at rest when no agent runs.
@@ -167,7 +219,7 @@ func (c *call) engine() (engine, error) {
 	}
 	e, err := storeEngine(cfg)
 	if err == nil {
-		c.note("the agent is not running; reading the store at %s", cfg.Paths.Store)
+		c.warn("the agent is not running; reading the store at %s", cfg.Paths.Store)
 		return e, nil
 	}
 	const start = `start one with "daemoneye run", or name the instance with --data-dir`

@@ -319,9 +319,9 @@ func TestWatchAlerts(t *testing.T) {
 
 func TestWatchMissed(t *testing.T) {
 	for format, want := range map[string][2]string{
-		"table": {"... 3 batches of events missed: they came faster than they could be shown\n", ""},
+		"table": {"... 3 batches of events missed: more came than could be shown\n", ""},
 		"jsonl": {"{\"missed\": 3}\n", ""},
-		"csv":   {"", "... 3 batches of events missed: they came faster than they could be shown\n"},
+		"csv":   {"", "... 3 batches of events missed: more came than could be shown\n"},
 	} {
 		var out, errOut bytes.Buffer
 		w := &watcher{format: format, out: &term.Output{Writer: &out}, err: &term.Output{Writer: &errOut}}

@@ -114,7 +114,15 @@ func (c *call) alertsTable(e engine, text string, params map[string]string) erro
 	for _, i := range []int{0, 1, 5} {
 		list.columns[i].Type = rigidText
 	}
-	length, now := idLength(alerts), time.Now()
+	length := 0
+	if c.out.Terminal {
+		// What is not listed must not share the shortened ids either.
+		all, _, err := fetch[event.Alert](c.ctx, e, "SELECT alert_id FROM alerts", nil)
+		if err != nil {
+			return err
+		}
+		length = idLength(append(all, alerts...))
+	}
 	for _, a := range alerts {
 		var pid any
 		if a.PID != 0 {
@@ -122,7 +130,7 @@ func (c *call) alertsTable(e engine, text string, params map[string]string) erro
 		}
 		id, seen := a.ID, string(textCell(a.LastSeen.Truncate(time.Second)))
 		if c.out.Terminal {
-			id, seen = id[:min(length, len(id))], c.out.Started(a.LastSeen, now)
+			id, seen = id[:min(length, len(id))], c.out.Moment(a.LastSeen)
 		}
 		list.add(seen, a.Severity, a.Title, pid, a.Count, id)
 	}
@@ -136,6 +144,7 @@ func idLength(alerts []event.Alert) int {
 		ids[i] = alerts[i].ID
 	}
 	slices.Sort(ids)
+	ids = slices.Compact(ids)
 	length := 8
 	for i := 1; i < len(ids); i++ {
 		common := 0

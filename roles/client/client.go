@@ -97,7 +97,7 @@ func (c *call) config() (*config.Config, error) {
 func configError(err error) error {
 	var bad *config.Error
 	if errors.As(err, &bad) {
-		return &Error{Err: err, Hint: `"daemoneye config show" prints what holds and where it came from`}
+		return &Error{Err: err, Hint: `"daemoneye config check" checks it again`}
 	}
 	return err
 }
@@ -130,7 +130,7 @@ func (c *call) warn(format string, args ...any) {
 	fmt.Fprintf(c.err, "%s\n", c.err.Text(fmt.Sprintf(format, args...)))
 }
 
-// note is a warn that only somebody who looks needs.
+// note is a warn that nobody needs who does not look.
 func (c *call) note(format string, args ...any) {
 	if c.err.Terminal {
 		c.warn(format, args...)

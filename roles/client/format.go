@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,21 +47,29 @@ type printer interface {
 
 // newPrinter returns the printer of one of formats. It buffers: close flushes.
 func newPrinter(out *term.Output, format string) printer {
+	return newLivePrinter(out, format, out.Terminal)
+}
+
+// newLivePrinter returns a printer that, when it is live, holds back nothing
+// but what a table needs to choose its widths.
+func newLivePrinter(out *term.Output, format string, live bool) printer {
 	w := bufio.NewWriterSize(out, 64<<10)
 	switch format {
 	case "json":
-		return &jsonPrinter{w: w, array: true, live: out.Terminal}
+		return &jsonPrinter{out: out, w: w, array: true, live: live}
 	case "jsonl":
-		return &jsonPrinter{w: w, live: out.Terminal}
+		return &jsonPrinter{out: out, w: w, live: live}
 	case "csv":
-		return &csvPrinter{w: w, live: out.Terminal}
+		return &csvPrinter{out: out, w: w, live: live}
 	}
 	return &tablePrinter{out: out, w: w}
 }
 
 // csvPrinter writes what psql --csv does: a header line, NULL and the empty
-// string empty, fields quoted only where they must be.
+// string empty, fields quoted only where they must be. On a terminal cells are
+// escaped as in a table.
 type csvPrinter struct {
+	out     *term.Output
 	w       *bufio.Writer
 	live    bool // someone watches: flush after each part
 	columns int
@@ -96,6 +103,9 @@ func (p *csvPrinter) field(column int, cell []byte) {
 	if column > 0 {
 		_ = p.w.WriteByte(',') // an error stays in the writer
 	}
+	if p.out.Terminal {
+		cell = []byte(p.out.Text(string(cell)))
+	}
 	if !bytes.ContainsAny(cell, ",\"\r\n") && string(cell) != `\.` {
 		_, _ = p.w.Write(cell)
 		return
@@ -116,8 +126,10 @@ func flushIf(w *bufio.Writer, live bool) error {
 
 // jsonPrinter writes one object a row, on one line, keys in the order of the
 // columns: JSON Lines, or an array of them. Of columns with the same name the
-// second is called name_2, the third name_3.
+// second is called name_2, the third name_3. On a terminal what must not reach
+// it is escaped, which changes no value.
 type jsonPrinter struct {
+	out   *term.Output
 	w     *bufio.Writer
 	array bool
 	live  bool
@@ -133,7 +145,7 @@ func (p *jsonPrinter) header(columns []api.QueryColumn) error {
 		if i == 0 {
 			key = []byte("{")
 		}
-		p.keys = append(p.keys, append(appendJSONString(key, name), ": "...))
+		p.keys = append(p.keys, p.out.JSON(append(appendJSONString(key, name), ": "...)))
 	}
 	if p.array {
 		return p.w.WriteByte('[')
@@ -155,7 +167,7 @@ func (p *jsonPrinter) rows(cells [][]byte) error {
 		if cell == nil {
 			cell = []byte("null")
 		}
-		_, _ = p.w.Write(cell)
+		_, _ = p.w.Write(p.out.JSON(cell))
 		if column < len(p.keys)-1 {
 			continue
 		}
@@ -305,9 +317,14 @@ func jsonCell(value any) []byte {
 }
 
 // writeJSON prints one value of ours as indented JSON.
-func writeJSON(w io.Writer, value any) error {
-	e := json.NewEncoder(w)
+func writeJSON(out *term.Output, value any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(value)
+	if err := e.Encode(value); err != nil {
+		return err
+	}
+	_, err := out.Write(out.JSON(b.Bytes()))
+	return err
 }

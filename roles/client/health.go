@@ -34,28 +34,43 @@ func health(c *call) error {
 	if err := c.exactly(0, ""); err != nil {
 		return err
 	}
-	conn, err := c.agent()
-	if err != nil {
+	h, err := c.health()
+	switch {
+	case err != nil && name == "json" && c.ctx.Err() == nil:
+		// Who reads JSON gets JSON: that nothing answers is an answer, too.
+		err = writeJSON(c.out, struct {
+			Healthy  bool     `json:"healthy"`
+			Problems []string `json:"problems"`
+		}{false, []string{err.Error()}})
+	case err != nil:
 		return err
+	case name == "json":
+		err = writeJSON(c.out, h)
+	default:
+		err = showHealth(c.out, h)
 	}
-	defer conn.Close()
-	reply, err := conn.Call(c.ctx, api.Health, nil)
-	if err != nil {
-		return agentError(err)
-	}
-	var h api.HealthReply
-	if err := msgpack.Unmarshal(reply, &h); err != nil {
-		return fmt.Errorf("read health: %w", err)
-	}
-	if name == "json" {
-		err = writeJSON(c.out, &h)
-	} else {
-		err = showHealth(c.out, &h)
-	}
-	if err == nil && !h.Healthy {
+	if err == nil && (h == nil || !h.Healthy) {
 		return ErrNo
 	}
 	return err
+}
+
+// health asks the agent.
+func (c *call) health() (*api.HealthReply, error) {
+	conn, socket, err := c.agent()
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	reply, err := ask(c.ctx, conn, socket, api.Health, patience)
+	if err != nil {
+		return nil, err
+	}
+	var h api.HealthReply
+	if err := msgpack.Unmarshal(reply, &h); err != nil {
+		return nil, fmt.Errorf("read health: %w", err)
+	}
+	return &h, nil
 }
 
 // showHealth writes the problems first: what else there is to read depends on
@@ -121,8 +136,12 @@ func healthCollector(s *sheet, h *api.HealthReply) {
 	if !c.Connected {
 		state = "not connected, last seen " + term.Duration(h.Time.Sub(c.LastSeen)) + " ago"
 	}
-	s.line("collector", "%s; source %s, every %s; last scan %s, %s", state, c.Source, term.Duration(c.Interval),
-		term.Duration(c.LastScan), term.Plural(int64(c.Processes), "process", "processes"))
+	scan := "no scan yet"
+	if !c.LastScanAt.IsZero() {
+		scan = fmt.Sprintf("last scan %s ago, took %s", term.Duration(max(h.Time.Sub(c.LastScanAt), 0).Truncate(time.Second)), term.Duration(c.LastScan))
+	}
+	s.line("collector", "%s; source %s, every %s", state, c.Source, term.Duration(c.Interval))
+	s.line("", "%s; %s", scan, term.Plural(int64(c.Processes), "process", "processes"))
 	s.line("", "%s queued, %s dropped, %s", term.Plural(int64(c.Queued), "batch", "batches"), term.Plural(int64(c.Dropped), "row", "rows"),
 		term.Plural(int64(c.Scans), "scan", "scans"))
 	for _, limit := range c.Limits {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"maps"
 	"slices"
@@ -75,7 +74,7 @@ func (s *fileSource) batches() iter.Seq2[*event.Batch, error] {
 	return func(yield func(*event.Batch, error) bool) {
 		r, err := eventfile.Open(s.path, s.table)
 		if err != nil {
-			yield(nil, fileError(err, s.table == nil))
+			yield(nil, fileError(err))
 			return
 		}
 		defer r.Close() // it was only read
@@ -86,7 +85,7 @@ func (s *fileSource) batches() iter.Seq2[*event.Batch, error] {
 				return
 			}
 			if err != nil {
-				err = fileError(err, s.table == nil)
+				err = fileError(err)
 			}
 			if !yield(b, err) || err != nil {
 				return
@@ -95,13 +94,17 @@ func (s *fileSource) batches() iter.Seq2[*event.Batch, error] {
 	}
 }
 
-// fileError adds what people can do about a file that can not be read.
-func fileError(err error, needsTable bool) error {
-	var missing *fs.PathError
-	if !needsTable || errors.As(err, &missing) || errors.Is(err, eventfile.ErrFormat) {
+// fileError makes wrong use of rows whose table nobody names. eventfile has no
+// sentinel for that: its two messages end so.
+func fileError(err error) error {
+	text := err.Error()
+	if !strings.HasSuffix(text, "no table was named") && !strings.HasSuffix(text, "name the table") {
 		return err
 	}
-	return &Error{Err: err, Hint: "name the table of the rows with --table; in JSON Lines each row may do so itself: {\"table\": \"process_events\", ...}"}
+	return &term.UsageError{
+		Message: text,
+		Hint:    "name the table of the rows with --table; in JSON Lines each row may do so itself: {\"table\": \"process_events\", ...}",
+	}
 }
 
 // report warns of what was in the file and not in the answer.

@@ -53,8 +53,20 @@ func TestQueryFileOfAnotherTable(t *testing.T) {
 		t.Errorf("query of another table: %v, %q", err, stderr)
 	}
 	_, stderr, err = app(t, "query", "--input", path, "SELECT count(*) FROM process_events")
-	if status(err) != 1 || !strings.Contains(stderr, "hint: name the table of the rows with --table") {
+	if status(err) != 2 || !strings.Contains(stderr, "hint: name the table of the rows with --table") {
 		t.Errorf("query without --table: status %d, %q", status(err), stderr)
+	}
+	_, stderr, err = app(t, "query", "--input", write(t, "e.csv", "pid\n1\n"), "SELECT count(*) FROM process_events")
+	if status(err) != 2 || !strings.Contains(stderr, "hint: name the table of the rows with --table") {
+		t.Errorf("query of CSV without --table: status %d, %q", status(err), stderr)
+	}
+	_, stderr, err = app(t, "replay", "--builtin", path)
+	if status(err) != 2 || !strings.Contains(stderr, "hint: name the table of the rows with --table") {
+		t.Errorf("replay without --table: status %d, %q", status(err), stderr)
+	}
+	_, stderr, err = app(t, "query", "--input", write(t, "e.jsonl", "{\n"), "SELECT count(*) FROM process_events")
+	if status(err) != 1 || strings.Contains(stderr, "--table") {
+		t.Errorf("query of a broken file: status %d, %q; want 1 and nothing about tables", status(err), stderr)
 	}
 	_, stderr, err = app(t, "query", "--input", path+".gone", "--table", "scans", "SELECT count(*) FROM scans")
 	if status(err) != 1 || !strings.Contains(stderr, "no such file") {

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
 	"daemoneye/roles/api"
+	"daemoneye/roles/config"
 	"daemoneye/roles/term"
 )
 
@@ -28,7 +31,7 @@ Times are in UTC. CSV is what "psql --csv" writes. In JSON a second column of th
 What was lost of the tables read is reported on standard error as "incomplete: ...".`,
 		Flags: []cli.Flag{
 			formatFlag(),
-			&cli.DurationFlag{Name: "timeout", Usage: "give up after `DURATION`", DefaultText: "the configuration's agent.query_timeout"},
+			&cli.StringFlag{Name: "timeout", Usage: "give up after `DURATION`, such as 500ms, 30s or 1h30m", DefaultText: "the configuration's agent.query_timeout"},
 			&cli.Int64Flag{Name: "max-rows", Usage: "fail when the result has more than `N` rows", DefaultText: "no limit"},
 			repeatedFlag("param", "let :'NAME' in the statement stand for a value: `NAME=VALUE`; may be repeated"),
 			&cli.StringFlag{Name: "input", Usage: "read `FILE` (.jsonl, .csv or .parquet, or - for JSON Lines) instead of the history; no agent is needed"},
@@ -46,16 +49,17 @@ func query(c *call) error {
 	if err := c.exactly(1, "one statement; put it in quotes"); err != nil {
 		return err
 	}
-	r := api.QueryRequest{SQL: c.Args().First(), Timeout: c.Duration("timeout"), MaxRows: c.Int64("max-rows"), Params: map[string]string{}}
+	r := api.QueryRequest{SQL: c.Args().First(), MaxRows: c.Int64("max-rows")}
+	if c.IsSet("timeout") {
+		if r.Timeout, err = config.ParseDuration(c.String("timeout")); err != nil {
+			return usage("", "--timeout = %q: expected a duration, such as 500ms, 30s, 1h30m or 30d", c.String("timeout"))
+		}
+	}
 	if r.Timeout < 0 || r.MaxRows < 0 {
 		return usage("", "--timeout and --max-rows can not be negative")
 	}
-	for _, p := range c.repeated("param") {
-		key, value, ok := strings.Cut(p, "=")
-		if !ok || key == "" {
-			return usage("write --param name=value", "%q is not name=value", p)
-		}
-		r.Params[key] = value
+	if r.Params, err = c.params(); err != nil {
+		return err
 	}
 	input := c.String("input")
 	if r.SQL == "-" {
@@ -70,6 +74,11 @@ func query(c *call) error {
 	}
 	if strings.TrimSpace(r.SQL) == "" {
 		return usage("", "the statement is empty")
+	}
+	for name := range r.Params {
+		if !mentions(r.SQL, name) {
+			return usage(fmt.Sprintf("its value is written :'%s' there", name), "the statement has no parameter %q", name)
+		}
 	}
 	if input == "" && c.IsSet("table") {
 		return usage(`name the table in the statement: "SELECT ... FROM NAME"`, "--table goes with --input")
@@ -88,6 +97,41 @@ func query(c *call) error {
 	}
 	c.incomplete(done)
 	return nil
+}
+
+// params returns the values of --param.
+func (c *call) params() (map[string]string, error) {
+	values := map[string]string{}
+	for _, p := range c.repeated("param") {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok || name == "" {
+			return nil, usage("write --param name=value", "%q is not name=value", p)
+		}
+		if _, twice := values[name]; twice {
+			return nil, usage("", "--param %s was given twice", name)
+		}
+		values[name] = value
+	}
+	return values, nil
+}
+
+// mentions reports whether :name or :'name' stands in the statement. It looks
+// into strings and comments too: a parameter that is used is never missed.
+func mentions(statement, name string) bool {
+	if strings.Contains(statement, ":'"+name+"'") {
+		return true
+	}
+	for rest := statement; ; {
+		_, after, ok := strings.Cut(rest, ":"+name)
+		if !ok {
+			return false
+		}
+		next, _ := utf8.DecodeRuneInString(after)
+		if after == "" || next < utf8.RuneSelf && next != '_' && !unicode.IsLetter(next) && !unicode.IsDigit(next) {
+			return true
+		}
+		rest = after
+	}
 }
 
 func (c *call) queryEngine(input string, progress *term.Progress) (engine, error) {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"iter"
 
 	"github.com/urfave/cli/v2"
@@ -68,7 +69,7 @@ func replay(c *call) error {
 			c.warn("rule %s failed %s: %s", s.Rule.ID, term.Plural(s.Failed, "time", "times"), s.Error.Message)
 		}
 	}
-	if err := result.WriteJSON(c.out); err != nil {
+	if err := writeAlerts(c.out, result); err != nil {
 		return err
 	}
 	c.note("%s, %s", term.Plural(result.Rows, "row", "rows"), term.Plural(int64(len(result.Alerts)), "alert", "alerts"))
@@ -76,6 +77,19 @@ func replay(c *call) error {
 		return ErrNo
 	}
 	return nil
+}
+
+// writeAlerts writes JSON Lines.
+func writeAlerts(out *term.Output, result *rules.ReplayResult) error {
+	if !out.Terminal {
+		return result.WriteJSON(out)
+	}
+	var b bytes.Buffer
+	if err := result.WriteJSON(&b); err != nil {
+		return err
+	}
+	_, err := out.Write(out.JSON(b.Bytes()))
+	return err
 }
 
 // counted shows the batches that pass.

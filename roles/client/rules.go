@@ -253,14 +253,14 @@ func rulesReload(c *call) error {
 	if err := c.exactly(0, ""); err != nil {
 		return err
 	}
-	conn, err := c.agent()
+	conn, socket, err := c.agent()
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	reply, err := conn.Call(c.ctx, api.RulesReload, nil)
+	reply, err := ask(c.ctx, conn, socket, api.RulesReload, patience)
 	if err != nil {
-		return agentError(err)
+		return err
 	}
 	var r api.ReloadReply
 	if err := msgpack.Unmarshal(reply, &r); err != nil {

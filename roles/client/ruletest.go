@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"daemoneye/roles/api"
@@ -30,10 +31,30 @@ func (c *call) ruleArguments(builtin bool) (*rules.Set, error) {
 	for _, name := range c.Args().Slice() {
 		sources = append(sources, rules.Dir(name))
 	}
-	if len(sources) == 0 {
+	if c.NArg() == 0 && !c.Bool("builtin") {
 		return nil, usage(fmt.Sprintf("see %q", c.Command.HelpName+" --help"), "name the files or directories of rules")
 	}
 	return rules.Load(rules.LoadConfig{}, sources...), nil
+}
+
+// validated loads the rules that the arguments name as an agent of this
+// configuration would: after the built-in ones, whose ids are taken. The
+// built-in ones themselves are left out of the set.
+func (c *call) validated() (*rules.Set, error) {
+	cfg, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	set, err := c.ruleArguments(cfg.Rules.Builtin)
+	if err != nil {
+		return nil, err
+	}
+	ours := rules.Builtin().Name
+	return &rules.Set{
+		Rules:   slices.DeleteFunc(slices.Clone(set.Rules), func(r *rules.Rule) bool { return strings.HasPrefix(r.File, ours) }),
+		Refused: slices.DeleteFunc(slices.Clone(set.Refused), func(r *rules.Refusal) bool { return strings.HasPrefix(r.File, ours) }),
+		Loaded:  set.Loaded,
+	}, nil
 }
 
 func rulesValidate(c *call) error {
@@ -41,7 +62,7 @@ func rulesValidate(c *call) error {
 	if err != nil {
 		return err
 	}
-	set, err := c.ruleArguments(false)
+	set, err := c.validated()
 	if err != nil {
 		return err
 	}
@@ -175,7 +196,7 @@ func showTests(out *term.Output, reports []testReport, set *rules.Set) error {
 			case k.Error != "":
 				fmt.Fprintf(&b, "          %s: %s\n", out.Text(k.Name), out.Text(k.Error))
 			case !k.Passed:
-				fmt.Fprintf(&b, "          %s: %d matches, want %d\n", out.Text(k.Name), k.Got, k.Want)
+				fmt.Fprintf(&b, "          %s: %s, want %d\n", out.Text(k.Name), term.Plural(int64(k.Got), "match", "matches"), k.Want)
 			}
 		}
 	}

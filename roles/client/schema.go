@@ -74,3 +74,23 @@ func lookupTable(name string) (*event.Table, error) {
 	}
 	return nil, usage("there are "+strings.Join(names, ", "), "there is no table %q", name)
 }
+
+// lookupStream returns the table whose rows can be watched as they come, or a
+// usage error that names those that can.
+func lookupStream(name string) (*event.Table, error) {
+	t, err := lookupTable(name)
+	if err != nil || t.Kind == event.Stream {
+		return t, err
+	}
+	var names []string
+	for _, t := range event.Tables() {
+		if t.Kind == event.Stream {
+			names = append(names, t.Name)
+		}
+	}
+	hint := "these can be watched: " + strings.Join(names, ", ") + `; ask for the present state with "daemoneye query"`
+	if name == "alerts" {
+		hint = `write "watch alerts"`
+	}
+	return nil, usage(hint, "%s is the present state of something, not events that can be watched", name)
+}

@@ -50,7 +50,7 @@ func watch(c *call) error {
 	}
 	table, topic := "alerts", api.AlertsTopic+"+"
 	if what == "events" {
-		t, err := lookupTable(c.String("table"))
+		t, err := lookupStream(c.String("table"))
 		if err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func watch(c *call) error {
 	if !q.Streams() {
 		return usage("use comparisons of the row's own columns", "--where can not be decided row by row")
 	}
-	conn, err := c.agent()
+	conn, _, err := c.agent()
 	if err != nil {
 		return err
 	}
@@ -102,9 +102,7 @@ func (w *watcher) begin() error {
 	if w.format == "table" {
 		return nil
 	}
-	out := *w.out
-	out.Terminal = true // somebody waits for each row: do not hold it back
-	w.printer = newPrinter(&out, w.format)
+	w.printer = newLivePrinter(w.out, w.format, true) // somebody waits for each row
 	var columns []api.QueryColumn
 	for _, c := range w.query.Columns() {
 		columns = append(columns, api.QueryColumn{Name: c.Name, Type: c.Type.String()})
@@ -144,11 +142,11 @@ func (w *watcher) missed(n uint64) error {
 	if w.format == "csv" {
 		to = w.err
 	}
-	what := "batches of events"
+	what := term.Plural(int64(n), "batch of events", "batches of events")
 	if w.alerts {
-		what = "alerts"
+		what = term.Plural(int64(n), "alert", "alerts")
 	}
-	_, err := fmt.Fprintln(to, to.Paint(term.Yellow, fmt.Sprintf("... %d %s missed: they came faster than they could be shown", n, what)))
+	_, err := fmt.Fprintln(to, to.Paint(term.Yellow, "... "+what+" missed: more came than could be shown"))
 	return err
 }
 

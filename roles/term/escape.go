@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/text/width"
@@ -53,6 +54,43 @@ func escape(s string, shown func(rune) bool) string {
 		i += n
 	}
 	return b.String()
+}
+
+// EscapeJSON returns the JSON text as a terminal may receive it: what Escape
+// would escape, and with ascii what is not ASCII, stands as \uXXXX, two of them
+// beyond the basic plane (RFC 8259, section 7). It stays JSON of the same value;
+// bytes that are not UTF-8 become U+FFFD. Blanks between tokens stay blanks.
+func EscapeJSON(text []byte, ascii bool) []byte {
+	var out []byte
+	clean := 0 // text[clean:i] needs nothing and is not in out yet
+	for i := 0; i < len(text); {
+		r, n := rune(text[i]), 1
+		if r >= utf8.RuneSelf {
+			r, n = utf8.DecodeRune(text[i:])
+		}
+		broken := r == utf8.RuneError && n == 1
+		switch {
+		case r == '\n', r < 0x7f && r >= ' ', !broken && !ascii && unicode.IsGraphic(r):
+			i += n
+			continue
+		}
+		out = append(out, text[clean:i]...)
+		switch {
+		case r < ' ': // only between tokens
+			out = append(out, ' ')
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+		i += n
+		clean = i
+	}
+	if out == nil {
+		return text
+	}
+	return append(out, text[clean:]...)
 }
 
 // Width returns the number of terminal cells that the escaped s takes.

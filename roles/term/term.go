@@ -22,6 +22,8 @@ type Output struct {
 	Color    bool           // may be coloured
 	ASCII    bool           // nothing but ASCII can be shown
 	Location *time.Location // of the times in Alert and Event; nil: local time
+
+	Now func() time.Time // whose day is today; nil: time.Now
 }
 
 // New returns w with what it can show. NO_COLOR, CLICOLOR=0 and TERM=dumb switch
@@ -108,6 +110,15 @@ func (o *Output) Text(s string) string {
 	return Escape(s)
 }
 
+// JSON returns the JSON text without anything that o can not show or must not
+// receive, where o is a terminal; see EscapeJSON. In a pipe it is text itself.
+func (o *Output) JSON(text []byte) []byte {
+	if !o.Terminal {
+		return text
+	}
+	return EscapeJSON(text, o.ASCII)
+}
+
 // Fit returns the escaped s, cut to width cells where o is a terminal.
 func (o *Output) Fit(s string, width int) string {
 	s = o.Text(s)
@@ -132,15 +143,43 @@ func (o *Output) arrow() string {
 	return " → "
 }
 
-// Clock returns t as people read it now: the time of day on a terminal, the
-// date too in a pipe, which may be a file that is read next month.
+// Clock returns t as people read it now: the time of day on a terminal if that
+// day is today, the date too on another day and in a pipe, which may be a file
+// that is read next month.
 func (o *Output) Clock(t time.Time) string {
+	t, today := o.local(t)
+	if o.Terminal && today {
+		return t.Format(time.TimeOnly)
+	}
+	return t.Format(time.DateTime)
+}
+
+// Moment is Clock where room is short: "15:04:05" today, "Jan 02 15:04" within
+// a year, else the date.
+func (o *Output) Moment(t time.Time) string {
+	t, today := o.local(t)
+	switch {
+	case today:
+		return t.Format(time.TimeOnly)
+	case o.now().Sub(t).Abs() < 365*24*time.Hour:
+		return t.Format("Jan 02 15:04")
+	}
+	return t.Format(time.DateOnly)
+}
+
+func (o *Output) now() time.Time {
+	if o.Now != nil {
+		return o.Now()
+	}
+	return time.Now()
+}
+
+// local returns t where o is read, and whether it is of the present day there.
+func (o *Output) local(t time.Time) (local time.Time, today bool) {
 	location := o.Location
 	if location == nil {
 		location = time.Local
 	}
-	if o.Terminal {
-		return t.In(location).Format("15:04:05")
-	}
-	return t.In(location).Format("2006-01-02 15:04:05")
+	local = t.In(location)
+	return local, local.Format(time.DateOnly) == o.now().In(location).Format(time.DateOnly)
 }
