@@ -59,8 +59,8 @@ func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 		list = append(list, "no collector has registered: nothing is observed")
 	case c != nil && !c.Connected:
 		list = append(list, fmt.Sprintf("the collector is not connected since %s: nothing is observed", c.LastSeen.Format(time.TimeOnly)))
-	case now.Sub(later(c.LastScanAt, a.started)) > scansLate(c.Interval):
-		list = append(list, fmt.Sprintf("the collector has not finished a scan since %s", later(c.LastScanAt, a.started).Format(time.TimeOnly)))
+	case now.Sub(later(c.LastScanAt, c.Registered)) > scansLate(c.Interval):
+		list = append(list, fmt.Sprintf("the collector has not finished a scan since %s", later(c.LastScanAt, c.Registered).Format(time.TimeOnly)))
 	}
 	if c := h.Collector; c != nil && c.Dropped > 0 {
 		list = append(list, fmt.Sprintf("the collector had to drop %d rows; event_gaps says when", c.Dropped))

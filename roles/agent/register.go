@@ -22,7 +22,12 @@ type registry struct {
 	status    *api.CollectorStatus // nil before the first
 	scanned   chan struct{}        // closed after the first heartbeat of a scan
 	announced bool
+	put       time.Time // when the store was told last
 }
+
+// putEvery is how often the store is told that the collector is still there.
+// Each time costs a sync; a gap after a crash may begin so much too early.
+const putEvery = 30 * time.Second
 
 func newRegistry() *registry { return &registry{scanned: make(chan struct{})} }
 
@@ -62,7 +67,7 @@ func (a *agent) register(ctx context.Context, c *bus.Call) error {
 	r.peer = c.Peer
 	r.status = &api.CollectorStatus{
 		CollectorID: reg.CollectorID, Connected: true, Source: reg.Source, Limits: reg.Limits,
-		Interval: reg.Interval, LastSeen: time.Now(),
+		Interval: reg.Interval, Registered: time.Now(), LastSeen: time.Now(),
 	}
 	r.mu.Unlock()
 	a.log.Info("collector registered", zap.String("collector", reg.CollectorID), zap.Int("pid", c.Peer.PID),
@@ -134,6 +139,7 @@ func (a *agent) heartbeat(ctx context.Context, beat api.Heartbeat) {
 		r.mu.Unlock()
 		return
 	}
+	dropped := s.Dropped != beat.Dropped
 	s.LastSeen, s.Sequence, s.Queued, s.Dropped = time.Now(), beat.Sequence, beat.Queued, beat.Dropped
 	if beat.Scans > s.Scans {
 		s.LastScanAt = s.LastSeen
@@ -143,6 +149,11 @@ func (a *agent) heartbeat(ctx context.Context, beat api.Heartbeat) {
 		r.announced = true
 		close(r.scanned)
 	}
+	if !dropped && time.Since(r.put) < putEvery {
+		r.mu.Unlock()
+		return
+	}
+	r.put = time.Now()
 	put := store.Collector{ID: s.CollectorID, PID: int64(r.peer.PID), UID: int64(r.peer.UID), Source: event.Clean(s.Source), Dropped: int64(s.Dropped)}
 	r.mu.Unlock()
 	if err := a.store.PutCollector(ctx, put); err != nil && ctx.Err() == nil {

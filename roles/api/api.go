@@ -76,6 +76,7 @@ type CollectorStatus struct {
 	Source      string        `msgpack:"source" json:"source"`
 	Limits      []string      `msgpack:"limits" json:"limits"`
 	Interval    time.Duration `msgpack:"interval" json:"interval_ns"`
+	Registered  time.Time     `msgpack:"registered" json:"registered"`
 	LastSeen    time.Time     `msgpack:"last_seen" json:"last_seen"`
 	LastScan    time.Duration `msgpack:"last_scan" json:"last_scan_ns"`
 	LastScanAt  time.Time     `msgpack:"last_scan_at" json:"last_scan_at"` // when the agent heard of it; zero: none yet
