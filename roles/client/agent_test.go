@@ -104,7 +104,7 @@ func TestQueryAgent(t *testing.T) {
 		"csv":   "pid,name\n1,in\x1bit\n2,\n",
 		"jsonl": `{"pid": 1, "name": "in\u001bit"}` + "\n" + `{"pid": 2, "name": null}` + "\n",
 	} {
-		stdout, stderr, err := appIn(t, dir, "query", "--format", format, "--param", "a=b,c", "--timeout", "3s", "--max-rows", "7", "SELECT")
+		stdout, stderr, err := appIn(t, dir, "query", "--format", format, "--param", "a=b,c", "--timeout", "3s", "--max-rows", "7", "SELECT :'a'")
 		if err != nil || stdout != want {
 			t.Errorf("query as %s: %v, %q, want %q", format, err, stdout, want)
 		}
@@ -112,7 +112,7 @@ func TestQueryAgent(t *testing.T) {
 			t.Errorf("query as %s: stderr %q, want %q", format, stderr, want)
 		}
 		r := <-requests
-		if r.SQL != "SELECT" || r.Params["a"] != "b,c" || r.Timeout != 3*time.Second || r.MaxRows != 7 || r.JSON != (format == "jsonl") {
+		if r.SQL != "SELECT :'a'" || r.Params["a"] != "b,c" || r.Timeout != 3*time.Second || r.MaxRows != 7 || r.JSON != (format == "jsonl") {
 			t.Errorf("the agent got %+v", r)
 		}
 	}

@@ -260,6 +260,7 @@ func TestAlert(t *testing.T) {
 	} {
 		var b bytes.Buffer
 		c.out.Writer, c.out.Location = &b, time.UTC
+		c.out.Now = func() time.Time { return many.Time }
 		if err := Alert(&c.out, c.alert); err != nil {
 			t.Fatal(err)
 		}
@@ -310,7 +311,8 @@ func TestEvent(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if err := Event(&Output{Writer: &out, Location: time.UTC, Terminal: true, Width: 50}, batch, 0); err != nil {
+	today := func() time.Time { return at }
+	if err := Event(&Output{Writer: &out, Location: time.UTC, Terminal: true, Width: 50, Now: today}, batch, 0); err != nil {
 		t.Fatal(err)
 	}
 	if got := strings.TrimSuffix(out.String(), "\n"); Width(got) > 50 || !strings.Contains(got, "id ") {
