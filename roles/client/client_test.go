@@ -247,3 +247,42 @@ func TestIDLength(t *testing.T) {
 		}
 	}
 }
+
+// What the agent would refuse is refused: a built-in rule's id is taken.
+func TestValidateKnowsBuiltinIDs(t *testing.T) {
+	dir := t.TempDir()
+	text := "-- id: crypto-miner\n-- title: Mine\n-- severity: low\nSELECT pid FROM process_events WHERE name = 'x'\n"
+	if err := os.WriteFile(filepath.Join(dir, "mine.sql"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	stdout, _, err := app(t, "rules", "validate", dir)
+	if !errors.Is(err, ErrNo) || !strings.Contains(stdout, "crypto-miner") || strings.Contains(stdout, "reverse_shell") {
+		t.Errorf("validate: %v, %q; want a refusal that names the id, and nothing of other rules", err, stdout)
+	}
+}
+
+func TestRefusedArguments(t *testing.T) {
+	for _, args := range [][]string{
+		{"watch", "events", "--table", "processes"},
+		{"query", "SELECT 1", "--timeout", "5"},
+		{"query", "SELECT 1", "--param", "z=1"},
+		{"query", "SELECT :z", "--param", "z=1", "--param", "z=2"},
+	} {
+		_, _, err := app(t, args...)
+		var wrong *term.UsageError
+		if !errors.As(err, &wrong) || wrong.Message == "" {
+			t.Errorf("%q: %v, want wrong use", args, err)
+		}
+	}
+}
+
+func TestHealthWithoutAgentIsJSON(t *testing.T) {
+	stdout, _, err := app(t, "health", "--format", "json")
+	var h struct {
+		Healthy  bool     `json:"healthy"`
+		Problems []string `json:"problems"`
+	}
+	if decodeErr := json.Unmarshal([]byte(stdout), &h); decodeErr != nil || h.Healthy || len(h.Problems) != 1 || err == nil {
+		t.Errorf("health: %v, %q (%v), want an object with one problem and an error", err, stdout, decodeErr)
+	}
+}
