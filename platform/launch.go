@@ -10,9 +10,9 @@ import (
 type Launch struct {
 	Name   string     // argv[0], which selects the role
 	Args   []string   // after argv[0]
-	User   User       // as whom, if this process is root; else nothing changes
-	Groups []int      // supplementary groups, if this process is root
-	Keep   []int      // capabilities to keep, if this process is root and User is not
+	User   User       // as whom, if this process is root; root itself or without root: nothing changes
+	Groups []int      // supplementary groups, if User changes
+	Keep   []int      // capabilities to keep, if this process is root
 	Files  []*os.File // inherited as descriptors 3, 4, …; they stay open here
 }
 

@@ -23,8 +23,9 @@ func CollectorCapabilities() []int {
 
 // Start starts this executable again, through /proc/self/exe, in a process
 // group of its own and with no_new_privs; it gets SIGTERM when this process
-// dies. From root it becomes l.User with no capabilities but l.Keep and with
-// an empty bounding set. Standard output and error are shared, standard input
+// dies. From root it becomes l.User with no capabilities but l.Keep and, if
+// this process may, with an empty bounding set; that also holds if l.User is
+// root, for a root that can not become anybody else. Standard output and error are shared, standard input
 // is empty.
 func Start(l Launch) (*Process, error) {
 	p := &Process{done: make(chan struct{})}
@@ -74,43 +75,61 @@ func (p *Process) start(l Launch) (*exec.Cmd, error) {
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = l.Files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	changes := os.Geteuid() == 0 && l.User.UID != 0
 	if os.Geteuid() == 0 {
-		keep, err := p.restrictThread(l.Keep)
+		keep, err := p.restrictThread(l.Keep, changes)
 		if err != nil {
 			return nil, err
 		}
+		cmd.SysProcAttr.AmbientCaps = keep
+	}
+	if changes {
 		groups := make([]uint32, len(l.Groups))
 		for i, g := range l.Groups {
 			groups[i] = uint32(g)
 		}
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(l.User.UID), Gid: uint32(l.User.GID), Groups: groups}
-		cmd.SysProcAttr.AmbientCaps = keep
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("set no_new_privs: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
-		if errors.Is(err, os.ErrPermission) {
-			return nil, fmt.Errorf("%w: %v must be allowed to execute this program (mode 0755), and root to change users", err, l.User)
-		}
-		return nil, err
+		return nil, explain(err, l.User, changes)
 	}
 	p.PID, p.process = cmd.Process.Pid, cmd.Process
 	return cmd, nil
 }
 
+// explain says what to do about an error of the start as u.
+func explain(err error, u User, changes bool) error {
+	switch {
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w: the program must be executable for %v (mode 0755, and no noexec mount)", err, u)
+	case changes && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL)):
+		if missing := CanBecome(u); missing != nil {
+			return fmt.Errorf("%w: root can not become %v: %w", err, u, missing)
+		}
+		return fmt.Errorf("%w: something denies root to become %v, such as a seccomp filter or a security module", err, u)
+	}
+	return err
+}
+
 // restrictThread puts the capabilities to keep into the thread's inheritable
 // set, while the bounding set still allows it, and then empties the bounding
 // set: execve then leaves the child what is ambient and nothing that a file
-// could add. It returns those of keep that this process holds itself; to ask
+// could add. Root would get inheritable and bounding set at execve; as the
+// bounding set may not be emptied without CAP_SETPCAP, the thread gives up all
+// others: no_new_privs lets execve add nothing to what it has. Changing users
+// takes some, and itself leaves none. It returns those of keep that this process holds itself; to ask
 // for others would make the start fail with EPERM.
-func (p *Process) restrictThread(keep []int) ([]uintptr, error) {
+func (p *Process) restrictThread(keep []int, changes bool) ([]uintptr, error) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
 		return nil, fmt.Errorf("read own capabilities: %w", err)
 	}
 	var kept []uintptr
+	var only [2]uint32
 	for _, c := range keep {
 		word, bit := c/32, uint32(1)<<(c%32)
 		bound, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0)
@@ -119,6 +138,7 @@ func (p *Process) restrictThread(keep []int) ([]uintptr, error) {
 			continue
 		}
 		data[word].Inheritable |= bit
+		only[word] |= bit
 		kept = append(kept, uintptr(c))
 		p.Kept = append(p.Kept, procfs.CapabilityName(c))
 	}
@@ -126,15 +146,29 @@ func (p *Process) restrictThread(keep []int) ([]uintptr, error) {
 		return nil, fmt.Errorf("set inheritable capabilities: %w", err)
 	}
 	for c := 0; ; c++ {
-		err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0)
+		bound, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0)
 		if errors.Is(err, unix.EINVAL) && c > 0 {
-			return kept, nil // beyond the kernel's last capability
+			break // beyond the kernel's last capability
+		}
+		if err == nil && bound == 1 {
+			err = unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0)
 		}
 		if err != nil {
 			p.Unavailable = append(p.Unavailable, "emptying the bounding set: "+err.Error())
-			return kept, nil
+			break
 		}
 	}
+	if changes {
+		return kept, nil
+	}
+	for word := range data {
+		data[word].Inheritable = only[word]
+		data[word].Permitted, data[word].Effective = only[word], only[word]
+	}
+	if err := unix.Capset(&header, &data[0]); err != nil {
+		return nil, fmt.Errorf("give up capabilities: %w", err)
+	}
+	return kept, nil
 }
 
 func asExitError(err error) error {

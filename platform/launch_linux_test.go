@@ -25,6 +25,10 @@ type report struct {
 }
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "test-restricted" {
+		_ = json.NewEncoder(os.Stdout).Encode(restricted())
+		os.Exit(0)
+	}
 	switch os.Args[0] {
 	case "test-report":
 		_ = json.NewEncoder(os.NewFile(3, "report")).Encode(inside())
@@ -51,8 +55,10 @@ func inside() report {
 	r.Grandchild = string(out)
 	errs = append(errs, err)
 	r.Executable, _ = os.Readlink(fmt.Sprintf("/proc/%d/exe", os.Getppid()))
-	if err := os.WriteFile("/etc/daemoneye-test", nil, 0o600); err != nil {
-		r.WriteEtc = err.Error()
+	if os.Geteuid() != 0 { // else it could
+		if err := os.WriteFile("/etc/daemoneye-test", nil, 0o600); err != nil {
+			r.WriteEtc = err.Error()
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		r.Error = err.Error()
@@ -219,6 +225,131 @@ func TestLookupUser(t *testing.T) {
 		got, err := LookupUser(c.names...)
 		if (err == nil) != c.ok || got.UID != c.uid {
 			t.Errorf("LookupUser(%q) = %+v, %v, want uid %d, ok %t", c.names, got, err, c.uid, c.ok)
+		}
+	}
+}
+
+// restrictedReport is what this test binary says when it was started with less
+// than root usually has.
+type restrictedReport struct {
+	CanBecome, CanChown string // errors
+	AsNobody            string // error of Start
+	Kept, Unavailable   []string
+	Child               report // started as this user
+	Error               string
+}
+
+func restricted() (r restrictedReport) {
+	text := func(err error) string {
+		if err == nil {
+			return ""
+		}
+		return err.Error()
+	}
+	nobody := User{Name: "nobody", UID: 65534, GID: 65534}
+	r.CanBecome, r.CanChown = text(CanBecome(nobody)), text(CanChown())
+	in, out, err := os.Pipe()
+	if err != nil {
+		r.Error = err.Error()
+		return r
+	}
+	if p, err := Start(Launch{Name: "test-wait", User: nobody, Files: []*os.File{out}}); err != nil {
+		r.AsNobody = err.Error()
+	} else {
+		_ = p.Signal(syscall.SIGKILL)
+	}
+	p, err := Start(Launch{Name: "test-report", User: Self(), Keep: CollectorCapabilities(), Files: []*os.File{out}})
+	_ = out.Close()
+	if err != nil {
+		r.Error = err.Error()
+		return r
+	}
+	r.Kept, r.Unavailable = p.Kept, p.Unavailable
+	slices.Sort(r.Kept)
+	r.Error = text(errors.Join(json.NewDecoder(in).Decode(&r.Child), p.Wait()))
+	return r
+}
+
+// Root that can not become anybody else still starts roles, as root without
+// capabilities but those kept.
+func TestStartFromRestrictedRoot(t *testing.T) {
+	needRoot(t)
+	collector := []string{"cap_dac_read_search", "cap_sys_ptrace"}
+	for _, c := range []struct {
+		command   string
+		canBecome string
+		canChown  string
+		kept      []string
+		bounding  bool // something may remain in the bounding set
+	}{
+		{"setpriv --bounding-set=-all --inh-caps=-all", "cap_setuid, cap_setgid, cap_kill not held", "cap_chown not held", nil, false},
+		{"setpriv --bounding-set=-setuid,-setgid", "cap_setuid, cap_setgid not held", "", collector, false},
+		{"setpriv --bounding-set=-kill", "cap_kill not held", "", collector, false},
+		{"setpriv --bounding-set=-setuid,-setpcap,-chown", "cap_setuid not held", "cap_chown not held", collector, true},
+		{"unshare -Ur", "uid 65534 does not exist in this user namespace", "", collector, false},
+	} {
+		t.Run(c.command, func(t *testing.T) {
+			self, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			args := append(strings.Fields(c.command), self, "test-restricted")
+			if _, err := exec.LookPath(args[0]); err != nil {
+				t.Skip(err)
+			}
+			if err := exec.Command(args[0], append(args[1:len(args)-2:len(args)-2], "true")...).Run(); err != nil {
+				t.Skipf("%s: %v", c.command, err)
+			}
+			out, err := exec.Command(args[0], args[1:]...).Output()
+			var got restrictedReport
+			if err := errors.Join(err, json.Unmarshal(out, &got)); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if got.Error != "" || got.Child.Error != "" {
+				t.Errorf("start as root: %q, inside the child: %q", got.Error, got.Child.Error)
+			}
+			if got.CanBecome != c.canBecome || got.CanChown != c.canChown {
+				t.Errorf("CanBecome = %q, CanChown = %q, want %q and %q", got.CanBecome, got.CanChown, c.canBecome, c.canChown)
+			}
+			if !strings.Contains(c.command, "-kill") && !strings.HasSuffix(got.AsNobody, "root can not become nobody: "+c.canBecome) {
+				t.Errorf("start as nobody: %q, want %q in the end", got.AsNobody, c.canBecome)
+			}
+			if !slices.Equal(got.Kept, c.kept) {
+				t.Errorf("kept %v, want %v; unavailable %v", got.Kept, c.kept, got.Unavailable)
+			}
+			for _, s := range []Status{got.Child.Before, got.Child.After} {
+				if s.UID != 0 || !s.NoNewPrivs || !slices.Equal(s.Permitted, c.kept) || !slices.Equal(s.Effective, c.kept) || (len(s.Bounding) != 0) != c.bounding {
+					t.Errorf("status %+v, want uid 0 with only %v, bounding set %t", s, c.kept, c.bounding)
+				}
+			}
+			for line := range strings.Lines(got.Child.Grandchild) {
+				name, set, _ := strings.Cut(strings.TrimSpace(line), ":\t")
+				if strings.HasPrefix(name, "Cap") && strings.Trim(set, "0") != "" && (name != "CapBnd" || !c.bounding) && (!c.bounding || name == "CapInh" || name == "CapAmb") {
+					t.Errorf("a program started from the role has %s", line)
+				}
+			}
+		})
+	}
+}
+
+func TestMapped(t *testing.T) {
+	const table = "         0     100000      65536\n     70000       1000          1\n"
+	for id, want := range map[int]bool{0: true, 65535: true, 65536: false, 70000: true, 70001: false} {
+		if got := mapped(table, id); got != want {
+			t.Errorf("mapped(%d) = %t, want %t", id, got, want)
+		}
+	}
+}
+
+func TestExplainTellsPermissionsApart(t *testing.T) {
+	u := User{Name: "agent", UID: 54321, GID: 54321}
+	for _, c := range []struct {
+		err  syscall.Errno
+		want string
+	}{{syscall.EACCES, "mode 0755"}, {syscall.EPERM, "become agent"}} {
+		got := explain(&os.PathError{Op: "fork/exec", Path: "/proc/self/exe", Err: c.err}, u, true)
+		if !errors.Is(got, os.ErrPermission) || !strings.Contains(got.Error(), c.want) || c.err == syscall.EPERM && strings.Contains(got.Error(), "0755") {
+			t.Errorf("explain(%v) = %q, want %q in it", c.err, got, c.want)
 		}
 	}
 }

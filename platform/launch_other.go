@@ -8,6 +8,12 @@ func CollectorCapabilities() []int { return nil }
 // Start is not supported here.
 func Start(Launch) (*Process, error) { return nil, ErrNotSupported }
 
+// CanBecome is not supported here.
+func CanBecome(User) error { return ErrNotSupported }
+
+// CanChown is not supported here.
+func CanChown() error { return ErrNotSupported }
+
 // ReadStatus is not supported here.
 func ReadStatus(int) (Status, error) { return Status{}, ErrNotSupported }
 

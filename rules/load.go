@@ -25,6 +25,8 @@ type LoadConfig struct {
 	SQL      sql.Config
 	MaxFiles int // rule files of one source; 10,000
 	MaxDepth int // nesting of directories below a source's root; 8
+
+	MaxEntries int // directory entries of one source, whatever they are; 100,000
 }
 
 // Set is the outcome of one Load. It is shared and must not be changed.
@@ -66,9 +68,12 @@ func Load(cfg LoadConfig, sources ...Source) *Set {
 	if l.cfg.MaxDepth == 0 {
 		l.cfg.MaxDepth = 8
 	}
+	if l.cfg.MaxEntries == 0 {
+		l.cfg.MaxEntries = 100_000
+	}
 	for _, s := range sources {
-		l.files = 0
-		l.walk(s, s.root(), 0)
+		l.files, l.entries = 0, 0
+		l.walk(s, s.root(), nil)
 	}
 	return l.set
 }
@@ -87,30 +92,44 @@ type loader struct {
 	set   *Set
 	ids   map[string]string // id → file
 	files int               // rule files of the present source so far
+
+	entries int // directory entries of the present source so far
 }
 
 func (l *loader) refuse(r *Refusal) { l.set.Refused = append(l.set.Refused, r) }
 
-// walk loads what name stands for. fs.WalkDir does not follow links to
-// directories, so this does; the depth ends a circle of links.
-func (l *loader) walk(s Source, name string, depth int) {
+// walk loads what name stands for, below the directories above, outermost
+// first. fs.WalkDir does not follow links to directories, so this does; but it
+// does not enter a directory from within itself.
+func (l *loader) walk(s Source, name string, above []fs.FileInfo) {
 	info, err := fs.Stat(s.FS, name)
 	switch {
 	case err != nil:
 		l.refuse(refuse(s.display(name), "%v", reason(err)))
 	case !info.IsDir():
 		l.load(s, name, info)
-	case depth > l.cfg.MaxDepth:
+	case slices.ContainsFunc(above, func(dir fs.FileInfo) bool { return os.SameFile(dir, info) }):
+		l.refuse(refuse(s.display(name), "links back to a directory that it is in"))
+	case len(above) > l.cfg.MaxDepth:
 		l.refuse(refuse(s.display(name), "directories are nested more than %d deep", l.cfg.MaxDepth))
 	default:
-		l.walkDir(s, name, depth)
+		l.walkDir(s, name, append(slices.Clip(above), info))
 	}
 }
 
-func (l *loader) walkDir(s Source, dir string, depth int) {
-	entries, err := fs.ReadDir(s.FS, dir)
+// walkDir loads what is in dir, the last one of within.
+func (l *loader) walkDir(s Source, dir string, within []fs.FileInfo) {
+	if l.entries > l.cfg.MaxEntries {
+		return
+	}
+	entries, err := readDir(s.FS, dir, l.cfg.MaxEntries-l.entries+1)
 	if err != nil {
 		l.refuse(refuse(s.display(dir), "%v", reason(err)))
+		return
+	}
+	l.entries += len(entries)
+	if l.entries > l.cfg.MaxEntries {
+		l.refuse(refuse(s.display(dir), "more than %d directory entries up to here; this directory and those after it are not loaded", l.cfg.MaxEntries))
 		return
 	}
 	for _, e := range entries {
@@ -125,7 +144,7 @@ func (l *loader) walkDir(s Source, dir string, depth int) {
 		}
 		switch {
 		case isDir:
-			l.walk(s, name, depth+1)
+			l.walk(s, name, within)
 		case !strings.HasSuffix(e.Name(), ".sql"):
 		case l.files == l.cfg.MaxFiles:
 			l.refuse(refuse(s.display(name), "more than %d rule files; this one and those after it are not loaded", l.cfg.MaxFiles))
@@ -135,9 +154,28 @@ func (l *loader) walkDir(s Source, dir string, depth int) {
 			return
 		default:
 			l.files++
-			l.walk(s, name, depth)
+			l.walk(s, name, within)
 		}
 	}
+}
+
+// readDir returns at most limit entries of a directory, by name.
+func readDir(fsys fs.FS, dir string, limit int) ([]fs.DirEntry, error) {
+	f, err := fsys.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	d, ok := f.(fs.ReadDirFile)
+	if !ok {
+		return nil, errors.New("not a directory")
+	}
+	entries, err := d.ReadDir(limit)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, nil
 }
 
 // reason takes the path out of an error that is shown behind the path.

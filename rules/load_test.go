@@ -142,19 +142,77 @@ func TestLoadDirectories(t *testing.T) {
 			t.Errorf("rule %s was not loaded", id)
 		}
 	}
-	var deep, dangling, missing bool
+	var circle, dangling, missing bool
 	for _, r := range set.Refused {
-		deep = deep || strings.Contains(r.Error(), "nested more than 8 deep")
+		circle = circle || strings.HasSuffix(r.Error(), "rules/circle: links back to a directory that it is in")
 		dangling = dangling || strings.HasSuffix(r.File, "rules/dangling.sql")
 		missing = missing || strings.HasSuffix(r.File, "/missing")
 	}
-	if !deep || !dangling || !missing {
+	if !circle || !dangling || !missing {
 		t.Errorf("refused %v; want the circle, the dangling link and the missing directory", set.Refused)
 	}
 
 	one := Load(LoadConfig{}, Dir(filepath.Join(dir, "rules", "own.sql")))
 	if len(one.Rules) != 1 || len(one.Refused) != 0 || one.Rules[0].File != filepath.Join(dir, "rules", "own.sql") {
 		t.Errorf("one file: %+v, refused %v", one.Rules, one.Refused)
+	}
+}
+
+// Each link that leads back is refused once, however many there are.
+func TestLoadDoesNotGoInCircles(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "r.sql"), []byte(ruleText("r", "", anyEvent)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	links := map[string]string{"a": ".", "b": ".", "sub/up": "..", "sub/again": "../sub"}
+	for name, to := range links {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Skip(err)
+		}
+	}
+	set := Load(LoadConfig{}, Dir(dir))
+	if len(set.Rules) != 1 || len(set.Refused) != len(links) {
+		t.Errorf("%d rules, %d refusals, want 1 and %d: %v", len(set.Rules), len(set.Refused), len(links), set.Refused)
+	}
+}
+
+func TestLoadLimitsDepth(t *testing.T) {
+	set := Load(LoadConfig{MaxDepth: 2}, files("1/2/a.sql", ruleText("a", "", anyEvent), "1/2/3/b.sql", ruleText("b", "", anyEvent)))
+	if len(set.Rules) != 1 || len(set.Refused) != 1 || !strings.Contains(set.Refused[0].Error(), "t/1/2/3: directories are nested more than 2 deep") {
+		t.Errorf("%d rules, refused %v; want 1 and the third directory", len(set.Rules), set.Refused)
+	}
+}
+
+// Links to one another, not back, multiply what is looked at; so do a million
+// files that are no rules.
+func TestLoadLimitsEntries(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "own.sql"), []byte(ruleText("own", "", anyEvent)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for level := range 5 {
+		at := filepath.Join(dir, fmt.Sprintf("z%d", level))
+		if err := os.Mkdir(at, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 10 {
+			if err := os.Symlink(fmt.Sprintf("../z%d", level+1), filepath.Join(at, fmt.Sprint(i))); err != nil {
+				t.Skip(err)
+			}
+		}
+	}
+	set := Load(LoadConfig{MaxEntries: 500}, Dir(dir), files("z.sql", ruleText("next-source", "", anyEvent)))
+	var said int
+	for _, r := range set.Refused {
+		if strings.Contains(r.Error(), "more than 500 directory entries") {
+			said++
+		}
+	}
+	if set.Rule("own") == nil || set.Rule("next-source") == nil || said != 1 || len(set.Refused) > 500 {
+		t.Errorf("%d rules, %d refusals, of which %d say that there are too many entries; want 2, at most 500, 1", len(set.Rules), len(set.Refused), said)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"daemoneye/platform"
 )
 
@@ -20,10 +22,10 @@ import (
 // refused: taking it over would lock its owner out of the files in it.
 func openOwned(path string, user platform.User) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("make %q: %w", filepath.Dir(path), err)
+		return nil, notMade(err)
 	}
 	if err := os.Mkdir(path, 0o750); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, fmt.Errorf("make %q: %w", path, err)
+		return nil, notMade(err)
 	}
 	dir, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
@@ -36,26 +38,46 @@ func openOwned(path string, user platform.User) (*os.File, error) {
 	return dir, nil
 }
 
+// notMade names the directory of an error once.
+func notMade(err error) error {
+	var e *os.PathError
+	if errors.As(err, &e) {
+		return fmt.Errorf("make directory %q: %w", e.Path, e.Err)
+	}
+	return err
+}
+
+// ownedBy reports whether the directory is there and the user's.
+func ownedBy(path string, user platform.User) bool {
+	info, err := os.Lstat(path)
+	return err == nil && int(info.Sys().(*syscall.Stat_t).Uid) == user.UID
+}
+
 func own(dir *os.File, user platform.User) error {
 	info, err := dir.Stat()
 	if err != nil {
 		return fmt.Errorf("look at %q: %w", dir.Name(), err)
 	}
 	owner := info.Sys().(*syscall.Stat_t).Uid
+	// Not for the mode, which root need not mind but the agent might.
+	if err := unix.Faccessat(int(dir.Fd()), ".", unix.W_OK, 0); errors.Is(err, unix.EROFS) {
+		return fmt.Errorf("directory %q can not be written to: %w", dir.Name(), err)
+	}
 	if int(owner) == user.UID {
 		return nil
 	}
-	if os.Geteuid() != 0 {
-		return fmt.Errorf("directory %q belongs to uid %d, this is uid %d", dir.Name(), owner, user.UID)
+	if user.UID == os.Geteuid() {
+		return fmt.Errorf("directory %q belongs to uid %d, the agent runs as uid %d; give it to that user with chown -R, or use another directory", dir.Name(), owner, user.UID)
 	}
 	if _, err := dir.Readdirnames(1); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("directory %q belongs to uid %d and is not empty, the agent runs as %v; give it to that user with chown -R, or use another directory", dir.Name(), owner, user)
 	}
-	if err := dir.Chown(user.UID, user.GID); err != nil {
-		return fmt.Errorf("give %q to %v: %w", dir.Name(), user, err)
-	}
+	// While it is root's own: afterwards it takes CAP_FOWNER.
 	if err := dir.Chmod(0o750); err != nil {
 		return fmt.Errorf("set mode of %q: %w", dir.Name(), err)
+	}
+	if err := dir.Chown(user.UID, user.GID); err != nil {
+		return fmt.Errorf("give %q to %v: %w", dir.Name(), user, err)
 	}
 	return nil
 }

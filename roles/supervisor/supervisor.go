@@ -39,6 +39,9 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if err := s.check(); err != nil {
+		return err
+	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
@@ -70,7 +73,7 @@ func newSupervisor(cfg Config) (*supervisor, error) {
 			Print: cfg.Print, Verbose: cfg.Verbose, Invocation: cfg.Invocation,
 		}
 	}
-	agentUser, collectorUser, err := users(cfg.Config)
+	agentUser, collectorUser, err := users(cfg.Config, cfg.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +114,19 @@ func newSupervisor(cfg Config) (*supervisor, error) {
 	return s, nil
 }
 
+// check finds out before anything is started whether the agent has its
+// directories.
+func (s *supervisor) check() error {
+	launch, err := s.agent.launch()
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.agent.role, &permanentError{err})
+	}
+	for _, f := range launch.Files[1:] {
+		_ = f.Close()
+	}
+	return nil
+}
+
 // newToken makes a token for the collector that runs as pid and tells the
 // agent of it before the collector can use it.
 func (s *supervisor) newToken(pid int) {
@@ -123,8 +139,9 @@ func (s *supervisor) newToken(pid int) {
 	s.agent.token(t)
 }
 
-// users finds out as whom the roles run: nothing changes without root.
-func users(c *config.Config) (agent, collector platform.User, err error) {
+// users finds out as whom the roles run: nothing changes without root,
+// nor for a root that can not change it, which the log then says.
+func users(c *config.Config, log *zap.Logger) (agent, collector platform.User, err error) {
 	if os.Geteuid() != 0 {
 		self := platform.Self()
 		return self, self, nil
@@ -146,8 +163,30 @@ func users(c *config.Config) (agent, collector platform.User, err error) {
 	if agent, err = find(c.Agent.User, "agent.user"); err != nil {
 		return agent, collector, err
 	}
-	collector, err = find(c.Collector.User, "collector.user")
-	return agent, collector, err
+	if collector, err = find(c.Collector.User, "collector.user"); err != nil {
+		return agent, collector, err
+	}
+	if err := canChange(c.Paths, agent, collector); err != nil {
+		self := platform.Self()
+		log.Warn("the roles run as "+self.String()+", because root can not change users here: "+err.Error(),
+			zap.String("user", self.String()), zap.Stringer("instead_of", agent),
+			zap.String("hint", "grant cap_setuid, cap_setgid, cap_kill and cap_chown in a user namespace that has these users, or start it as an unprivileged user"))
+		return self, self, nil
+	}
+	return agent, collector, nil
+}
+
+// canChange reports why root can not run the roles as those users, or nil.
+func canChange(paths config.Paths, agent, collector platform.User) error {
+	for _, u := range []platform.User{agent, collector} {
+		if err := platform.CanBecome(u); err != nil {
+			return fmt.Errorf("%v: %w", u, err)
+		}
+	}
+	if ownedBy(paths.Store, agent) && ownedBy(paths.Run, agent) {
+		return nil
+	}
+	return platform.CanChown()
 }
 
 // agentLaunch opens the directories that the agent uses and describes its
