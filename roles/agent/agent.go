@@ -96,7 +96,7 @@ func (a *agent) open(ctx context.Context) (err error) {
 	set := a.loadRules()
 	a.matcher = rules.NewMatcher(set, rules.MatcherConfig{})
 	a.view = &history.View{Store: a.store, Rules: a.ruleRows, Connected: a.connected}
-	if a.broker, err = bus.NewBroker(bus.Config{Access: access(), Log: a.busEvent}); err != nil {
+	if a.broker, err = bus.NewBroker(bus.Config{Access: access(), MaxConns: maxConnections, Log: a.busEvent}); err != nil {
 		return err
 	}
 	grouper := rules.NewGrouper(rules.GrouperConfig{Host: a.host})
@@ -150,6 +150,9 @@ func (a *agent) openStore(ctx context.Context) (err error) {
 	}
 	return nil
 }
+
+// maxConnections bounds the clients that are connected at once.
+const maxConnections = 256
 
 // unlimited turns the configuration's 0, no limit, into the store's.
 func unlimited[T ~int64](v T) T {

@@ -139,6 +139,11 @@ func dialError(socket string, err error) error {
 		}
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.EAGAIN):
 		return silent(socket)
+	case errors.As(err, &refused) && refused.Code == bus.CodeLimit:
+		return &Error{
+			Err:  fmt.Errorf("the agent at %s has too many clients: %w", socket, refused),
+			Hint: "try again when others have ended",
+		}
 	case errors.As(err, &refused):
 		return &Error{
 			Err:  fmt.Errorf("the agent at %s refused the connection: %w", socket, refused),

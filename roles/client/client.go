@@ -46,6 +46,7 @@ func run(f func(*call) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 		defer stop()
+		context.AfterFunc(ctx, stop) // a second signal ends the process as ever
 		k := &call{Context: c, ctx: ctx, out: term.New(c.App.Writer, os.Getenv), err: term.New(c.App.ErrWriter, os.Getenv)}
 		err := f(k)
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
