@@ -190,6 +190,9 @@ type stringJoin struct {
 }
 
 func (s *stringJoin) add(a []value) error {
+	if s.b.Len()+len(a[0].s)+len(a[1].s) > maxText {
+		return errTooLong()
+	}
 	if s.any && !a[1].null {
 		s.b.WriteString(a[1].s)
 	}
@@ -205,9 +208,18 @@ func (s *stringJoin) result() (value, error) {
 	return textValue(s.b.String()), nil
 }
 
-type arrayJoin struct{ vals []value }
+type arrayJoin struct {
+	vals []value
+	size int
+}
 
 func (s *arrayJoin) add(a []value) error {
+	if s.size += a[0].size(); s.size > maxText {
+		return errTooLong()
+	}
+	if len(s.vals) == maxElements {
+		return errTooMany()
+	}
 	s.vals = append(s.vals, a[0])
 	return nil
 }

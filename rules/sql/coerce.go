@@ -75,11 +75,17 @@ func textCast(from, to Type) *function {
 				}
 				out.vals = append(out.vals, v)
 			}
-			return value{o: out}, nil
+			return bounded(value{o: out})
 		}
 		return f
 	}
-	f.eval = func(_ *env, a []value) (value, error) { return input(to, output(from, a[0])) }
+	f.eval = func(_ *env, a []value) (value, error) {
+		s, err := outputText(from, a[0])
+		if err != nil {
+			return null, err
+		}
+		return input(to, s)
+	}
 	return f
 }
 

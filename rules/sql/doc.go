@@ -92,7 +92,7 @@ var differences = []string{
 	"Interval fields as a type (INTERVAL DAY TO SECOND, INTERVAL(3)) are refused, but interval '5' minute and its like work.",
 	"Arrays have one dimension and start at 1.",
 	"Numbers are written in decimal, as before PostgreSQL 16. A number of type numeric has at most 16,383 decimals.",
-	"A function call's text result is at most 16 MiB from repeat, lpad or rpad.",
+	"A text, array or jsonb that an expression makes has at most 16 MiB, and 262,144 elements. A LIKE pattern or regular expression has at most 64 KiB, and its length times that of the text matched is at most 2^30.",
 	"Rows come in no particular order without ORDER BY, which may be another one than PostgreSQL's.",
 	"A table or column that is not in the event view, and a function or type that is not listed here, is an error even where PostgreSQL has one of that name.",
 }
@@ -112,8 +112,8 @@ func WriteDoc(w io.Writer) error {
 	b.WriteString("\nand arrays of these.\n")
 	writeFunctions(&b)
 	l := Limits{}.withDefaults()
-	fmt.Fprintf(&b, "\n## Limits\n\n| limit | default |\n|---|---|\n| bytes of a statement | %d |\n| nesting of expressions | %d |\n| expressions in a statement | %d |\n| elements of one list | %d |\n| memory for sorting and grouping | %d MiB |\n",
-		l.Text, l.Depth, l.Nodes, l.List, defaultMemory>>20)
+	fmt.Fprintf(&b, "\n## Limits\n\n| limit | default |\n|---|---|\n| bytes of a statement | %d |\n| nesting of expressions | %d |\n| expressions in a statement | %d |\n| elements of one list | %d |\n| operators and keywords such as OR in one expression | %d |\n| bytes of a text, or elements of an array or jsonb, that an expression makes | %d MiB, %d |\n| memory for sorting and grouping | %d MiB |\n",
+		l.Text, l.Depth, l.Nodes, l.List, l.Operators, maxText>>20, maxElements, defaultMemory>>20)
 	b.WriteString("\n## Differences from PostgreSQL\n\n")
 	for _, d := range differences {
 		b.WriteString("- " + d + "\n")

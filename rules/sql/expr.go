@@ -435,6 +435,16 @@ func (e *arrayExpr) eval(x *env, c *chunk, sel []int32) (*vector, error) {
 		for k, v := range args {
 			a.vals[k] = v.at(int(i))
 		}
+		made, err := bounded(value{o: a})
+		if err == nil {
+			err = x.tick(nil)
+		}
+		if err == nil {
+			err = x.charge(made, nil)
+		}
+		if err != nil {
+			return nil, err
+		}
 		out.objs[i] = a
 	}
 	return out, nil

@@ -59,6 +59,9 @@ func (e *callExpr) eval(x *env, c *chunk, sel []int32) (*vector, error) {
 
 // call applies the function to one row.
 func (e *callExpr) call(x *env, row []value) (value, error) {
+	if err := x.tick(row); err != nil {
+		return null, err
+	}
 	if e.fn.strict {
 		for i := range row {
 			if row[i].null {
@@ -70,27 +73,7 @@ func (e *callExpr) call(x *env, row []value) (value, error) {
 	if err != nil {
 		return null, err
 	}
-	if len(v.s) > 64 {
-		return v, x.made(len(v.s), row)
-	}
-	if n, ok := v.o.(*numeric); ok && n.coef.BitLen() > 1024 {
-		return v, x.made(n.coef.BitLen()/8, nil)
-	}
-	return v, nil
-}
-
-// made counts a text of n bytes made of row, such as that of repeat.
-func (x *env) made(n int, row []value) error {
-	for i := range row {
-		n -= len(row[i].s)
-	}
-	if n <= 0 {
-		return nil
-	}
-	if x.scratch += int64(n); x.scratch > x.limit {
-		return fail(codeOutOfMemory, "the texts that an expression makes need more than the memory limit of %d MiB", x.limit>>20)
-	}
-	return nil
+	return v, x.charge(v, row)
 }
 
 // memo holds results of a function for entries of one dictionary. It is kept
@@ -126,6 +109,7 @@ func (e *callExpr) perEntry(x *env, c *chunk, arg *vector, row []value, at int, 
 				return nil, err
 			}
 			m.results[code], m.done[code] = v, true
+			x.memoized += int64(v.size())
 		}
 		switch r := &m.results[code]; {
 		case r.null:
@@ -183,6 +167,10 @@ func (x *env) memoFor(e any, arg *vector) *memo {
 		if n > 0 {
 			first = &arg.objs[0]
 		}
+	}
+	if x.memoized > x.limit/4 {
+		clear(x.memos)
+		x.memoized = 0
 	}
 	m := x.memos[e]
 	if m == nil || m.first != first || len(m.done) != n {
@@ -322,6 +310,9 @@ func (e *quantExpr) one(x *env, left, arr value) (value, error) {
 	}
 	sawNull := false
 	for _, v := range vals {
+		if err := x.tick(nil); err != nil {
+			return null, err
+		}
 		if v.null {
 			sawNull = true
 			continue

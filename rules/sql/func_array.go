@@ -3,6 +3,7 @@ package sql
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 func elements(v value) []value { return v.o.(*array).vals }
@@ -14,8 +15,17 @@ func equalElements(t Type, a, b value) bool {
 	return !a.null && !b.null && compare(t, a, b) == 0
 }
 
-func hasElement(list []value, t Type, v value) bool {
-	return slices.ContainsFunc(list, func(e value) bool { return equalElements(t, e, v) })
+// finder returns the function that finds an element in arr, by a set if it is
+// to be called often.
+func finder(arr value, calls int) func(v value) bool {
+	list, t := elements(arr), elemType(arr)
+	if len(list) > 8 && calls > 8 {
+		set := newValueSet(t, list)
+		return func(v value) bool { return !v.null && set.has(v) }
+	}
+	return func(v value) bool {
+		return slices.ContainsFunc(list, func(e value) bool { return equalElements(t, e, v) })
+	}
 }
 
 func (c *catalog) addArrays() {
@@ -28,7 +38,7 @@ func (c *catalog) addArrays() {
 	})
 	c.op(g, "&&", "have elements in common", "SELECT ARRAY[1,4] && ARRAY[4,5]", pairs{
 		"anyarray,anyarray:bool", func(a []value) value {
-			return boolValue(slices.ContainsFunc(elements(a[0]), func(e value) bool { return hasElement(elements(a[1]), elemType(a[0]), e) }))
+			return boolValue(slices.ContainsFunc(elements(a[0]), finder(a[1], len(elements(a[0])))))
 		},
 	})
 	join := func(x, y value) value {
@@ -42,10 +52,10 @@ func (c *catalog) addArrays() {
 			case a[1].null:
 				return a[0], nil
 			}
-			return join(a[0], a[1]), nil
+			return bounded(join(a[0], a[1]))
 		}),
-		"anycompatiblearray,anycompatible:anycompatiblearray", notStrict(func(_ *env, a []value) (value, error) { return appendElement(a[0], a[1], false), nil }),
-		"anycompatible,anycompatiblearray:anycompatiblearray", notStrict(func(_ *env, a []value) (value, error) { return appendElement(a[1], a[0], true), nil }),
+		"anycompatiblearray,anycompatible:anycompatiblearray", notStrict(func(_ *env, a []value) (value, error) { return bounded(appendElement(a[0], a[1], false)) }),
+		"anycompatible,anycompatiblearray:anycompatiblearray", notStrict(func(_ *env, a []value) (value, error) { return bounded(appendElement(a[1], a[0], true)) }),
 	})
 	c.fn(g, "cardinality", "number of elements", "SELECT cardinality(ARRAY['a','b'])", pairs{
 		"anyarray:int4", func(a []value) value { return intValue(int64(len(elements(a[0])))) },
@@ -70,15 +80,15 @@ func (c *catalog) addArrays() {
 		"anycompatiblearray,anycompatible:int4", notStrict(func(_ *env, a []value) (value, error) { return arrayPosition(a[0], a[1]), nil }),
 	})
 	c.fn(g, "array_append", "array with one more element at the end", "SELECT array_append(ARRAY[1,2], 3)", pairs{
-		"anycompatiblearray,anycompatible:anycompatiblearray", notStrict(func(_ *env, a []value) (value, error) { return appendElement(a[0], a[1], false), nil }),
+		"anycompatiblearray,anycompatible:anycompatiblearray", notStrict(func(_ *env, a []value) (value, error) { return bounded(appendElement(a[0], a[1], false)) }),
 	})
 	c.fn(g, "array_to_string", "elements joined by a separator; NULLs are left out, or become the third argument", "SELECT array_to_string(ARRAY[1,NULL,3], ',', '*')", pairs{
-		"anyarray,text:text", func(a []value) value { return arrayToString(a[0], a[1].s, null) },
+		"anyarray,text:text", func(a []value) (value, error) { return arrayToString(a[0], a[1].s, null) },
 		"anyarray,text,text:text", notStrict(func(_ *env, a []value) (value, error) {
 			if a[0].null || a[1].null {
 				return null, nil
 			}
-			return arrayToString(a[0], a[1].s, a[2]), nil
+			return arrayToString(a[0], a[1].s, a[2])
 		}),
 	})
 	c.fn(g, "string_to_array", "parts of a text split at a separator", "SELECT string_to_array('a,b', ',')", pairs{
@@ -86,18 +96,14 @@ func (c *catalog) addArrays() {
 			if a[0].null {
 				return null, nil
 			}
-			return stringToArray(a[0].s, a[1]), nil
+			return stringToArray(a[0].s, a[1])
 		}),
 	})
 }
 
 func containsAll(a, b value) bool {
-	for _, e := range elements(b) {
-		if e.null || !hasElement(elements(a), elemType(a), e) {
-			return false
-		}
-	}
-	return true
+	has := finder(a, len(elements(b)))
+	return !slices.ContainsFunc(elements(b), func(e value) bool { return !has(e) })
 }
 
 func appendElement(arr, e value, front bool) value {
@@ -124,20 +130,32 @@ func arrayPosition(arr, v value) value {
 	return null
 }
 
-func arrayToString(arr value, sep string, absent value) value {
+func arrayToString(arr value, sep string, absent value) (value, error) {
 	var parts []string
+	total := 0
 	for _, e := range elements(arr) {
+		s := absent.s
 		switch {
 		case !e.null:
-			parts = append(parts, output(elemType(arr), e))
-		case !absent.null:
-			parts = append(parts, absent.s)
+			var err error
+			if s, err = outputText(elemType(arr), e); err != nil {
+				return null, err
+			}
+		case absent.null:
+			continue
 		}
+		if total += len(s) + len(sep); total-len(sep) > maxText {
+			return null, errTooLong()
+		}
+		parts = append(parts, s)
 	}
-	return textValue(strings.Join(parts, sep))
+	return textValue(strings.Join(parts, sep)), nil
 }
 
-func stringToArray(s string, sep value) value {
+func stringToArray(s string, sep value) (value, error) {
+	if sep.null && len(s) > maxElements && utf8.RuneCountInString(s) > maxElements || !sep.null && sep.s != "" && strings.Count(s, sep.s) >= maxElements {
+		return null, errTooMany()
+	}
 	out := &array{elem: Text}
 	var parts []string
 	switch {
@@ -154,7 +172,7 @@ func stringToArray(s string, sep value) value {
 	for _, p := range parts {
 		out.vals = append(out.vals, textValue(p))
 	}
-	return value{o: out}
+	return value{o: out}, nil
 }
 
 // arrayElementAt is array[index].

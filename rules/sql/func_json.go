@@ -82,7 +82,7 @@ func (c *catalog) addJSON() {
 	c.op(g, "@>", "", "", pairs{"jsonb,jsonb:bool", func(a []value) value { return boolValue(a[0].json().contains(a[1].json(), true)) }})
 	c.op(g, "<@", "", "", pairs{"jsonb,jsonb:bool", func(a []value) value { return boolValue(a[1].json().contains(a[0].json(), true)) }})
 	c.op(g, "||", "joined arrays or objects, of which the right one's members count", `SELECT '{"a": 1}'::jsonb || '{"b": 2}'`, pairs{
-		"jsonb,jsonb:jsonb", func(a []value) value { return jsonValue(joinJSON(a[0].json(), a[1].json())) },
+		"jsonb,jsonb:jsonb", func(a []value) (value, error) { return bounded(jsonValue(joinJSON(a[0].json(), a[1].json()))) },
 	})
 	c.op(g, "-", "without a key, the elements equal to it, or the element at an index", `SELECT '{"a": 1, "b": 2}'::jsonb - 'a'`, pairs{
 		"jsonb,text:jsonb", func(a []value) (value, error) { return withoutKeys(a[0].json(), a[1:2]) },
@@ -139,16 +139,12 @@ func withoutKeys(n *jsonNode, keys []value) (value, error) {
 	if n.kind < jsonArray {
 		return null, fail(codeInvalidParameter, "cannot delete from scalar")
 	}
+	set := newValueSet(Text, keys)
 	return jsonValue(n.keep(func(i int) bool {
-		return !slices.ContainsFunc(keys, func(k value) bool {
-			if k.null {
-				return false
-			}
-			if n.kind == jsonObject {
-				return n.keys[i] == k.s
-			}
-			return n.list[i].kind == jsonString && n.list[i].str == k.s
-		})
+		if n.kind == jsonObject {
+			return !set.has(textValue(n.keys[i]))
+		}
+		return n.list[i].kind != jsonString || !set.has(textValue(n.list[i].str))
 	})), nil
 }
 

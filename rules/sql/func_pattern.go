@@ -1,5 +1,18 @@
 package sql
 
+const (
+	maxPattern = 64 << 10
+	maxSteps   = 1 << 30 // bytes of a pattern times those of a text
+)
+
+// withinSteps gives an error when matching could take minutes.
+func withinSteps(pattern, text int) error {
+	if int64(pattern)*int64(text) > maxSteps {
+		return fail(codeLimit, "a pattern of %d bytes can not be matched with a text of %d: too many steps", pattern, text)
+	}
+	return nil
+}
+
 // matcherFor makes an operator of a matcher that is compiled from the second
 // argument; when that is constant it is compiled with the query.
 func matcherFor(compile func(pattern string) (func(s string) (bool, error), error), not bool) bound {
@@ -20,9 +33,12 @@ func matcherFor(compile func(pattern string) (func(s string) (bool, error), erro
 
 func (c *catalog) addPatterns() {
 	const g = "Patterns"
-	like := func(p string) (func(string) (bool, error), error) { return likeMatcher(p), nil }
+	like := likeMatcher
 	ilike := func(p string) (func(string) (bool, error), error) {
-		m := likeMatcher(lowerASCII(p))
+		m, err := likeMatcher(lowerASCII(p))
+		if err != nil {
+			return nil, err
+		}
 		return func(s string) (bool, error) { return m(lowerASCII(s)) }, nil
 	}
 	regex := func(fold bool) func(p string) (func(string) (bool, error), error) {
@@ -32,7 +48,12 @@ func (c *catalog) addPatterns() {
 				return nil, err
 			}
 			literals := newPrefilter(re.String())
-			return func(s string) (bool, error) { return literals.passes(s) && re.MatchString(s), nil }, nil
+			return func(s string) (bool, error) {
+				if err := withinSteps(len(p), len(s)); err != nil {
+					return false, err
+				}
+				return literals.passes(s) && re.MatchString(s), nil
+			}, nil
 		}
 	}
 	for _, e := range []struct {

@@ -8,22 +8,32 @@ import (
 	"unicode/utf8"
 )
 
-const maxText = 16 << 20 // bytes that repeat, lpad and rpad may make
-
 func (c *catalog) addText() {
 	const g = "Text"
 	c.op(g, "||", "joined text; one side may be of any type but an array", "SELECT 'pid ' || 42", pairs{
-		"text,text:text", func(a []value) value { return textValue(a[0].s + a[1].s) },
+		"text,text:text", func(a []value) (value, error) { return joinText(a[0].s, a[1].s) },
 	})
 	for _, t := range scalarTypes() {
-		show := func(v value) string {
+		show := func(v value) (string, error) {
 			if t == Bool {
-				return map[bool]string{true: "true", false: "false"}[v.truth()]
+				return map[bool]string{true: "true", false: "false"}[v.truth()], nil
 			}
-			return output(t, v)
+			return outputText(t, v)
 		}
-		l := define("||", Text, t, Text, func(a []value) (value, error) { return textValue(a[0].s + show(a[1])), nil })
-		r := define("||", t, Text, Text, func(a []value) (value, error) { return textValue(show(a[0]) + a[1].s), nil })
+		l := define("||", Text, t, Text, func(a []value) (value, error) {
+			s, err := show(a[1])
+			if err != nil {
+				return null, err
+			}
+			return joinText(a[0].s, s)
+		})
+		r := define("||", t, Text, Text, func(a []value) (value, error) {
+			s, err := show(a[0])
+			if err != nil {
+				return null, err
+			}
+			return joinText(s, a[1].s)
+		})
 		c.operators["||"] = append(c.operators["||"], l, r)
 	}
 	one := func(f func(string) string) pairs {
@@ -74,15 +84,19 @@ func (c *catalog) addText() {
 		return textValue(a[0].s[len(leftRunes(a[0].s, n)):])
 	}})
 	c.fn(g, "replace", "each occurrence of the second text in the first replaced by the third", "SELECT replace('abcabc', 'b', 'x')", pairs{
-		"text,text,text:text", func(a []value) value {
+		"text,text,text:text", func(a []value) (value, error) {
 			if a[1].s == "" {
-				return a[0]
+				return a[0], nil
 			}
-			return textValue(strings.ReplaceAll(a[0].s, a[1].s, a[2].s))
+			n := strings.Count(a[0].s, a[1].s)
+			if grown := len(a[2].s) - len(a[1].s); grown > 0 && n > (maxText-min(maxText, len(a[0].s)))/grown {
+				return null, errTooLong()
+			}
+			return textValue(strings.ReplaceAll(a[0].s, a[1].s, a[2].s)), nil
 		},
 	})
 	c.fn(g, "translate", "characters of the second text replaced by those at the same place in the third", "SELECT translate('12345', '143', 'ax')", pairs{
-		"text,text,text:text", func(a []value) value { return textValue(translate(a[0].s, a[1].s, a[2].s)) },
+		"text,text,text:text", func(a []value) (value, error) { return translate(a[0].s, a[1].s, a[2].s) },
 	})
 	c.fn(g, "split_part", "field n of a text split at a separator, from the end if n < 0", "SELECT split_part('a,b,c', ',', 2)", pairs{
 		"text,text,int4:text", func(a []value) (value, error) { return splitPart(a[0].s, a[1].s, a[2].i) },
@@ -133,10 +147,19 @@ func concatFunction(fn *function, types []Type) *function {
 			sep, rest, from = a[0].s, a[1:], 1
 		}
 		var parts []string
+		total := 0
 		for i, v := range rest {
-			if !v.null {
-				parts = append(parts, output(types[from+i], v))
+			if v.null {
+				continue
 			}
+			s, err := outputText(types[from+i], v)
+			if err != nil {
+				return null, err
+			}
+			if total += len(s) + len(sep); total-len(sep) > maxText {
+				return null, errTooLong()
+			}
+			parts = append(parts, s)
 		}
 		return textValue(strings.Join(parts, sep)), nil
 	}
@@ -154,17 +177,29 @@ func (c *catalog) addTrims() {
 			"text,text:text", func(a []value) value { return textValue(f(a[0].s, a[1].s)) },
 		}
 	}
-	c.fn(g, "btrim", "without spaces, or the characters given, at both ends; also trim(chars FROM text)", "SELECT btrim('xyabyx', 'xy')", trim(func(s, set string) string { return strings.Trim(s, set) }))
-	c.fn(g, "ltrim", "without spaces, or the characters given, at the start", "SELECT ltrim('  a ')", trim(func(s, set string) string { return strings.TrimLeft(s, set) }))
-	c.fn(g, "rtrim", "without spaces, or the characters given, at the end", "SELECT rtrim('a/', '/')", trim(func(s, set string) string { return strings.TrimRight(s, set) }))
+	c.fn(g, "btrim", "without spaces, or the characters given, at both ends; also trim(chars FROM text)", "SELECT btrim('xyabyx', 'xy')", trim(func(s, set string) string { return strings.TrimFunc(s, inSet(set)) }))
+	c.fn(g, "ltrim", "without spaces, or the characters given, at the start", "SELECT ltrim('  a ')", trim(func(s, set string) string { return strings.TrimLeftFunc(s, inSet(set)) }))
+	c.fn(g, "rtrim", "without spaces, or the characters given, at the end", "SELECT rtrim('a/', '/')", trim(func(s, set string) string { return strings.TrimRightFunc(s, inSet(set)) }))
+}
+
+// inSet returns the function that finds a character in set.
+func inSet(set string) func(rune) bool {
+	if len(set) <= 16 {
+		return func(r rune) bool { return strings.ContainsRune(set, r) }
+	}
+	m := runesOf(set)
+	return func(r rune) bool { return m[r] }
 }
 
 func reverseText(s string) string {
-	r := []rune(s)
-	for i, j := 0, len(r)-1; i < j; i, j = i+1, j-1 {
-		r[i], r[j] = r[j], r[i]
+	var b strings.Builder
+	b.Grow(len(s))
+	for s != "" {
+		_, n := utf8.DecodeLastRuneInString(s)
+		b.WriteString(s[len(s)-n:])
+		s = s[:len(s)-n]
 	}
-	return string(r)
+	return b.String()
 }
 
 // cutLength is n, or the text's length without -n characters.
@@ -197,39 +232,58 @@ func position(s, part string) int64 {
 	return int64(utf8.RuneCountInString(s[:i])) + 1
 }
 
-func translate(s, from, to string) string {
-	src, dst := []rune(from), []rune(to)
-	return strings.Map(func(r rune) rune {
-		for i, f := range src {
-			if f == r {
-				if i < len(dst) {
-					return dst[i]
-				}
-				return -1
-			}
+func translate(s, from, to string) (value, error) {
+	changes := make(map[rune]rune)
+	for _, f := range from {
+		r, n := utf8.DecodeRuneInString(to)
+		if n == 0 {
+			r = -1 // drops the character
+		}
+		to = to[n:]
+		if _, ok := changes[f]; !ok {
+			changes[f] = r
+		}
+	}
+	n := 0
+	for _, r := range s {
+		if c, ok := changes[r]; ok {
+			r = c
+		}
+		if r >= 0 {
+			n += utf8.RuneLen(r)
+		}
+	}
+	if n > maxText {
+		return null, errTooLong()
+	}
+	return textValue(strings.Map(func(r rune) rune {
+		if c, ok := changes[r]; ok {
+			return c
 		}
 		return r
-	}, s)
+	}, s)), nil
 }
 
 func splitPart(s, sep string, n int64) (value, error) {
 	if n == 0 {
 		return null, fail(codeInvalidParameter, "field position must not be zero")
 	}
-	if s == "" {
+	if sep == "" {
+		if n == 1 || n == -1 {
+			return textValue(s), nil
+		}
 		return textValue(""), nil
-	}
-	parts := []string{s}
-	if sep != "" {
-		parts = strings.Split(s, sep)
 	}
 	if n < 0 {
-		n += int64(len(parts)) + 1
+		n += int64(strings.Count(s, sep)) + 2
 	}
-	if n < 1 || n > int64(len(parts)) {
-		return textValue(""), nil
+	for more := true; n >= 1 && more; n-- {
+		var part string
+		if part, s, more = strings.Cut(s, sep); n == 1 {
+			return textValue(part), nil
+		}
 	}
-	return textValue(parts[n-1]), nil
+	return textValue(""), nil
 }
 
 func padText(s string, n int64, fill string, left bool) (value, error) {
@@ -245,6 +299,9 @@ func padText(s string, n int64, fill string, left bool) (value, error) {
 		return textValue(s), nil
 	}
 	need := int(n) - have
+	if len(s)+need > maxText {
+		return null, errTooLong()
+	}
 	f := leftRunes(strings.Repeat(fill, need/utf8.RuneCountInString(fill)+1), need)
 	if left {
 		return textValue(f + s), nil

@@ -73,6 +73,9 @@ func FuzzCompile(f *testing.F) {
 	for _, s := range statements(f) {
 		f.Add(s, 0, 0)
 	}
+	for _, s := range chains() {
+		f.Add(s, 0, 0)
+	}
 	list := statements(f)
 	batches := []*event.Batch{eventBatch(7)}
 	f.Fuzz(func(t *testing.T, text string, other, cut int) {

@@ -141,6 +141,9 @@ func inputArray(t Type, s string) (value, error) {
 				return null, err
 			}
 		}
+		if len(out.vals) == maxElements {
+			return null, errTooMany()
+		}
 		out.vals = append(out.vals, v)
 		if rest == "" {
 			return value{o: out}, nil

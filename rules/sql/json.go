@@ -35,7 +35,7 @@ const (
 
 const maxJSONDepth = 500
 
-func invalidJSON(string) error {
+func invalidJSON() error {
 	return fail(codeInvalidText, "invalid input syntax for type json")
 }
 
@@ -43,23 +43,27 @@ func invalidJSON(string) error {
 func parseJSON(text string) (*jsonNode, error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
-	n, err := decodeJSON(d, text, 0)
+	nodes := 0
+	n, err := decodeJSON(d, &nodes, 0)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, invalidJSON(text)
+		return nil, invalidJSON()
 	}
 	return n, nil
 }
 
-func decodeJSON(d *json.Decoder, text string, depth int) (*jsonNode, error) {
+func decodeJSON(d *json.Decoder, nodes *int, depth int) (*jsonNode, error) {
+	if *nodes++; *nodes > maxElements {
+		return nil, errTooMany()
+	}
 	if depth > maxJSONDepth {
 		return nil, fail(codeLimit, "json is nested more than %d deep", maxJSONDepth)
 	}
 	t, err := d.Token()
 	if err != nil {
-		return nil, invalidJSON(text)
+		return nil, invalidJSON()
 	}
 	switch t := t.(type) {
 	case nil:
@@ -84,7 +88,7 @@ func decodeJSON(d *json.Decoder, text string, depth int) (*jsonNode, error) {
 	if t == json.Delim('[') {
 		n := &jsonNode{kind: jsonArray}
 		for d.More() {
-			e, err := decodeJSON(d, text, depth+1)
+			e, err := decodeJSON(d, nodes, depth+1)
 			if err != nil {
 				return nil, err
 			}
@@ -92,29 +96,29 @@ func decodeJSON(d *json.Decoder, text string, depth int) (*jsonNode, error) {
 		}
 		_, err := d.Token()
 		if err != nil {
-			return nil, invalidJSON(text)
+			return nil, invalidJSON()
 		}
 		return n, nil
 	}
-	return decodeObject(d, text, depth)
+	return decodeObject(d, nodes, depth)
 }
 
-func decodeObject(d *json.Decoder, text string, depth int) (*jsonNode, error) {
+func decodeObject(d *json.Decoder, nodes *int, depth int) (*jsonNode, error) {
 	n := &jsonNode{kind: jsonObject}
 	for d.More() {
 		k, err := d.Token()
 		key, ok := k.(string)
 		if err != nil || !ok {
-			return nil, invalidJSON(text)
+			return nil, invalidJSON()
 		}
-		e, err := decodeJSON(d, text, depth+1)
+		e, err := decodeJSON(d, nodes, depth+1)
 		if err != nil {
 			return nil, err
 		}
 		n.keys, n.list = append(n.keys, key), append(n.list, e)
 	}
 	if _, err := d.Token(); err != nil {
-		return nil, invalidJSON(text)
+		return nil, invalidJSON()
 	}
 	n.sortKeys()
 	return n, nil
@@ -274,6 +278,9 @@ func (n *jsonNode) contains(m *jsonNode, top bool) bool {
 		}
 		return true
 	case jsonArray:
+		if len(n.list) > 8 && len(m.list) > 8 {
+			return n.containsMany(m)
+		}
 		for _, e := range m.list {
 			if !slices.ContainsFunc(n.list, func(x *jsonNode) bool { return x.contains(e, false) }) {
 				return false
@@ -282,6 +289,32 @@ func (n *jsonNode) contains(m *jsonNode, top bool) bool {
 		return true
 	}
 	return compareJSON(n, m) == 0
+}
+
+// containsMany is contains for two long arrays: equal elements are found in
+// a set, and only different arrays and objects compared with each other.
+func (n *jsonNode) containsMany(m *jsonNode) bool {
+	have := make(map[string]bool, len(n.list))
+	var nested []*jsonNode
+	for _, e := range n.list {
+		if k := e.key(); !have[k] {
+			have[k] = true
+			if e.kind >= jsonArray {
+				nested = append(nested, e)
+			}
+		}
+	}
+	for _, e := range m.list {
+		k := e.key()
+		if have[k] {
+			continue
+		}
+		if e.kind < jsonArray || !slices.ContainsFunc(nested, func(x *jsonNode) bool { return x.contains(e, false) }) {
+			return false
+		}
+		have[k] = true
+	}
+	return true
 }
 
 // compareJSON orders by compareJsonbContainers: object > array > boolean >

@@ -11,16 +11,22 @@ var errEscapeAtEnd = fail(codeInvalidEscape, "LIKE pattern must not end with esc
 
 // likeMatcher compiles a LIKE pattern. Patterns of literals between %, which
 // are most, become substring searches; others are walked as PostgreSQL does.
-func likeMatcher(pattern string) func(s string) (bool, error) {
+func likeMatcher(pattern string) (func(s string) (bool, error), error) {
+	if len(pattern) > maxPattern {
+		return nil, fail(codeLimit, "a LIKE pattern has at most %d bytes", maxPattern)
+	}
 	parts, simple := splitLike(pattern)
 	if !simple {
 		return func(s string) (bool, error) {
+			if err := withinSteps(len(pattern), len(s)); err != nil {
+				return false, err
+			}
 			r, err := matchLike(s, pattern)
 			return r == likeTrue, err
-		}
+		}, nil
 	}
 	if len(parts) == 1 {
-		return func(s string) (bool, error) { return s == parts[0], nil }
+		return func(s string) (bool, error) { return s == parts[0], nil }, nil
 	}
 	first, last, middle := parts[0], parts[len(parts)-1], parts[1:len(parts)-1]
 	return func(s string) (bool, error) {
@@ -36,7 +42,7 @@ func likeMatcher(pattern string) func(s string) (bool, error) {
 			s = s[i+len(m):]
 		}
 		return true, nil
-	}
+	}, nil
 }
 
 // splitLike splits a pattern at %, not simple if it has _ or ends in an escape.

@@ -72,6 +72,12 @@ func parseNumeric(s string) (*numeric, error) {
 	if digits == "" || strings.Trim(digits, "0123456789") != "" {
 		return bad()
 	}
+	if digits = strings.TrimLeft(digits, "0"); len(digits) > 2*maxNumericDigits {
+		return nil, fail(codeOutOfRange, "value overflows numeric format")
+	}
+	if digits == "" {
+		digits = "0"
+	}
 	n := &numeric{scale: len(frac) - expo}
 	n.coef.SetString(sign+digits, 10)
 	if n.scale < 0 {

@@ -47,28 +47,28 @@ type substitution struct {
 
 // scanParams finds parameters outside of strings, quoted names and comments,
 // by the lexical rules of section 4.1 of PostgreSQL's manual. A name without
-// a value stays, as in psql: it is also how an array slice is written. It
-// bounds the nesting of brackets, which the parser would follow by recursion.
+// a value stays, as in psql: it is also how an array slice is written.
+//
+// It bounds what the parser would follow by recursion, on a C stack that
+// can not grow: see nesting.
 func scanParams(text string, limits Limits, params map[string]string) (substitution, error) {
 	s := substitution{values: make(map[int]string)}
 	out := []byte(text)
-	depth := 0
+	nest := nesting{limits: limits, open: []chain{{}}}
 	for i := 0; i < len(text); {
+		var err error
 		switch c := text[i]; {
 		case c == '\'':
-			escapes := i > 0 && (text[i-1] == 'e' || text[i-1] == 'E') && (i < 2 || !isNameByte(text[i-2]))
-			i = skipQuoted(text, i, '\'', escapes)
+			i = skipQuoted(text, i, '\'', false)
+		case (c == 'e' || c == 'E') && i+1 < len(text) && text[i+1] == '\'':
+			i = skipEscaped(text, i+1)
 		case c == '"':
 			i = skipQuoted(text, i, '"', false)
 		case strings.HasPrefix(text[i:], "--"):
-			if n := strings.IndexByte(text[i:], '\n'); n >= 0 {
-				i += n
-			} else {
-				i = len(text)
-			}
+			i = skipLine(text, i)
 		case strings.HasPrefix(text[i:], "/*"):
 			i = skipComment(text, i)
-		case c == '$' && (i == 0 || !isNameByte(text[i-1])):
+		case c == '$':
 			if n := dollarQuoted(text[i:]); n > 0 {
 				i += n
 				break
@@ -77,20 +77,25 @@ func scanParams(text string, limits Limits, params map[string]string) (substitut
 				return s, failAt(i, codeUnsupported, "a numbered parameter is not supported").hint("write a parameter as :name")
 			}
 			i++
-		case c == '(' || c == '[':
-			if depth++; depth > limits.Depth {
-				return s, failAt(i, codeLimit, "the statement is nested more than %d deep", limits.Depth)
-			}
-			i++
-		case c == ')' || c == ']':
-			depth--
-			i++
+		case isNameByte(c):
+			n := wordLength(text[i:])
+			err = nest.word(i, text[i:i+n])
+			i += n
 		case c == ':' && i+1 < len(text) && (text[i+1] == ':' || text[i+1] == '='):
+			err = nest.link(i, 1)
 			i += 2
 		case c == ':':
 			i += s.param(text, i, out, params)
+		case strings.IndexByte(operatorBytes, c) >= 0:
+			n, count := operatorRun(text[i:])
+			err = nest.link(i, count)
+			i += n
 		default:
+			err = nest.mark(i, c)
 			i++
+		}
+		if err != nil {
+			return s, err
 		}
 	}
 	s.text = string(out)
@@ -134,6 +139,48 @@ func (s *substitution) param(text string, i int, out []byte, params map[string]s
 
 func isNameByte(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
+}
+
+// wordLength returns the length of the name, keyword or number that s begins
+// with; a name goes on over $, a number does not.
+func wordLength(s string) int {
+	number := s[0] >= '0' && s[0] <= '9'
+	n := 1
+	for n < len(s) && (isNameByte(s[n]) || !number && s[n] == '$' || number && s[n] == '.') {
+		n++
+	}
+	return n
+}
+
+// skipLine returns the offset of the end of the line.
+func skipLine(text string, i int) int {
+	if n := strings.IndexAny(text[i:], "\r\n"); n >= 0 {
+		return i + n
+	}
+	return len(text)
+}
+
+// skipEscaped returns the offset after the text of an E'…' that begins at i,
+// with the parts that continue it on later lines.
+func skipEscaped(text string, i int) int {
+	for {
+		end := skipQuoted(text, i, '\'', true)
+		newline := false
+		for i = end; i < len(text); {
+			if c := text[i]; c == '\n' || c == '\r' {
+				newline = true
+			} else if strings.HasPrefix(text[i:], "--") {
+				i = skipLine(text, i)
+				continue
+			} else if strings.IndexByte(" \t\f\v", c) < 0 {
+				break
+			}
+			i++
+		}
+		if !newline || i >= len(text) || text[i] != '\'' {
+			return end
+		}
+	}
 }
 
 // skipQuoted returns the offset after the quoted text that begins at i.

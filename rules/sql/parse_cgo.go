@@ -30,7 +30,7 @@ func parseText(s substitution, limits Limits) (*selectStmt, error) {
 		kind := strings.TrimSuffix(nodeKind(tree.Stmts[0].Stmt), "Stmt")
 		return nil, failAt(firstWord(s.text), codeUnsupported, "the statement %s is not supported", kind).hint("only SELECT is")
 	}
-	c := &converter{s: s, limits: limits}
+	c := &converter{s: s, limits: limits, last: -1}
 	sel := c.selectStmt(stmt.SelectStmt)
 	return sel, c.err
 }
@@ -84,6 +84,7 @@ type converter struct {
 	limits Limits
 	depth  int
 	nodes  int
+	last   int32 // the position met last, -1 before there is one
 	err    error
 }
 
@@ -168,6 +169,16 @@ func nodeLocation(n *pg.Node) int32 {
 		return n.ColumnRef.Location
 	case *pg.Node_AConst:
 		return n.AConst.Location
+	case *pg.Node_AExpr:
+		return n.AExpr.Location
+	case *pg.Node_BoolExpr:
+		return n.BoolExpr.Location
+	case *pg.Node_FuncCall:
+		return n.FuncCall.Location
+	case *pg.Node_TypeCast:
+		return n.TypeCast.Location
+	case *pg.Node_CaseExpr:
+		return n.CaseExpr.Location
 	}
 	return -1
 }
@@ -231,11 +242,14 @@ func (c *converter) expr(n *pg.Node) node {
 	if c.err != nil || n == nil {
 		return literal{}
 	}
+	if pos := nodeLocation(n); pos >= 0 {
+		c.last = pos
+	}
 	if c.depth++; c.depth > c.limits.Depth {
-		return c.tooLarge(fail(codeLimit, "an expression is nested more than %d deep", c.limits.Depth))
+		return c.tooLarge(failAt(int(c.last), codeLimit, "an expression is nested more than %d deep", c.limits.Depth))
 	}
 	if c.nodes++; c.nodes > c.limits.Nodes {
-		return c.tooLarge(fail(codeLimit, "the statement has more than %d expressions", c.limits.Nodes))
+		return c.tooLarge(failAt(int(c.last), codeLimit, "the statement has more than %d expressions", c.limits.Nodes))
 	}
 	defer func() { c.depth-- }()
 	switch n := n.Node.(type) {

@@ -13,6 +13,9 @@ import (
 // What has no equal there (back references, look-around) is refused by name.
 // Letters, digits and case are ASCII, by collation C.
 func compileRegexp(pattern string, foldCase bool) (*regexp.Regexp, error) {
+	if len(pattern) > maxPattern {
+		return nil, fail(codeLimit, "a regular expression has at most %d bytes", maxPattern)
+	}
 	t := &regexTranslator{in: pattern, fold: foldCase}
 	out, err := t.translate()
 	if err != nil {

@@ -27,7 +27,7 @@ type ScanRequest struct {
 // Options bound one execution; zero means the default.
 type Options struct {
 	Now         time.Time // what now() is; the time of the call
-	MemoryLimit int64     // bytes that sorting and grouping may hold; 64 MiB
+	MemoryLimit int64     // bytes that sorting and grouping, and the texts made of one batch, may hold; 64 MiB
 	MaxRows     int64     // an error after so many rows of the result; no bound
 }
 
@@ -45,6 +45,9 @@ type env struct {
 	// scratch is how many bytes of text functions have made beyond what they
 	// were given, in the expressions of one chunk.
 	scratch int64
+
+	memoized int64 // bytes that memos hold, about
+	calls    uint  // of functions, to look at ctx now and then
 }
 
 func newEnv(ctx context.Context, src Source, opt Options) *env {
@@ -97,7 +100,7 @@ func (r *Rows) AppendJSON(dst []byte, row, col int) []byte {
 
 // Run executes the query and calls yield with the rows as they come; an error
 // from yield ends the run and is returned. Errors of the engine are *Error.
-// It stops between two batches when ctx is done.
+// It stops soon when ctx is done.
 func (q *Query) Run(ctx context.Context, src Source, opt Options, yield func(*Rows) error) error {
 	x := newEnv(ctx, src, opt)
 	var count int64

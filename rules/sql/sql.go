@@ -26,6 +26,10 @@ type Limits struct {
 	Depth int // nesting of expressions; 200
 	Nodes int // nodes of the syntax tree; 20,000
 	List  int // elements of one list (IN, ARRAY, arguments, columns); 5,000
+
+	// Operators bounds those of one expression, keywords such as OR and CASE
+	// among them: what is between two commas, with all brackets in it; 5,000.
+	Operators int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -38,6 +42,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Depth, 200)
 	def(&l.Nodes, 20_000)
 	def(&l.List, 5_000)
+	def(&l.Operators, 5_000)
 	return l
 }
 
