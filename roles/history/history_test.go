@@ -112,7 +112,7 @@ func TestScan(t *testing.T) {
 		{"processes", math.MinInt64, math.MaxInt64, 2},
 		{"alerts", math.MinInt64, math.MaxInt64, 1},
 		{"alerts", 11 * second, math.MaxInt64, 0},
-		{"collectors", math.MinInt64, math.MaxInt64, 2},
+		{"collectors", math.MinInt64, math.MaxInt64, 1},
 		{"event_gaps", math.MinInt64, math.MaxInt64, 2},
 		{"rules", math.MinInt64, math.MaxInt64, 0},
 	} {
