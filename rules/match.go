@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -52,7 +51,7 @@ func (m *Match) Process() []byte {
 		if len(dst) > 1 {
 			dst = append(dst, ", "...)
 		}
-		dst = appendString(dst, c.Name)
+		dst = event.AppendJSONString(dst, c.Name)
 		dst = append(dst, ": "...)
 		dst = appendValue(dst, v, m.row)
 	}
@@ -130,7 +129,7 @@ func (r *Rule) appendRow(dst []byte, rows *sql.Rows, at int) []byte {
 		if i > 0 {
 			dst = append(dst, ", "...)
 		}
-		dst = appendString(dst, name)
+		dst = event.AppendJSONString(dst, name)
 		dst = append(dst, ": "...)
 		dst = rows.AppendJSON(dst, at, i)
 	}
@@ -150,7 +149,7 @@ func appendValue(dst []byte, v *event.Vector, i int) []byte {
 		return strconv.AppendInt(dst, v.Ints[i], 10)
 	case event.Float8:
 		if f := v.Floats[i]; math.IsNaN(f) || math.IsInf(f, 0) {
-			return appendString(dst, strconv.FormatFloat(f, 'g', -1, 64))
+			return event.AppendJSONString(dst, strconv.FormatFloat(f, 'g', -1, 64))
 		}
 		return strconv.AppendFloat(dst, v.Floats[i], 'g', -1, 64)
 	case event.Timestamptz:
@@ -165,22 +164,12 @@ func appendValue(dst []byte, v *event.Vector, i int) []byte {
 			if j > 0 {
 				dst = append(dst, ", "...)
 			}
-			dst = appendString(dst, s)
+			dst = event.AppendJSONString(dst, s)
 		}
 		return append(dst, ']')
 	default:
-		return appendString(dst, v.Text(i))
+		return event.AppendJSONString(dst, v.Text(i))
 	}
 }
 
 const timeForm = "2006-01-02T15:04:05.000000Z07:00"
-
-// appendString appends s as a JSON string, without the escapes for HTML that
-// json.Marshal makes.
-func appendString(dst []byte, s string) []byte {
-	buf := bytes.NewBuffer(dst)
-	e := json.NewEncoder(buf)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a string into a bytes.Buffer
-	return buf.Bytes()[:buf.Len()-1]
-}

@@ -272,7 +272,7 @@ func (v *Vector) AppendJSON(dst []byte, i int) []byte {
 		return append(dst, '"')
 	case Float8:
 		if f := v.Floats[i]; math.IsInf(f, 0) || math.IsNaN(f) {
-			return appendJSONString(dst, strings.Replace(strconv.FormatFloat(f, 'g', -1, 64), "Inf", "Infinity", 1))
+			return AppendJSONString(dst, strings.Replace(strconv.FormatFloat(f, 'g', -1, 64), "Inf", "Infinity", 1))
 		}
 		return strconv.AppendFloat(dst, v.Floats[i], 'g', -1, 64)
 	case JSONB:
@@ -289,15 +289,17 @@ func (v *Vector) AppendJSON(dst []byte, i int) []byte {
 			if j > 0 {
 				dst = append(dst, ',')
 			}
-			dst = appendJSONString(dst, v.Dict[c])
+			dst = AppendJSONString(dst, v.Dict[c])
 		}
 		return append(dst, ']')
 	default:
-		return appendJSONString(dst, v.Dict[v.Codes[i]])
+		return AppendJSONString(dst, v.Dict[v.Codes[i]])
 	}
 }
 
-func appendJSONString(dst []byte, s string) []byte {
+// AppendJSONString appends s as a JSON string, without the escapes for HTML
+// that json.Marshal makes.
+func AppendJSONString(dst []byte, s string) []byte {
 	buf := bytes.NewBuffer(dst)
 	e := json.NewEncoder(buf)
 	e.SetEscapeHTML(false)

@@ -122,7 +122,10 @@ func sendRows(c *bus.Call, rows *sql.Rows, columns []api.QueryColumn, asJSON boo
 	for r := range rows.Len() {
 		begin, rowSize, largest := len(part.Cells), 0, 0
 		for col := range columns {
-			cell := cellOf(rows, r, col, asJSON)
+			cell, null := rows.AppendCell([]byte{}, r, col, asJSON)
+			if null {
+				cell = nil
+			}
 			part.Cells = append(part.Cells, cell)
 			rowSize += len(cell) + 5
 			if len(cell) > len(part.Cells[begin+largest]) {
@@ -149,18 +152,6 @@ func sendRows(c *bus.Call, rows *sql.Rows, columns []api.QueryColumn, asJSON boo
 		return nil
 	}
 	return reply(c, part)
-}
-
-// cellOf returns one value as api.QueryRows has it: nil when it is NULL.
-func cellOf(rows *sql.Rows, row, col int, asJSON bool) []byte {
-	text, null := rows.AppendText([]byte{}, row, col)
-	switch {
-	case null:
-		return nil
-	case asJSON:
-		return rows.AppendJSON([]byte{}, row, col)
-	}
-	return text
 }
 
 func reply(c *bus.Call, message any) error {

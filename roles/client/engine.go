@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"daemoneye/bus/event"
 	"daemoneye/roles/api"
 	"daemoneye/rules/sql"
 )
@@ -39,7 +40,7 @@ func fetch[T any](ctx context.Context, e engine, text string, params map[string]
 			if i == 0 {
 				key[0] = '{'
 			}
-			keys = append(keys, append(appendJSONString(key, name), ':'))
+			keys = append(keys, append(event.AppendJSONString(key, name), ':'))
 		}
 		return nil
 	}
@@ -128,15 +129,11 @@ func cellsOf(part *sql.Rows, columns int, asJSON bool) [][]byte {
 	for row := range part.Len() {
 		for column := range columns {
 			start := len(text)
-			next, null := part.AppendText(text, row, column)
-			switch {
-			case null:
+			var null bool
+			if text, null = part.AppendCell(text, row, column, asJSON); null {
 				cells = append(cells, nil)
 				continue
-			case asJSON:
-				next = part.AppendJSON(text, row, column)
 			}
-			text = next
 			cells = append(cells, text[start:len(text):len(text)])
 		}
 	}

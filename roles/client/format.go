@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"daemoneye/bus/event"
 	"daemoneye/roles/api"
 	"daemoneye/roles/term"
 )
@@ -145,7 +146,7 @@ func (p *jsonPrinter) header(columns []api.QueryColumn) error {
 		if i == 0 {
 			key = []byte("{")
 		}
-		p.keys = append(p.keys, p.out.JSON(append(appendJSONString(key, name), ": "...)))
+		p.keys = append(p.keys, p.out.JSON(append(event.AppendJSONString(key, name), ": "...)))
 	}
 	if p.array {
 		return p.w.WriteByte('[')
@@ -209,16 +210,6 @@ func uniqueNames(columns []api.QueryColumn) []string {
 		names[i] = name
 	}
 	return names
-}
-
-// appendJSONString appends s as a JSON string, without the escapes for HTML
-// that json.Marshal makes.
-func appendJSONString(dst []byte, s string) []byte {
-	b := bytes.NewBuffer(dst)
-	e := json.NewEncoder(b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a string into a bytes.Buffer
-	return b.Bytes()[:b.Len()-1]
 }
 
 // listing is a result that is made here, not by a query.
@@ -301,9 +292,9 @@ func jsonCell(value any) []byte {
 	case nil:
 		return nil
 	case string:
-		return appendJSONString(nil, v)
+		return event.AppendJSONString(nil, v)
 	case time.Time:
-		return appendJSONString(nil, v.UTC().Format("2006-01-02T15:04:05.000000Z07:00"))
+		return event.AppendJSONString(nil, v.UTC().Format("2006-01-02T15:04:05.000000Z07:00"))
 	case []string:
 		if v == nil {
 			return nil

@@ -84,11 +84,7 @@ func (r *Rows) Columns() []Column { return r.columns }
 // AppendText appends the value as psql shows it; null is true, and nothing is
 // appended, when it is NULL.
 func (r *Rows) AppendText(dst []byte, row, col int) (out []byte, null bool) {
-	v := r.chunk.cols[col].at(r.chunk.row(row))
-	if v.null {
-		return dst, true
-	}
-	return appendOutput(dst, r.columns[col].Type, v), false
+	return r.AppendCell(dst, row, col, false)
 }
 
 // AppendJSON appends the value as JSON: numbers, booleans and null as such,
@@ -96,6 +92,19 @@ func (r *Rows) AppendText(dst []byte, row, col int) (out []byte, null bool) {
 // everything else as a string.
 func (r *Rows) AppendJSON(dst []byte, row, col int) []byte {
 	return appendJSONValue(dst, r.columns[col].Type, r.chunk.cols[col].at(r.chunk.row(row)))
+}
+
+// AppendCell appends the value as AppendJSON or AppendText does; null is true,
+// and nothing is appended, when it is NULL, also as JSON.
+func (r *Rows) AppendCell(dst []byte, row, col int, asJSON bool) (out []byte, null bool) {
+	v := r.chunk.cols[col].at(r.chunk.row(row))
+	switch {
+	case v.null:
+		return dst, true
+	case asJSON:
+		return appendJSONValue(dst, r.columns[col].Type, v), false
+	}
+	return appendOutput(dst, r.columns[col].Type, v), false
 }
 
 // Run executes the query and calls yield with the rows as they come; an error
