@@ -73,6 +73,7 @@ func FuzzText(f *testing.F) {
 	f.Add("30d")
 	f.Add("64MiB")
 	f.Add(`a,"b,c"`)
+	f.Add(`" /","k=""v"""`)
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, s := range Settings() {
 			v, err := s.parse(text, origin{dir: "/d", home: "/h", text: true})

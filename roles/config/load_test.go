@@ -197,9 +197,25 @@ func TestFormatsAreEqual(t *testing.T) {
 func TestListRoundTrip(t *testing.T) {
 	for _, items := range [][]string{
 		nil, {"a"}, {"a", "b c"}, {"a,b", `c"d`, `"e"`}, {`a{1,2}`, `[x,y]`, `\d`}, {`C:\rules\`, `D:\`},
+		{"/d/. ", " a", "\u00a0b"}, {"a\r\nb", "\n"}, {`k="v"`},
 	} {
 		if got, err := SplitList(JoinList(items)); err != nil || !slices.Equal(got, items) {
 			t.Errorf("SplitList(%q) = %q, %v, want %q", JoinList(items), got, err, items)
+		}
+	}
+}
+
+func TestSplitList(t *testing.T) {
+	for in, want := range map[string][]string{
+		"": nil, " , ,": nil, "a, b ,": {"a", "b"}, ` "a,b" , c`: {"a,b", "c"}, `"a ""b"" "`: {`a "b" `}, `k="v",x"y`: {`k="v"`, `x"y`}, "a\n": {"a"},
+	} {
+		if got, err := SplitList(in); err != nil || !slices.Equal(got, want) {
+			t.Errorf("SplitList(%q) = %q, %v, want %q", in, got, err, want)
+		}
+	}
+	for in, want := range map[string]string{`"a`: "a quotation mark is not closed", `a,"b""`: "a quotation mark is not closed", `"a" b`: `a comma is missing after "a"`, "a\nb": "it has more than one line"} {
+		if got, err := SplitList(in); err == nil || err.Error() != want {
+			t.Errorf("SplitList(%q) = %q, %v, want error %q", in, got, err, want)
 		}
 	}
 }

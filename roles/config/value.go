@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"math"
@@ -10,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -168,30 +168,55 @@ func (s Setting) parseList(raw any, from origin) (any, error) {
 }
 
 // SplitList reads a list as environment variables and flags have it: commas
-// between the items, an item that holds a comma or begins with a quotation mark
-// in double quotes, as in CSV (RFC 4180). Space around items and empty items
-// are left out.
+// between the items; an item that holds a comma, begins with a quotation mark,
+// or begins or ends with a space is in double quotes, a quotation mark in it
+// doubled, as in CSV (RFC 4180). Space around items and empty items are left
+// out.
 func SplitList(text string) ([]string, error) {
-	if strings.TrimSpace(text) == "" {
-		return nil, nil
-	}
-	r := csv.NewReader(strings.NewReader(text))
-	r.LazyQuotes = true
-	r.TrimLeadingSpace = true
-	record, err := r.Read()
-	if err != nil {
-		return nil, errors.New("it is not a list with commas between the items")
-	}
-	if _, err := r.Read(); err == nil {
-		return nil, errors.New("it has more than one line")
-	}
 	var items []string
-	for _, item := range record {
-		if item = strings.TrimSpace(item); item != "" {
+	for more := true; more; {
+		text = strings.TrimLeftFunc(text, unicode.IsSpace)
+		var item string
+		if rest, quoted := strings.CutPrefix(text, `"`); quoted {
+			var ok bool
+			if item, text, ok = cutQuoted(rest); !ok {
+				return nil, errors.New("a quotation mark is not closed")
+			}
+			var after string
+			after, text, more = strings.Cut(text, ",")
+			if strings.TrimSpace(after) != "" {
+				return nil, fmt.Errorf("a comma is missing after %s", quote(item))
+			}
+		} else {
+			item, text, more = strings.Cut(text, ",")
+			item = strings.TrimSpace(item)
+			if strings.ContainsAny(item, "\r\n") {
+				return nil, errors.New("it has more than one line")
+			}
+		}
+		if item != "" {
 			items = append(items, item)
 		}
 	}
 	return items, nil
+}
+
+// cutQuoted is text up to its first quotation mark that is not doubled, and
+// what comes after that mark; false: there is none.
+func cutQuoted(text string) (item, rest string, ok bool) {
+	var b strings.Builder
+	for {
+		part, after, found := strings.Cut(text, `"`)
+		if !found {
+			return "", "", false
+		}
+		b.WriteString(part)
+		if !strings.HasPrefix(after, `"`) {
+			return b.String(), after, true
+		}
+		b.WriteByte('"')
+		text = after[1:]
+	}
 }
 
 // JoinList writes a list for SplitList: what a flag that may be given several
@@ -199,7 +224,7 @@ func SplitList(text string) ([]string, error) {
 func JoinList(items []string) string {
 	quoted := make([]string, len(items))
 	for i, item := range items {
-		if strings.ContainsAny(item, "\",\r\n") {
+		if strings.ContainsAny(item, "\",\r\n") || item != strings.TrimSpace(item) {
 			item = `"` + strings.ReplaceAll(item, `"`, `""`) + `"`
 		}
 		quoted[i] = item
