@@ -1,17 +1,16 @@
 package sql
 
-import (
-	"errors"
-	"slices"
-)
+import "slices"
 
 // aggregateNode groups its input by expressions, with a hash table, and
-// gives one row a group: the expressions, then the aggregates. Without
-// expressions there is exactly one row.
+// gives one row a group: the expressions, then the aggregates, then what
+// GROUPING says. Without expressions there is exactly one row.
 type aggregateNode struct {
-	input  operator
-	groups []expr
-	aggs   []*aggExpr
+	input     operator
+	groups    []expr
+	aggs      []*aggExpr
+	sets      [][]int // of GROUPING SETS: positions in groups; nil: one set of all
+	groupings [][]int // of GROUPING(…): positions in groups
 }
 
 // accumulator is the state of one aggregate in one group.
@@ -22,7 +21,6 @@ type accumulator interface {
 
 // group is one group and its aggregates.
 type group struct {
-	key  []value
 	accs []accumulator
 	// of aggregates with DISTINCT or ORDER BY
 	seen map[int]map[string]struct{}
@@ -33,8 +31,8 @@ type orderedArgs struct{ args, keys []value }
 
 const groupSize = 200 // bytes of a group beside its key, about
 
-func (a *aggregateNode) newGroup(key []value) *group {
-	g := &group{key: key, accs: make([]accumulator, len(a.aggs))}
+func (a *aggregateNode) newGroup() *group {
+	g := &group{accs: make([]accumulator, len(a.aggs))}
 	for i, e := range a.aggs {
 		g.accs[i] = e.fn.agg()
 	}
@@ -42,12 +40,24 @@ func (a *aggregateNode) newGroup(key []value) *group {
 }
 
 func (a *aggregateNode) run(x *env, yield func(*chunk) error) error {
-	t := &groupTable{node: a, index: make(map[string]*group)}
-	if len(a.groups) == 0 {
-		t.order = []*group{a.newGroup(nil)}
+	tables, err := a.tables(x)
+	if err != nil {
+		return err
 	}
-	err := a.input.run(x, func(c *chunk) error { return t.add(x, c) })
-	if err != nil && !errors.Is(err, errEnough) {
+	err = a.input.run(x, func(c *chunk) error {
+		x.scratch = 0
+		keys, err := evalAll(x, c, a.groups, c.rows())
+		if err != nil {
+			return err
+		}
+		for _, t := range tables {
+			if err := t.add(x, c, keys); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	var types []Type
@@ -57,46 +67,65 @@ func (a *aggregateNode) run(x *env, yield func(*chunk) error) error {
 	for _, e := range a.aggs {
 		types = append(types, e.t)
 	}
-	rows := make([][]value, len(t.order))
-	for i, g := range t.order {
-		if err := t.finish(g); err != nil {
+	for range a.groupings {
+		types = append(types, Int4)
+	}
+	for _, t := range tables {
+		if err := t.emit(x, types, yield); err != nil {
 			return err
 		}
-		rows[i] = g.key
-		for n, acc := range g.accs {
-			v, err := acc.result()
-			if err != nil {
-				return err
-			}
-			if a, ok := v.o.(*array); ok {
-				a.elem = t.node.aggs[n].t.Elem()
-			}
-			rows[i] = append(rows[i], v)
+	}
+	return nil
+}
+
+// tables makes one table for each grouping set.
+func (a *aggregateNode) tables(x *env) ([]*groupTable, error) {
+	sets := a.sets
+	if sets == nil {
+		all := make([]int, len(a.groups))
+		for i := range all {
+			all[i] = i
 		}
+		sets = [][]int{all}
 	}
-	return emitRows(x, types, len(rows), func(i int) []value { return rows[i] }, yield)
+	var out []*groupTable
+	for _, set := range sets {
+		t := &groupTable{node: a, set: set}
+		var types []Type
+		for _, i := range set {
+			types = append(types, a.groups[i].typ())
+		}
+		if len(set) > 0 {
+			t.keys, t.values = newKeyTable(types), newRowStore(types)
+		} else { // one group of everything, also of nothing
+			t.groups = []*group{a.newGroup()}
+		}
+		if err := x.grow("grouping", 1024); err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, nil
 }
 
-// groupTable finds the group of a row.
+// groupTable finds the group of a row, in one grouping set.
 type groupTable struct {
-	node  *aggregateNode
-	index map[string]*group
-	order []*group
-	key   []byte
-	// of a single coded column: the group of each entry of its dictionary
-	dict    *string
-	entries []*group
+	node   *aggregateNode
+	set    []int     // positions in node.groups
+	keys   *keyTable // nil: there is one group
+	values *rowStore // the keys of the groups
+	groups []*group
+	ids    []int32
 }
 
-func (t *groupTable) add(x *env, c *chunk) error {
-	x.scratch = 0
+func (t *groupTable) add(x *env, c *chunk, keys []*vector) error {
 	sel := c.rows()
-	keys, err := evalAll(x, c, t.node.groups, sel)
-	if err != nil {
-		return err
-	}
 	groups := make([]*group, len(sel))
-	if err := t.find(x, keys, sel, groups); err != nil {
+	if t.keys == nil {
+		for k := range groups {
+			groups[k] = t.groups[0]
+		}
+	} else if err := t.find(x, c, keys, sel, groups); err != nil {
 		return err
 	}
 	for i, e := range t.node.aggs {
@@ -107,48 +136,71 @@ func (t *groupTable) add(x *env, c *chunk) error {
 	return nil
 }
 
-func (t *groupTable) find(x *env, keys []*vector, sel []int32, groups []*group) error {
-	if len(keys) == 0 {
-		for k := range groups {
-			groups[k] = t.order[0]
+func (t *groupTable) find(x *env, c *chunk, keys []*vector, sel []int32, groups []*group) error {
+	own := make([]*vector, len(t.set))
+	for i, k := range t.set {
+		own[i] = keys[k]
+	}
+	if cap(t.ids) < len(sel) {
+		t.ids = make([]int32, len(sel))
+	}
+	ids := t.ids[:len(sel)]
+	t.keys.number(own, sel, ids)
+	var added []int32
+	for k, i := range sel {
+		if int(ids[k]) == len(t.groups) {
+			t.groups = append(t.groups, t.node.newGroup())
+			added = append(added, i)
 		}
+		groups[k] = t.groups[ids[k]]
+	}
+	if added == nil {
 		return nil
 	}
-	one := len(keys) == 1 && keys[0].typ.phys() == physText && keys[0].codes != nil && len(keys[0].dict) > 0
-	if one && (t.dict != &keys[0].dict[0] || len(t.entries) != len(keys[0].dict)) {
-		t.dict, t.entries = &keys[0].dict[0], make([]*group, len(keys[0].dict))
+	if err := t.values.add(x, "grouping", &chunk{n: c.n, sel: added, cols: own}); err != nil {
+		return err
 	}
-	for k, i := range sel {
-		byEntry := one && !keys[0].isNull(int(i))
-		if byEntry {
-			if g := t.entries[keys[0].codes[i]]; g != nil {
-				groups[k] = g
-				continue
-			}
-		}
-		t.key = t.key[:0]
-		for _, v := range keys {
-			t.key = appendKey(t.key, v.typ, v.at(int(i)))
-		}
-		g, ok := t.index[string(t.key)]
-		if !ok {
-			vals := make([]value, len(keys), len(keys)+len(t.node.aggs))
-			for j, v := range keys {
-				vals[j] = v.at(int(i))
-			}
-			if err := x.grow("grouping", groupSize+len(t.key)+rowSize(vals)); err != nil {
-				return err
-			}
-			g = t.node.newGroup(vals)
-			t.index[string(t.key)] = g
-			t.order = append(t.order, g)
-		}
-		if byEntry {
-			t.entries[keys[0].codes[i]] = g
-		}
-		groups[k] = g
+	return x.grow("grouping", len(added)*groupSize+t.keys.grown())
+}
+
+// emit gives one row a group.
+func (t *groupTable) emit(x *env, types []Type, yield func(*chunk) error) error {
+	return emitRows(x, types, len(t.groups), func(i int) ([]value, error) { return t.row(t.groups[i], i) }, yield)
+}
+
+func (t *groupTable) row(g *group, i int) ([]value, error) {
+	a := t.node
+	row := make([]value, len(a.groups), len(a.groups)+len(a.aggs)+len(a.groupings))
+	for k := range row {
+		row[k] = null
 	}
-	return nil
+	for k, p := range t.set {
+		row[p] = t.values.value(k, i)
+	}
+	if err := t.finish(g); err != nil {
+		return nil, err
+	}
+	for n, acc := range g.accs {
+		v, err := acc.result()
+		if err != nil {
+			return nil, err
+		}
+		if arr, ok := v.o.(*array); ok && a.aggs[n].t.IsArray() {
+			arr.elem = a.aggs[n].t.Elem()
+		}
+		row = append(row, v)
+	}
+	for _, list := range a.groupings {
+		mask := int64(0)
+		for _, p := range list {
+			mask <<= 1
+			if !slices.Contains(t.set, p) {
+				mask |= 1
+			}
+		}
+		row = append(row, intValue(mask))
+	}
+	return row, nil
 }
 
 // accumulate adds the rows sel of c to aggregate n of their groups.

@@ -11,18 +11,61 @@ type at int
 
 func (a at) pos() int { return int(a) }
 
-type selectStmt struct {
+// queryExpr is a SELECT, a VALUES list or a set operation, with what may
+// stand around each of them.
+type queryExpr struct {
 	at
-	distinct  bool
-	targets   []target
-	from      []node // *tableRef
-	where     node
-	groupBy   []node
-	having    node
+	with      []cteDef
+	recursive bool
+	body      node // *selectStmt, *valuesStmt or *setStmt
 	orderBy   []sortItem
 	limit     node // nil or NULL: all
 	offset    node
-	hasHaving bool
+	withTies  bool
+}
+
+// cteDef is one query of WITH.
+type cteDef struct {
+	at
+	name    string
+	columns []string
+	query   *queryExpr
+}
+
+// setStmt is UNION, INTERSECT or EXCEPT.
+type setStmt struct {
+	at
+	kind        setKind
+	all         bool
+	left, right *queryExpr
+}
+
+type setKind uint8
+
+const (
+	setUnion setKind = iota
+	setIntersect
+	setExcept
+)
+
+func (k setKind) String() string { return [...]string{"UNION", "INTERSECT", "EXCEPT"}[k] }
+
+type valuesStmt struct {
+	at
+	rows [][]node
+}
+
+type selectStmt struct {
+	at
+	distinct   bool
+	distinctOn []node
+	targets    []target
+	from       []node // *tableRef, *joinRef, *subqueryRef, *functionRef
+	where      node
+	groupBy    []node // expressions and groupingSet
+	groupUniq  bool   // GROUP BY DISTINCT
+	having     node
+	windows    []windowDef
 }
 
 // target is one element of the select list.
@@ -44,6 +87,49 @@ type tableRef struct {
 	name    string
 	alias   string
 	columns []string // column aliases
+}
+
+type joinKind uint8
+
+const (
+	joinInner joinKind = iota
+	joinLeft
+	joinRight
+	joinFull
+)
+
+func (k joinKind) String() string {
+	return [...]string{"JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"}[k]
+}
+
+// joinRef is left JOIN right; a CROSS JOIN is an inner one without condition.
+type joinRef struct {
+	at
+	kind        joinKind
+	left, right node
+	on          node
+	using       []string
+	natural     bool
+	alias       string // of the whole, "" when there is none
+	usingAlias  string
+	columns     []string
+}
+
+type subqueryRef struct {
+	at
+	query   *queryExpr
+	lateral bool
+	alias   string
+	columns []string
+}
+
+// functionRef is a function, or several side by side (ROWS FROM), in FROM.
+type functionRef struct {
+	at
+	calls      []funcCall
+	ordinality bool
+	alias      string
+	columns    []string
 }
 
 type columnRef struct {
@@ -90,6 +176,102 @@ type funcCall struct {
 	orderBy  []sortItem
 	filter   node
 	variadic bool
+	within   bool       // orderBy is of WITHIN GROUP
+	over     *windowDef // of a window function
+}
+
+// windowDef is what stands after OVER, or a named one of the WINDOW clause.
+type windowDef struct {
+	at
+	name      string // in the WINDOW clause
+	ref       string // OVER name, or (name …)
+	brackets  bool   // OVER (…)
+	partition []node
+	orderBy   []sortItem
+	frame     windowFrame
+}
+
+type frameMode uint8
+
+const (
+	frameRange frameMode = iota
+	frameRows
+	frameGroups
+)
+
+type boundKind uint8
+
+const (
+	unboundedPreceding boundKind = iota
+	offsetPreceding
+	currentRow
+	offsetFollowing
+	unboundedFollowing
+)
+
+type frameExclusion uint8
+
+const (
+	excludeNothing frameExclusion = iota
+	excludeCurrent
+	excludeGroup
+	excludeTies
+)
+
+type windowFrame struct {
+	written    bool // false: the default one
+	mode       frameMode
+	start, end boundKind
+	startValue node
+	endValue   node
+	exclude    frameExclusion
+}
+
+type groupingKind uint8
+
+const (
+	groupingSets groupingKind = iota
+	groupingRollup
+	groupingCube
+	groupingEmpty
+)
+
+// groupingSet is GROUPING SETS, ROLLUP, CUBE or () in GROUP BY.
+type groupingSet struct {
+	at
+	kind groupingKind
+	list []node
+}
+
+// groupingCall is GROUPING(…).
+type groupingCall struct {
+	at
+	args []node
+}
+
+type sublinkKind uint8
+
+const (
+	sublinkExists sublinkKind = iota
+	sublinkAny                // test op ANY (query), IN
+	sublinkAll
+	sublinkScalar
+	sublinkArray
+)
+
+// sublink is a subquery in an expression.
+type sublink struct {
+	at
+	kind  sublinkKind
+	op    string // of ANY and ALL; "" for IN
+	test  node
+	query *queryExpr
+}
+
+// rowNode is ROW(…) or (a, b).
+type rowNode struct {
+	at
+	fields []node
 }
 
 // opNode is an operator; left is nil for a prefix operator.
@@ -214,4 +396,19 @@ type subscriptNode struct {
 type valueFunc struct {
 	at
 	name string
+}
+
+// queryPos is where a query begins, about.
+func queryPos(q *queryExpr) int {
+	switch b := q.body.(type) {
+	case *selectStmt:
+		if len(b.targets) > 0 {
+			return b.targets[0].pos()
+		}
+	case *setStmt:
+		return queryPos(b.left)
+	case *valuesStmt:
+		return b.pos()
+	}
+	return -1
 }

@@ -27,7 +27,15 @@ type function struct {
 	// that are constant (others nil): it checks and prepares them, say a pattern.
 	bind func(consts []*value) (evalFunc, error)
 
-	agg func() accumulator // of an aggregate
+	agg        func() accumulator // of an aggregate
+	orderedSet *orderedSet        // of an aggregate that is called with WITHIN GROUP
+	window     windowFunc         // of a window function
+
+	// rows, of a set-returning function, gives its rows one after the other;
+	// columns are their names, "" for that of the call.
+	rows    func(x *env, a []value, yield func([]value) error) error
+	columns []string
+	types   func(args []Type) []Type // of the columns; nil: one of type ret
 }
 
 // Function is one entry of the allow-list, for documentation.
@@ -71,6 +79,8 @@ var theCatalog = sync.OnceValue(func() *catalog {
 		{"Arrays", []func(){c.addArrays}},
 		{"JSON", []func(){c.addJSON}},
 		{"Aggregates", []func(){c.addAggregates}},
+		{"Window functions", []func(){c.addWindows}},
+		{"Sets of rows", []func(){c.addRows}},
 	} {
 		for _, add := range s.adds {
 			add()

@@ -7,165 +7,214 @@ import (
 	"daemoneye/bus/event"
 )
 
-// checker gives a syntax tree its meaning: names, types, and the rules about
-// where aggregates and columns may stand.
-type checker struct {
+// statement is what all queries of one statement share while it is checked.
+type statement struct {
 	limits Limits
-	table  *event.Table // nil without FROM
-	alias  string
-	names  []string // of the table's columns, as the alias may have renamed them
-	scan   *scanNode
+	frame  *frame
+	tables []*event.Table
 
-	noAggregate string // the clause being checked, where no aggregate may stand
-	inAggregate bool
-	aggregates  bool // an aggregate was seen
+	sublinks int // subqueries of expressions that are being checked, one within the other
+	nullable int // likewise sides of outer joins whose columns may become NULL
 }
 
-// output is one column of the select list, or an expression added to sort by.
+// query is a checked query: a *block or a *setOp.
+type query interface {
+	columns() []Column // types of literals in a part of a set operation may be Unknown
+	// coerce makes column i a t; the query is a part of a set operation.
+	coerce(k *checker, i int, t Type, context string, pos int) error
+	// plan plans the query; of columns that are not needed it may compute nothing.
+	plan(p *planner, need []bool) (operator, error)
+}
+
+// checker gives one SELECT its meaning: names, types, and the rules about
+// where aggregates and columns may stand.
+type checker struct {
+	stmt   *statement
+	limits Limits
+	frame  *frame
+	ctes   *cteScope
+	scope  *scope // what FROM lets expressions name; nil without FROM
+	hidden *scope // what a subquery in FROM does not see, for the error
+
+	context     clause
+	inAggregate bool
+	aggregates  bool        // an aggregate was seen
+	named       []windowDef // the WINDOW clause
+}
+
+// clause is where an expression stands, and what it may not hold there.
+type clause struct {
+	name        string
+	noAggregate bool
+	noWindow    bool
+	srf         srfPlace
+}
+
+// srfPlace says where set-returning functions may stand.
+type srfPlace uint8
+
+const (
+	srfNowhere srfPlace = iota
+	srfTarget           // in the select list
+	srfFrom             // as the whole item of FROM
+)
+
+// clause begins the check of a clause without aggregates and windows; the
+// function that it returns ends it.
+func (k *checker) clause(name string) func() {
+	saved := k.context
+	k.context = clause{name: name, noAggregate: true, noWindow: true}
+	return func() { k.context = saved }
+}
+
+// outputColumn is one column of the select list, or an expression added to sort by.
 type outputColumn struct {
 	name string
 	expr expr
 	at   int
 }
 
-// check checks and plans s.
-func check(s *selectStmt, limits Limits) (*Query, error) {
-	k := &checker{limits: limits}
-	if err := k.from(s.from); err != nil {
+// check checks and plans a statement.
+func check(q *queryExpr, limits Limits) (*Query, error) {
+	s := &statement{limits: limits, frame: &frame{}}
+	checked, err := s.query(q, s.frame, nil, false)
+	if err != nil {
 		return nil, err
 	}
-	b := &builder{k: k}
+	return s.plan(checked)
+}
+
+// query checks a query. In a part of a set operation literals keep the type Unknown.
+func (s *statement) query(q *queryExpr, f *frame, ctes *cteScope, part bool) (query, error) {
+	if len(q.with) > 0 {
+		var err error
+		if ctes, err = s.with(q, f, ctes); err != nil {
+			return nil, err
+		}
+	}
+	k := &checker{stmt: s, limits: s.limits, frame: f, ctes: ctes}
+	switch body := q.body.(type) {
+	case *selectStmt:
+		return k.block(body, q, part)
+	case *valuesStmt:
+		r, err := k.values(body)
+		if err != nil {
+			return nil, err
+		}
+		return k.over(r, q, false)
+	default:
+		op, err := s.setOp(q.body.(*setStmt), f, ctes)
+		if err != nil || len(q.orderBy) == 0 && q.limit == nil && q.offset == nil {
+			return op, err
+		}
+		r := newRelation("", op.columns())
+		r.source = &querySource{op, nil}
+		return k.over(r, q, true)
+	}
+}
+
+// over is SELECT * FROM r with the ORDER BY and LIMIT of q.
+func (k *checker) over(r *relation, q *queryExpr, namesOnly bool) (query, error) {
+	space := r.namespace("")
+	k.scope = &scope{spaces: []*namespace{space}, fields: space.fields}
+	b := &block{k: k, from: r}
+	for i, name := range r.names {
+		b.targets = append(b.targets, outputColumn{name, r.column(i, -1), -1})
+	}
+	if namesOnly {
+		for _, item := range q.orderBy {
+			_, isLiteral := item.expr.(literal)
+			if _, ok := item.expr.(columnRef); !isLiteral && !ok {
+				if _, err := k.expr(item.expr); err != nil {
+					return nil, err
+				}
+				return nil, failAt(item.pos(), codeUnsupported, "an expression in ORDER BY of UNION, INTERSECT or EXCEPT is not supported").hint("name a column of the result")
+			}
+		}
+	}
+	return b, b.finish(q)
+}
+
+// block checks a SELECT.
+func (k *checker) block(s *selectStmt, q *queryExpr, part bool) (query, error) {
+	b := &block{k: k, distinct: s.distinct}
 	var err error
-	if b.targets, err = k.targets(s.targets); err != nil {
+	if b.from, err = k.from(s.from); err != nil {
+		return nil, err
+	}
+	k.named = s.windows
+	k.context = clause{name: "SELECT", srf: srfTarget}
+	if b.targets, err = k.targets(s.targets, part); err != nil {
 		return nil, err
 	}
 	if s.where != nil {
-		k.noAggregate = "WHERE"
+		done := k.clause("WHERE")
 		if b.where, err = k.boolean(s.where, "WHERE"); err != nil {
 			return nil, err
 		}
-		k.noAggregate = ""
+		done()
 	}
-	if b.having, err = k.having(s.having); err != nil {
-		return nil, err
-	}
-	if err = b.sort(s); err != nil {
-		return nil, err
-	}
-	if b.groups, err = k.groups(s.groupBy, b.targets); err != nil {
-		return nil, err
-	}
-	b.grouped = len(s.groupBy) > 0 || s.hasHaving || k.aggregates
-	b.distinct = s.distinct
-	if b.limit, err = k.count(s.limit, "LIMIT"); err != nil {
-		return nil, err
-	}
-	if b.offset, err = k.count(s.offset, "OFFSET"); err != nil {
-		return nil, err
-	}
-	return b.plan()
-}
-
-func (k *checker) having(n node) (expr, error) {
-	if n == nil {
-		return nil, nil
-	}
-	return k.boolean(n, "HAVING")
-}
-
-func (k *checker) from(list []node) error {
-	if len(list) == 0 {
-		return nil
-	}
-	if len(list) > 1 {
-		return refuse(list[1].pos(), "more than one table in FROM")
-	}
-	t, ok := list[0].(*tableRef)
-	if !ok {
-		return refuse(list[0].pos(), "this in FROM")
-	}
-	if k.table = event.Lookup(t.name); k.table == nil {
-		return unknownTable(t.pos(), t.name)
-	}
-	k.alias = t.alias
-	k.scan = &scanNode{table: k.table}
-	for _, c := range k.table.Columns {
-		k.names = append(k.names, c.Name)
-	}
-	if len(t.columns) > len(k.names) {
-		return failAt(t.pos(), codeInvalidReference, "table %q has %d columns available but %d columns specified", t.alias, len(k.names), len(t.columns))
-	}
-	copy(k.names, t.columns)
-	return nil
-}
-
-func unknownTable(pos int, name string) *Error {
-	var names []string
-	for _, t := range event.Tables() {
-		names = append(names, t.Name)
-	}
-	e := failAt(pos, codeUndefinedTable, "table %q does not exist", name)
-	if hint := didYouMean(name, names); hint != "" {
-		return e.hint("%s", hint)
-	}
-	return e.hint("tables: %s", strings.Join(names, ", "))
-}
-
-// column resolves a reference to a column.
-func (k *checker) column(n columnRef) (expr, error) {
-	if n.star {
-		return nil, refuse(n.pos(), "* here")
-	}
-	name := n.fields[len(n.fields)-1]
-	switch {
-	case len(n.fields) == 2 && n.fields[0] != k.alias:
-		if k.table != nil && n.fields[0] == k.table.Name {
-			return nil, failAt(n.pos(), codeUndefinedTable, "invalid reference to FROM-clause entry for table %q", n.fields[0]).hint("write its alias %q", k.alias)
-		}
-		return nil, failAt(n.pos(), codeUndefinedTable, "missing FROM-clause entry for table %q", n.fields[0])
-	case len(n.fields) > 2:
-		return nil, refuse(n.pos(), "a name of more than two parts")
-	}
-	found := -1
-	for i, c := range k.names {
-		if c == name {
-			if found >= 0 {
-				return nil, failAt(n.pos(), codeAmbiguousColumn, "column reference %q is ambiguous", name)
-			}
-			found = i
+	if s.having != nil {
+		k.context = clause{name: "HAVING", noWindow: true}
+		if b.having, err = k.boolean(s.having, "HAVING"); err != nil {
+			return nil, err
 		}
 	}
-	if found >= 0 {
-		return k.columnAt(found, n.pos()), nil
+	if err = b.sort(q.orderBy); err != nil {
+		return nil, err
 	}
-	if k.table == nil {
-		return nil, failAt(n.pos(), codeUndefinedColumn, "column %q does not exist", name).hint("there is no FROM")
+	if err = b.groupBy(s); err != nil {
+		return nil, err
 	}
-	if name == k.alias && len(n.fields) == 1 {
-		return nil, refuse(n.pos(), "a whole row as a value")
+	if len(s.distinctOn) > 0 {
+		if err = b.uniqueOn(s.distinctOn); err != nil {
+			return nil, err
+		}
 	}
-	e := failAt(n.pos(), codeUndefinedColumn, "column %q does not exist in %s", name, k.table.Name)
-	return nil, e.hint("%s", didYouMean(name, k.names))
+	b.grouped = len(s.groupBy) > 0 || s.having != nil || k.aggregates
+	if k.aggregates && readsWorking(b.from) {
+		return nil, failAt(queryPos(q), codeInvalidRecursion, "aggregate functions are not allowed in a recursive query's recursive term")
+	}
+	if err := k.namedWindows(); err != nil {
+		return nil, err
+	}
+	return b, b.window(q)
 }
 
-// columnAt is column i of the table as read by the scan.
-func (k *checker) columnAt(i, pos int) expr {
-	return &colExpr{index: k.scan.use(i), t: typeOf(k.table.Columns[i].Type), name: k.alias + "." + k.names[i], at: pos}
+// finish checks ORDER BY and LIMIT of a block without clauses of its own.
+func (b *block) finish(q *queryExpr) error {
+	if err := b.sort(q.orderBy); err != nil {
+		return err
+	}
+	return b.window(q)
+}
+
+// window checks LIMIT and OFFSET.
+func (b *block) window(q *queryExpr) (err error) {
+	if b.limit, err = b.k.count(q.limit, "LIMIT"); err != nil {
+		return err
+	}
+	if q.withTies {
+		if len(b.order) == 0 {
+			return failAt(q.pos(), codeSyntax, "WITH TIES cannot be specified without ORDER BY clause")
+		}
+		b.withTies = true
+	}
+	b.offset, err = b.k.count(q.offset, "OFFSET")
+	return err
 }
 
 // targets checks the select list.
-func (k *checker) targets(list []target) ([]outputColumn, error) {
+func (k *checker) targets(list []target, part bool) ([]outputColumn, error) {
 	var out []outputColumn
 	for _, t := range list {
 		if ref, ok := t.expr.(columnRef); ok && ref.star {
-			if len(ref.fields) > 0 && ref.fields[0] != k.alias {
-				return nil, failAt(t.pos(), codeUndefinedTable, "missing FROM-clause entry for table %q", ref.fields[0])
+			fields, err := k.star(ref)
+			if err != nil {
+				return nil, err
 			}
-			if k.table == nil {
-				return nil, failAt(t.pos(), codeSyntax, "SELECT * with no tables specified is not valid")
-			}
-			for i, name := range k.names {
-				out = append(out, outputColumn{name, k.columnAt(i, t.pos()), t.pos()})
+			for _, f := range fields {
+				out = append(out, outputColumn{f.name, f.at(t.pos()), t.pos()})
 			}
 			continue
 		}
@@ -180,12 +229,36 @@ func (k *checker) targets(list []target) ([]outputColumn, error) {
 		if name == "" {
 			name = "?column?"
 		}
-		out = append(out, outputColumn{name, k.known(e), t.pos()})
+		if !part {
+			e = k.known(e)
+		}
+		out = append(out, outputColumn{name, e, t.pos()})
 	}
 	if len(out) > k.limits.List {
 		return nil, fail(codeLimit, "the result has %d columns, more than the limit of %d", len(out), k.limits.List)
 	}
 	return out, nil
+}
+
+// star is what * or alias.* stands for.
+func (k *checker) star(ref columnRef) ([]field, error) {
+	if len(ref.fields) == 0 {
+		if k.scope == nil {
+			return nil, failAt(ref.pos(), codeSyntax, "SELECT * with no tables specified is not valid")
+		}
+		return k.scope.fields, nil
+	}
+	if k.scope != nil {
+		if space := k.scope.space(ref.fields[0]); space != nil && len(ref.fields) == 1 {
+			return space.fields, nil
+		}
+	}
+	for c := k.frame.outer; c != nil; c = c.frame.outer {
+		if c.scope != nil && c.scope.space(ref.fields[0]) != nil {
+			return nil, refuse(ref.pos(), "alias.* of an outer query")
+		}
+	}
+	return nil, k.unknownSpace(columnRef{at: ref.at, fields: []string{ref.fields[0], "*"}})
 }
 
 // columnName is FigureColnameInternal of parse_target.c: the name for a
@@ -218,6 +291,17 @@ func columnName(n node) (string, int) {
 			return name, 2
 		}
 		return n.typ.name, 1
+	case groupingCall:
+		return "grouping", 2
+	case sublink:
+		switch n.kind {
+		case sublinkExists:
+			return "exists", 2
+		case sublinkArray:
+			return "array", 2
+		case sublinkScalar:
+			return firstName(n.query)
+		}
 	case caseNode:
 		if n.other != nil {
 			if name, strength := columnName(n.other); strength == 2 {
@@ -225,6 +309,25 @@ func columnName(n node) (string, int) {
 			}
 		}
 		return "case", 1
+	}
+	return "", 0
+}
+
+// firstName is the name of the only column of a subquery.
+func firstName(q *queryExpr) (string, int) {
+	switch b := q.body.(type) {
+	case *setStmt:
+		return firstName(b.left)
+	case *valuesStmt:
+		return "column1", 2
+	case *selectStmt:
+		if len(b.targets) == 1 {
+			if t := b.targets[0]; t.name != "" {
+				return t.name, 2
+			} else if name, _ := columnName(t.expr); name != "" {
+				return name, 2
+			}
+		}
 	}
 	return "", 0
 }
@@ -262,47 +365,6 @@ func named(name string, targets []outputColumn, pos int, clause string) (int, er
 	return found, nil
 }
 
-// groups checks GROUP BY: a name is a column of the input before it is one of
-// the output (the standard's order is the other way for ORDER BY).
-func (k *checker) groups(list []node, targets []outputColumn) ([]expr, error) {
-	k.noAggregate = "GROUP BY"
-	defer func() { k.noAggregate = "" }()
-	var out []expr
-	for _, n := range list {
-		i, err := ordinal(n, targets, "GROUP BY")
-		if err != nil {
-			return nil, err
-		}
-		if ref, ok := n.(columnRef); ok && i < 0 && len(ref.fields) == 1 && !contains(k.names, ref.fields[0]) {
-			if i, err = named(ref.fields[0], targets, n.pos(), "GROUP BY"); err != nil {
-				return nil, err
-			}
-		}
-		if i >= 0 {
-			if hasAggregate(targets[i].expr) {
-				return nil, failAt(n.pos(), codeGrouping, "aggregate functions are not allowed in GROUP BY")
-			}
-			out = append(out, targets[i].expr)
-			continue
-		}
-		e, err := k.expr(n)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, k.known(e))
-	}
-	return out, nil
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
-}
-
 func hasAggregate(e expr) bool {
 	found := false
 	walk(e, func(e expr) bool {
@@ -319,8 +381,7 @@ func (k *checker) count(n node, clause string) (expr, error) {
 	if n == nil {
 		return nil, nil
 	}
-	k.noAggregate = clause
-	defer func() { k.noAggregate = "" }()
+	defer k.clause(clause)()
 	e, err := k.expr(n)
 	if err != nil {
 		return nil, err
@@ -347,7 +408,15 @@ func exprKey(e expr) string {
 func writeKey(b *strings.Builder, e expr) {
 	switch e := e.(type) {
 	case *colExpr:
-		fmt.Fprintf(b, "col %d", e.index)
+		fmt.Fprintf(b, "col %p %d", e.rel, e.index)
+	case *paramExpr:
+		fmt.Fprintf(b, "param %d", e.slot)
+	case *subExpr:
+		fmt.Fprintf(b, "sub %p", e.frame)
+	case *windowExpr:
+		fmt.Fprintf(b, "window %s %v %d %s %v", e.fn.name, e.fn.args, e.t, e.spec.key(), e.filter != nil)
+	case *srfExpr:
+		fmt.Fprintf(b, "rows %p", e)
 	case *constExpr:
 		fmt.Fprintf(b, "%d:", e.t)
 		if !e.v.null {

@@ -61,6 +61,9 @@ func (k *checker) quantify(name string, left, arr expr, all bool, pos int) (expr
 // in checks IN and NOT IN: constants and other expressions without columns
 // become = ANY (array), as in transformAExprIn; the rest a chain of OR.
 func (k *checker) in(n inNode) (expr, error) {
+	if row, ok := n.left.(rowNode); ok {
+		return k.rowIn(row, n)
+	}
 	left, err := k.expr(n.left)
 	if err != nil {
 		return nil, err
@@ -125,7 +128,30 @@ func hasColumn(e expr) bool {
 	return found
 }
 
-// function checks a call of a function or aggregate.
+// rowIn is (a, b) IN ((c, d), …).
+func (k *checker) rowIn(left rowNode, n inNode) (expr, error) {
+	op, out := "=", &logicExpr{kind: logicOr}
+	if n.not {
+		op, out.kind = "<>", logicAnd
+	}
+	for _, item := range n.list {
+		right, ok := item.(rowNode)
+		if !ok {
+			return nil, refuse(item.pos(), "this in a list of rows")
+		}
+		e, err := k.rows(op, left, right, n.pos())
+		if err != nil {
+			return nil, err
+		}
+		out.args = append(out.args, e)
+	}
+	if len(out.args) == 1 {
+		return out.args[0], nil
+	}
+	return out, nil
+}
+
+// function checks a call of a function, aggregate or window function.
 func (k *checker) function(n funcCall) (expr, error) {
 	if n.variadic {
 		return nil, refuse(n.pos(), "VARIADIC")
@@ -137,46 +163,115 @@ func (k *checker) function(n funcCall) (expr, error) {
 		}
 		return nil, k.unknownFunction(n)
 	}
-	aggregate := list[0].agg != nil
-	if aggregate {
-		if err := k.aggregateAllowed(n); err != nil {
-			return nil, err
-		}
-		k.inAggregate = true
-		defer func() { k.inAggregate = false }()
-	} else if n.distinct || len(n.orderBy) > 0 || n.filter != nil || n.star {
-		what := map[bool]string{true: "DISTINCT"}[n.distinct]
-		switch {
-		case n.star:
-			return nil, failAt(n.pos(), codeUndefinedFunction, "%s(*) does not exist: only count may be applied to *", n.name)
-		case n.filter != nil:
-			what = "FILTER"
-		case len(n.orderBy) > 0:
-			what = "ORDER BY"
-		}
-		return nil, failAt(n.pos(), codeWrongObject, "%s specified, but %s is not an aggregate function", what, n.name)
-	}
-	args, err := k.exprs(n.args)
-	if err != nil {
+	if err := k.callForm(list[0], n); err != nil {
 		return nil, err
 	}
-	if n.star && n.name != "count" {
-		return nil, failAt(n.pos(), codeUndefinedFunction, "%s(*) does not exist: only count may be applied to *", n.name)
+	leave := func() {}
+	if list[0].agg != nil {
+		if n.over == nil {
+			if err := k.aggregateAllowed(n); err != nil {
+				return nil, err
+			}
+			k.inAggregate = true
+			leave = func() { k.inAggregate = false }
+		} else if k.context.noWindow || k.inAggregate {
+			return nil, k.windowMisplaced(n)
+		}
 	}
-	if aggregate && len(args) == 0 && !n.star {
-		return nil, failAt(n.pos(), codeWrongObject, "%s needs an argument", n.name).hint("write count(*)")
+	args, err := k.arguments(list[0], n)
+	if err != nil {
+		leave()
+		return nil, err
 	}
 	e, err := k.call(list, args, n.pos(), describeFunction(n.name), false)
 	if err != nil {
+		leave()
 		if t := typeByName(n.name); t != 0 && !t.pseudo() && len(n.args) == 1 && canCast(args[0].typ(), t, explicit) {
 			return k.coerce(args[0], t, explicit, n.pos())
 		}
 		return nil, err
 	}
-	if a, ok := e.(*aggExpr); ok {
-		return k.aggregate(a, n)
+	if a, ok := e.(*aggExpr); ok && n.over == nil {
+		out, err := k.aggregate(a, n)
+		leave()
+		return out, err
+	}
+	if n.over != nil {
+		return k.windowCall(e, n)
 	}
 	return e, nil
+}
+
+// arguments checks the arguments; those of a window call may hold aggregates
+// but no windows, and no other set-returning function may stand within one.
+func (k *checker) arguments(fn *function, n funcCall) ([]expr, error) {
+	saved := k.context
+	defer func() { k.context = saved }()
+	if n.over != nil {
+		k.context.noWindow = true
+	}
+	if fn.rows != nil || n.over != nil || fn.agg != nil {
+		k.context.srf = srfNowhere
+	}
+	return k.exprs(n.args)
+}
+
+func (k *checker) windowMisplaced(n funcCall) error {
+	if k.inAggregate {
+		return failAt(n.pos(), codeGrouping, "aggregate function calls cannot contain window function calls")
+	}
+	return failAt(n.pos(), codeWindowing, "window functions are not allowed in %s", k.context.name)
+}
+
+// callForm checks what surrounds the arguments of a call.
+func (k *checker) callForm(fn *function, n funcCall) error {
+	star := failAt(n.pos(), codeUndefinedFunction, "%s(*) does not exist: only count may be applied to *", n.name)
+	switch {
+	case n.star && n.name != "count":
+		return star
+	case fn.window != nil:
+		switch {
+		case n.over == nil:
+			return failAt(n.pos(), codeWrongObject, "window function %s requires an OVER clause", n.name)
+		case k.context.noWindow || k.inAggregate:
+			return k.windowMisplaced(n)
+		case n.distinct:
+			return refuse(n.pos(), "DISTINCT in a window function")
+		case len(n.orderBy) > 0:
+			return refuse(n.pos(), "ORDER BY in the arguments of a window function")
+		}
+		return nil
+	case fn.agg != nil:
+		switch {
+		case len(n.args) == 0 && !n.star && fn.orderedSet == nil:
+			return failAt(n.pos(), codeWrongObject, "%s(*) must be used to call a parameterless aggregate function", n.name).hint("write count(*)")
+		case n.within && fn.orderedSet == nil:
+			return failAt(n.pos(), codeWrongObject, "%s is not an ordered-set aggregate, so it cannot have WITHIN GROUP", n.name)
+		case !n.within && fn.orderedSet != nil:
+			return failAt(n.pos(), codeWrongObject, "WITHIN GROUP is required for ordered-set aggregate %s", n.name)
+		}
+		return nil
+	case fn.rows != nil:
+		if k.context.srf == srfNowhere {
+			return failAt(n.pos(), codeUnsupported, "set-returning functions are not allowed in %s", k.context.name)
+		}
+	}
+	what := ""
+	switch {
+	case n.over != nil:
+		return failAt(n.pos(), codeWrongObject, "OVER specified, but %s is not a window function nor an aggregate function", n.name)
+	case n.distinct:
+		what = "DISTINCT"
+	case n.within:
+		what = "WITHIN GROUP"
+	case n.filter != nil:
+		what = "FILTER"
+	case len(n.orderBy) > 0:
+		what = "ORDER BY"
+	default:
+		return nil
+	}
+	return failAt(n.pos(), codeWrongObject, "%s specified, but %s is not an aggregate function", what, n.name)
 }
 
 // typeCall is a cast written as a call: date(time).
@@ -211,8 +306,8 @@ func (k *checker) aggregateAllowed(n funcCall) error {
 	switch {
 	case k.inAggregate:
 		return failAt(n.pos(), codeGrouping, "aggregate function calls cannot be nested")
-	case k.noAggregate != "":
-		return failAt(n.pos(), codeGrouping, "aggregate functions are not allowed in %s", k.noAggregate)
+	case k.context.noAggregate:
+		return failAt(n.pos(), codeGrouping, "aggregate functions are not allowed in %s", k.context.name)
 	}
 	return nil
 }
@@ -242,15 +337,50 @@ func (k *checker) aggregate(a *aggExpr, n funcCall) (expr, error) {
 	}
 	if n.filter != nil {
 		k.inAggregate = false
-		saved := k.noAggregate
-		k.noAggregate = "FILTER"
+		done := k.clause("FILTER")
 		e, err := k.boolean(n.filter, "FILTER")
-		k.noAggregate = saved
+		done()
 		if err != nil {
 			return nil, err
 		}
 		a.filter = e
 	}
+	if f := k.frame; f.outer != nil && onlyOuter(a) {
+		return nil, refuse(n.pos(), "an aggregate of the outer query's columns in a subquery")
+	}
 	k.aggregates = true
 	return a, nil
+}
+
+// onlyOuter reports whether an aggregate's columns are all of outer queries,
+// whose aggregate it would then be.
+func onlyOuter(a *aggExpr) bool {
+	outer := false
+	for _, c := range children(a) {
+		if hasColumn(*c) {
+			return false
+		}
+		walk(*c, func(e expr) bool {
+			_, ok := e.(*paramExpr)
+			outer = outer || ok
+			return true
+		})
+	}
+	return outer
+}
+
+// grouping checks GROUPING(…), whose arguments must be GROUP BY expressions.
+func (k *checker) grouping(n groupingCall) (expr, error) {
+	if k.context.noAggregate {
+		return nil, failAt(n.pos(), codeGrouping, "grouping operations are not allowed in %s", k.context.name)
+	}
+	if len(n.args) > 31 {
+		return nil, failAt(n.pos(), codeLimit, "GROUPING must have fewer than 32 arguments")
+	}
+	args, err := k.exprs(n.args)
+	if err != nil {
+		return nil, err
+	}
+	k.aggregates = true
+	return &groupingExpr{args: args, at: n.pos()}, nil
 }

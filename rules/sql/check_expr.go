@@ -32,6 +32,9 @@ func (k *checker) expr(n node) (expr, error) {
 	case logicNode:
 		return k.logic(n)
 	case nullTest:
+		if row, ok := n.arg.(rowNode); ok {
+			return k.rowNull(row, n.not)
+		}
 		arg, err := k.expr(n.arg)
 		if err != nil {
 			return nil, err
@@ -67,6 +70,12 @@ func (k *checker) expr(n node) (expr, error) {
 		return k.subscript(n)
 	case valueFunc:
 		return k.function(funcCall{at: n.at, name: n.name})
+	case sublink:
+		return k.sublink(n)
+	case groupingCall:
+		return k.grouping(n)
+	case rowNode:
+		return nil, refuse(n.pos(), "a row as a value")
 	}
 	return nil, refuse(n.pos(), fmt.Sprintf("%T", n))
 }
@@ -199,6 +208,14 @@ var postgresTypes = map[string]bool{
 }
 
 func (k *checker) operator(n opNode) (expr, error) {
+	if l, ok := n.left.(rowNode); ok {
+		if r, ok := n.right.(rowNode); ok {
+			return k.rows(n.name, l, r, n.pos())
+		}
+		if s, ok := n.right.(sublink); ok && s.kind == sublinkScalar {
+			return nil, refuse(n.pos(), "a row compared to a subquery")
+		}
+	}
 	var args []expr
 	for _, side := range []node{n.left, n.right} {
 		if side == nil {

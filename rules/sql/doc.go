@@ -64,10 +64,17 @@ func exampleResult(text string) string {
 
 // syntax is what the grammar accepts, beside functions and operators.
 var grammar = [][2]string{
-	{"SELECT [DISTINCT] … FROM table [AS alias] [WHERE …]", "one table of the event view, or no FROM"},
-	{"GROUP BY … HAVING …", "expressions, output names and positions"},
+	{"SELECT [DISTINCT [ON (…)]] … FROM … [WHERE …]", "or no FROM"},
+	{"FROM table [AS alias [(column, …)]], (SELECT …) AS s, (VALUES …) AS v, function(…) [WITH ORDINALITY]", "tables of the event view, subqueries, set-returning functions; LATERAL"},
+	{"… [INNER|LEFT|RIGHT|FULL] JOIN … ON …|USING (…), CROSS JOIN, NATURAL JOIN", "by hash where the condition has equalities, else by trying all pairs"},
+	{"GROUP BY …, ROLLUP (…), CUBE (…), GROUPING SETS (…) HAVING …", "expressions, output names and positions; GROUPING(…)"},
+	{"function(…) [FILTER (WHERE …)] OVER ([PARTITION BY …] [ORDER BY …] [ROWS|RANGE|GROUPS …]), WINDOW w AS (…)", "window functions and aggregates"},
+	{"… UNION|INTERSECT|EXCEPT [ALL] …, VALUES (…), (…)", ""},
+	{"WITH [RECURSIVE] name AS (…)", "computed once if it is used more than once"},
+	{"(SELECT …), EXISTS (…), [NOT] IN (SELECT …), op ANY|ALL (SELECT …), ARRAY(SELECT …)", "correlated ones too"},
 	{"ORDER BY … [ASC|DESC] [NULLS FIRST|LAST]", "expressions, output names and positions"},
-	{"LIMIT n OFFSET m, FETCH FIRST n ROWS ONLY", "constants and parameters"},
+	{"LIMIT n OFFSET m, FETCH FIRST n ROWS ONLY|WITH TIES", "expressions without columns"},
+	{"(a, b) = (c, d), (a, b) IN (…), (a, b) < (c, d)", "rows only in comparisons"},
 	{"AND, OR, NOT; IS [NOT] NULL, TRUE, FALSE, UNKNOWN", "three-valued logic"},
 	{"IS [NOT] DISTINCT FROM", "comparison in which NULL is a value"},
 	{"[NOT] IN (…), [NOT] BETWEEN [SYMMETRIC] … AND …", ""},
@@ -112,8 +119,8 @@ func WriteDoc(w io.Writer) error {
 	b.WriteString("\nand arrays of these.\n")
 	writeFunctions(&b)
 	l := Limits{}.withDefaults()
-	fmt.Fprintf(&b, "\n## Limits\n\n| limit | default |\n|---|---|\n| bytes of a statement | %d |\n| nesting of expressions | %d |\n| expressions in a statement | %d |\n| elements of one list | %d |\n| operators and keywords such as OR in one expression | %d |\n| bytes of a text, or elements of an array or jsonb, that an expression makes | %d MiB, %d |\n| memory for sorting and grouping | %d MiB |\n",
-		l.Text, l.Depth, l.Nodes, l.List, l.Operators, maxText>>20, maxElements, defaultMemory>>20)
+	fmt.Fprintf(&b, "\n## Limits\n\n| limit | default |\n|---|---|\n| bytes of a statement | %d |\n| nesting of expressions | %d |\n| expressions in a statement | %d |\n| elements of one list | %d |\n| tables, subqueries and functions in FROM | %d |\n| queries of one WITH | %d |\n| steps of a recursive query | %d |\n| operators and keywords such as OR in one expression | %d |\n| bytes of a text, or elements of an array or jsonb, that an expression makes | %d MiB, %d |\n| memory for joining, sorting and grouping | %d MiB |\n",
+		l.Text, l.Depth, l.Nodes, l.List, l.Tables, l.CTEs, maxRecursion, l.Operators, maxText>>20, maxElements, defaultMemory>>20)
 	b.WriteString("\n## Differences from PostgreSQL\n\n")
 	for _, d := range differences {
 		b.WriteString("- " + d + "\n")

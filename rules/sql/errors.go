@@ -53,6 +53,14 @@ const (
 	codeArraySubscript    = "2202E"
 	codeCharacter         = "22021"
 	codeWrongObject       = "42809"
+	codeWindowing         = "42P20"
+	codeInvalidRecursion  = "42P19"
+	codeDuplicateAlias    = "42712"
+	codeDuplicateColumn   = "42701"
+	codeCardinality       = "21000"
+	codeInvalidNtile      = "22014"
+	codeInvalidNthValue   = "22016"
+	codeInvalidFrame      = "22013"
 )
 
 // Error returns the message in one line, with its position and hint.

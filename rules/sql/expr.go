@@ -11,8 +11,9 @@ type expr interface {
 	eval(x *env, c *chunk, sel []int32) (*vector, error)
 }
 
-// colExpr is a column of the input.
+// colExpr is a column: of a relation, and once it is planned of the chunk.
 type colExpr struct {
+	rel   *relation // nil when planned
 	index int
 	t     Type
 	name  string // as table.column, for errors
@@ -166,6 +167,14 @@ func children(e expr) []*expr {
 		return []*expr{&e.left, &e.array}
 	case *relabelExpr:
 		return []*expr{&e.arg}
+	case *windowExpr:
+		return e.children()
+	case *srfExpr:
+		return refs(e.args)
+	case *groupingExpr:
+		return refs(e.args)
+	case *subExpr:
+		return append(refs(e.tests), refs(e.params)...)
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import "context"
 // that depend on the time of execution stay.
 func fold(e expr) (expr, error) {
 	switch e := e.(type) {
-	case *colExpr, *constExpr:
+	case *colExpr, *constExpr, *paramExpr:
 		return e, nil
 	case *logicExpr:
 		if e.kind != logicNot {
@@ -30,7 +30,7 @@ func fold(e expr) (expr, error) {
 	switch e := e.(type) {
 	case *callExpr:
 		return foldCall(e)
-	case *aggExpr:
+	case *aggExpr, *windowExpr, *srfExpr, *groupingExpr, *subExpr:
 		return e, nil
 	case *quantExpr:
 		if c, ok := e.array.(*constExpr); ok && !c.v.null {
@@ -238,5 +238,5 @@ func clone(e expr) expr {
 		c := *e
 		return &c
 	}
-	return e
+	return cloneQuery(e)
 }

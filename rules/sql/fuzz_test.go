@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"daemoneye/bus/event"
 )
@@ -41,7 +42,10 @@ func statements(tb testing.TB) []string {
 func checkStatement(t *testing.T, text string, batches []*event.Batch) {
 	q, err := Compile(text, Config{Params: map[string]string{"p": "1", "q": "x"}})
 	if err == nil {
-		err = q.Run(context.Background(), &memory{batches: batches}, Options{MemoryLimit: 1 << 20}, func(r *Rows) error {
+		// generate_series(1, 1e9) is right, and takes its time.
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		err = q.Run(ctx, &memory{batches: batches}, Options{MemoryLimit: 1 << 20}, func(r *Rows) error {
 			for i := range r.Len() {
 				for k := range r.Columns() {
 					r.AppendText(nil, i, k)
@@ -52,7 +56,7 @@ func checkStatement(t *testing.T, text string, batches []*event.Batch) {
 		})
 		if q.Streams() && err == nil {
 			for _, b := range batches {
-				if b.Table == q.table {
+				if b.Table == q.simple.scan.table {
 					if _, _, err := q.Match(b, testTime); err != nil {
 						t.Fatalf("%q: Run succeeds, Match fails: %v", text, err)
 					}
@@ -61,6 +65,9 @@ func checkStatement(t *testing.T, text string, batches []*event.Batch) {
 		}
 	}
 	var e *Error
+	if errors.Is(err, context.DeadlineExceeded) {
+		return
+	}
 	if err != nil && (!errors.As(err, &e) || len(e.Code) != 5 || e.Message == "") {
 		t.Fatalf("%q: error %#v", text, err)
 	}

@@ -1,7 +1,6 @@
 package sql
 
 import (
-	"errors"
 	"math"
 
 	"daemoneye/bus/event"
@@ -13,8 +12,11 @@ type operator interface {
 	run(x *env, yield func(*chunk) error) error
 }
 
-// errEnough ends a run when no more rows are wanted.
-var errEnough = errors.New("enough rows")
+// stopError ends a run when no more rows are wanted; the limit that returns it
+// knows it as its own.
+type stopError struct{}
+
+func (*stopError) Error() string { return "enough rows" }
 
 // oneRow is the input of a SELECT without FROM.
 type oneRow struct{}
@@ -24,7 +26,7 @@ func (oneRow) run(_ *env, yield func(*chunk) error) error { return yield(&chunk{
 // scanNode reads the columns in use of a table.
 type scanNode struct {
 	table   *event.Table
-	columns []int       // positions in table.Columns
+	columns []int       // positions in table.Columns, those in use
 	bounds  []timeBound // proven by WHERE
 }
 
@@ -32,17 +34,6 @@ type scanNode struct {
 type timeBound struct {
 	op comparison
 	e  expr
-}
-
-// use returns the position in the scan's output of the table's column i.
-func (s *scanNode) use(i int) int {
-	for k, c := range s.columns {
-		if c == i {
-			return k
-		}
-	}
-	s.columns = append(s.columns, i)
-	return len(s.columns) - 1
 }
 
 func (s *scanNode) run(x *env, yield func(*chunk) error) error {
@@ -226,10 +217,12 @@ func projectChunk(x *env, c *chunk, exprs []expr) (*chunk, error) {
 	return &chunk{n: c.n, sel: c.sel, cols: cols}, nil
 }
 
-// limitNode passes rows offset ≤ k < offset+limit.
+// limitNode passes rows offset ≤ k < offset+limit, and with ties those after
+// them that are equal to the last by these keys.
 type limitNode struct {
 	input         operator
 	limit, offset expr
+	ties          []sortKey
 }
 
 // window returns the first row and the number of rows; count is
@@ -261,54 +254,55 @@ func (l *limitNode) run(x *env, yield func(*chunk) error) error {
 	if err != nil || count == 0 {
 		return err
 	}
-	return l.input.run(x, func(c *chunk) error {
+	stop := &stopError{}
+	var last []value // of the last row, once all are passed
+	err = l.input.run(x, func(c *chunk) error {
 		n := int64(c.len())
 		if n <= skip {
 			skip -= n
 			return nil
 		}
 		from := skip
-		to := min(n, from+min(count, n))
 		skip = 0
+		to := min(n, from+min(count, n))
 		count -= to - from
-		if err := yield(c.slice(int(from), int(to))); err != nil {
-			return err
+		if count == 0 && l.ties != nil {
+			if last == nil {
+				last = l.keys(c, int(to)-1)
+			}
+			for to < n && l.tied(c, int(to), last) {
+				to++
+			}
 		}
-		if count == 0 {
-			return errEnough
+		if to > from {
+			if err := yield(c.slice(int(from), int(to))); err != nil {
+				return err
+			}
+		}
+		if count == 0 && (l.ties == nil || to < n) {
+			return stop
 		}
 		return nil
 	})
+	if err == stop {
+		return nil
+	}
+	return err
 }
 
-// uniqueNode passes the first of rows that are equal in the first columns.
-type uniqueNode struct {
-	input   operator
-	columns int
+func (l *limitNode) keys(c *chunk, k int) []value {
+	out := make([]value, len(l.ties))
+	for i, key := range l.ties {
+		out[i] = c.cols[key.column].at(c.row(k))
+	}
+	return out
 }
 
-func (u *uniqueNode) run(x *env, yield func(*chunk) error) error {
-	seen := make(map[string]struct{})
-	var key []byte
-	return u.input.run(x, func(c *chunk) error {
-		sel := make([]int32, 0, c.len())
-		for _, i := range c.rows() {
-			key = key[:0]
-			for _, v := range c.cols[:u.columns] {
-				key = appendKey(key, v.typ, v.at(int(i)))
-			}
-			if _, ok := seen[string(key)]; ok {
-				continue
-			}
-			if err := x.grow("DISTINCT", len(key)+48); err != nil {
-				return err
-			}
-			seen[string(key)] = struct{}{}
-			sel = append(sel, i)
+func (l *limitNode) tied(c *chunk, k int, last []value) bool {
+	for i, key := range l.ties {
+		if key.compare(c.cols[key.column].at(c.row(k)), last[i]) != 0 {
+			return false
 		}
-		if len(sel) == 0 {
-			return nil
-		}
-		return yield(&chunk{n: c.n, sel: sel, cols: c.cols})
-	})
+	}
+	return true
 }

@@ -7,7 +7,7 @@ import (
 
 // parse turns text into a syntax tree, with :name parameters replaced by
 // untyped literals. Positions are byte offsets in text.
-func parse(text string, limits Limits, params map[string]string) (*selectStmt, error) {
+func parse(text string, limits Limits, params map[string]string) (*queryExpr, error) {
 	if len(text) > limits.Text {
 		return nil, fail(codeLimit, "the statement has %d bytes, more than the limit of %d", len(text), limits.Text)
 	}

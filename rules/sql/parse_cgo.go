@@ -14,7 +14,7 @@ import (
 
 // parseText parses with PostgreSQL's own grammar (libpg_query, that of
 // version 16) and converts its tree into ours.
-func parseText(s substitution, limits Limits) (*selectStmt, error) {
+func parseText(s substitution, limits Limits) (*queryExpr, error) {
 	tree, err := pg.Parse(s.text)
 	if err != nil {
 		return nil, s.parseError(err)
@@ -27,12 +27,11 @@ func parseText(s substitution, limits Limits) (*selectStmt, error) {
 	}
 	stmt, ok := tree.Stmts[0].Stmt.Node.(*pg.Node_SelectStmt)
 	if !ok {
-		kind := strings.TrimSuffix(nodeKind(tree.Stmts[0].Stmt), "Stmt")
-		return nil, failAt(firstWord(s.text), codeUnsupported, "the statement %s is not supported", kind).hint("only SELECT is")
+		return nil, failAt(firstWord(s.text), codeUnsupported, "the statement %s is not supported", statementKind(tree.Stmts[0].Stmt)).hint("only SELECT is")
 	}
 	c := &converter{s: s, limits: limits, last: -1}
-	sel := c.selectStmt(stmt.SelectStmt)
-	return sel, c.err
+	q := c.query(stmt.SelectStmt)
+	return q, c.err
 }
 
 func firstWord(text string) int { return len(text) - len(strings.TrimLeft(text, " \t\r\n")) }
@@ -49,7 +48,11 @@ func (s substitution) parseError(err error) error {
 	if strings.Contains(e.Message, "stack depth") || strings.Contains(e.Message, "memory exhausted") {
 		return fail(codeLimit, "the statement is nested too deeply")
 	}
-	out := failAt(charOffset(s.text, e.Cursorpos-1), codeSyntax, "%s", e.Message)
+	code := codeSyntax
+	if strings.HasPrefix(e.Message, "frame ") {
+		code = codeWindowing
+	}
+	out := failAt(charOffset(s.text, e.Cursorpos-1), code, "%s", e.Message)
 	if e.Cursorpos <= 0 {
 		out.at = 0
 	}
@@ -84,6 +87,7 @@ type converter struct {
 	limits Limits
 	depth  int
 	nodes  int
+	tables int   // in FROM, of the whole statement
 	last   int32 // the position met last, -1 before there is one
 	err    error
 }
@@ -112,57 +116,6 @@ func (c *converter) list(nodes []*pg.Node) []node {
 	return out
 }
 
-func (c *converter) selectStmt(s *pg.SelectStmt) *selectStmt {
-	switch {
-	case s.Op != pg.SetOperation_SETOP_NONE:
-		c.refuse(-1, strings.TrimPrefix(s.Op.String(), "SETOP_"))
-		return nil
-	case s.WithClause != nil:
-		c.refuse(s.WithClause.Location, "WITH")
-	case s.IntoClause != nil:
-		c.refuse(s.IntoClause.GetRel().GetLocation(), "SELECT INTO")
-	case len(s.LockingClause) > 0:
-		c.refuse(-1, "FOR UPDATE or FOR SHARE")
-	case len(s.ValuesLists) > 0:
-		c.refuse(-1, "VALUES")
-	case len(s.WindowClause) > 0:
-		c.refuse(s.WindowClause[0].GetWindowDef().GetLocation(), "WINDOW")
-	case s.GroupDistinct:
-		c.refuse(-1, "GROUP BY DISTINCT")
-	case s.LimitOption == pg.LimitOption_LIMIT_OPTION_WITH_TIES:
-		c.refuse(-1, "FETCH … WITH TIES")
-	}
-	out := &selectStmt{hasHaving: s.HavingClause != nil}
-	if len(s.DistinctClause) > 0 {
-		out.distinct = true
-		if s.DistinctClause[0].GetNode() != nil {
-			c.refuse(nodeLocation(s.DistinctClause[0]), "DISTINCT ON")
-		}
-	}
-	if len(s.TargetList) > c.limits.List {
-		c.fail(fail(codeLimit, "the select list has %d columns, more than the limit of %d", len(s.TargetList), c.limits.List))
-		return out
-	}
-	for _, n := range s.TargetList {
-		r := n.GetResTarget()
-		out.targets = append(out.targets, target{at: at(r.Location), name: r.Name, expr: c.expr(r.Val)})
-	}
-	for _, n := range s.FromClause {
-		out.from = append(out.from, c.from(n))
-	}
-	out.where = c.optional(s.WhereClause)
-	for _, n := range s.GroupClause {
-		if g := n.GetGroupingSet(); g != nil {
-			c.refuse(g.Location, "GROUPING SETS, ROLLUP or CUBE")
-		}
-		out.groupBy = append(out.groupBy, c.expr(n))
-	}
-	out.having = c.optional(s.HavingClause)
-	out.orderBy = c.sort(s.SortClause)
-	out.limit, out.offset = c.optional(s.LimitCount), c.optional(s.LimitOffset)
-	return out
-}
-
 func nodeLocation(n *pg.Node) int32 {
 	switch n := n.GetNode().(type) {
 	case *pg.Node_ColumnRef:
@@ -181,32 +134,6 @@ func nodeLocation(n *pg.Node) int32 {
 		return n.CaseExpr.Location
 	}
 	return -1
-}
-
-func (c *converter) from(n *pg.Node) node {
-	r := n.GetRangeVar()
-	if r == nil {
-		switch {
-		case n.GetJoinExpr() != nil:
-			return c.refuse(-1, "JOIN")
-		case n.GetRangeSubselect() != nil:
-			return c.refuse(-1, "a subquery in FROM")
-		case n.GetRangeFunction() != nil:
-			return c.refuse(-1, "a function in FROM")
-		}
-		return c.refuse(-1, nodeKind(n)+" in FROM")
-	}
-	if r.Catalogname != "" || r.Schemaname != "" && r.Schemaname != "public" {
-		return c.refuse(r.Location, fmt.Sprintf("the schema %q", r.Schemaname))
-	}
-	t := &tableRef{at: at(r.Location), name: r.Relname, alias: r.Relname}
-	if r.Alias != nil {
-		t.alias = r.Alias.Aliasname
-		for _, n := range r.Alias.Colnames {
-			t.columns = append(t.columns, n.GetString_().GetSval())
-		}
-	}
-	return t
 }
 
 func (c *converter) sort(list []*pg.Node) []sortItem {
@@ -301,11 +228,13 @@ func (c *converter) expr(n *pg.Node) node {
 		}
 		return c.expr(n.CollateClause.Arg)
 	case *pg.Node_SubLink:
-		return c.refuse(n.SubLink.Location, "a subquery")
+		return c.sublink(n.SubLink)
 	case *pg.Node_RowExpr:
-		return c.refuse(n.RowExpr.Location, "a row")
+		return rowNode{at(n.RowExpr.Location), c.list(n.RowExpr.Args)}
 	case *pg.Node_GroupingFunc:
-		return c.refuse(n.GroupingFunc.Location, "GROUPING")
+		return groupingCall{at(n.GroupingFunc.Location), c.list(n.GroupingFunc.Args)}
+	case *pg.Node_GroupingSet:
+		return c.groupingSet(n.GroupingSet)
 	case *pg.Node_NamedArgExpr:
 		return c.refuse(n.NamedArgExpr.Location, "a named argument")
 	}
@@ -414,16 +343,18 @@ func (c *converter) funcCall(f *pg.FuncCall) node {
 	if len(f.Funcname) > 1 && f.Funcname[0].GetString_().GetSval() != "pg_catalog" {
 		return c.refuse(f.Location, "a function of another schema")
 	}
-	switch {
-	case f.Over != nil:
-		return c.refuse(f.Location, "a window function (OVER)")
-	case f.AggWithinGroup:
-		return c.refuse(f.Location, "WITHIN GROUP")
-	}
-	return funcCall{
+	out := funcCall{
 		at: at(f.Location), name: name, args: c.list(f.Args), star: f.AggStar, distinct: f.AggDistinct,
-		orderBy: c.sort(f.AggOrder), filter: c.optional(f.AggFilter), variadic: f.FuncVariadic,
+		orderBy: c.sort(f.AggOrder), filter: c.optional(f.AggFilter), variadic: f.FuncVariadic, within: f.AggWithinGroup,
 	}
+	if f.Over != nil {
+		w := c.window(f.Over)
+		if w.name != "" { // OVER name
+			w.name, w.ref, w.brackets = "", w.name, false
+		}
+		out.over = &w
+	}
+	return out
 }
 
 func (c *converter) typeName(t *pg.TypeName) typeName {

@@ -2,227 +2,490 @@ package sql
 
 import "slices"
 
-// sortKey is one element of ORDER BY; over a projection it has a column's index.
-type sortKey struct {
-	expr       expr
-	column     int
-	typ        Type
-	descending bool
-	nullsFirst bool
+// stage is a planned step and the columns of its output.
+type stage struct {
+	op   operator
+	cols []colKey
 }
 
-// builder makes a plan of a checked SELECT:
-//
-//	scan → filter → [aggregate → having] → project → [distinct] → [sort] → limit
-type builder struct {
-	k        *checker
-	targets  []outputColumn
-	hidden   []outputColumn // computed beside the targets, to sort by
-	where    expr
-	groups   []expr
-	having   expr
-	order    []sortKey
-	limit    expr
-	offset   expr
-	grouped  bool
-	distinct bool
+// colKey is one column of a relation.
+type colKey struct {
+	rel *relation
+	i   int
 }
 
-// sort checks ORDER BY against the select list: an ordinal, an output name,
-// or an expression of the input.
-func (b *builder) sort(s *selectStmt) error {
-	for _, item := range s.orderBy {
-		key := sortKey{descending: item.descending, nullsFirst: item.nullsFirst}
-		i, err := ordinal(item.expr, b.targets, "ORDER BY")
+// columnsOf lists all columns of a relation, in order.
+func columnsOf(r *relation) []colKey {
+	out := make([]colKey, len(r.names))
+	for i := range out {
+		out[i] = colKey{r, i}
+	}
+	return out
+}
+
+// bind returns e with its columns found in the input's output.
+func (in *stage) bind(e expr) expr {
+	if c, ok := e.(*colExpr); ok {
+		d := *c
+		i := slices.Index(in.cols, colKey{c.rel, c.index})
+		if i < 0 {
+			panic("sql: column " + c.name + " is not in the input")
+		}
+		d.rel, d.index = nil, i
+		return &d
+	}
+	list := children(e)
+	if len(list) == 0 {
+		return e
+	}
+	e = clone(e)
+	for _, c := range children(e) {
+		*c = in.bind(*c)
+	}
+	return e
+}
+
+func (in *stage) bindAll(list []expr) []expr {
+	out := make([]expr, len(list))
+	for i, e := range list {
+		out[i] = in.bind(e)
+	}
+	return out
+}
+
+// use marks the columns in e as needed.
+func use(list ...expr) {
+	for _, e := range list {
+		if e == nil {
+			continue
+		}
+		walk(e, func(e expr) bool {
+			if c, ok := e.(*colExpr); ok && c.rel != nil {
+				c.rel.used[c.index] = true
+			}
+			return true
+		})
+	}
+}
+
+// planner plans the queries of one statement.
+type planner struct {
+	scans   []*scanNode // of all tables read
+	simple  *simplePlan // of a statement that only filters and projects one table
+	shared  map[*cte]*sharedNode
+	kept    []*sharedNode // those of shared, in order
+	working map[*cte]*workingNode
+}
+
+// simplePlan is what Match needs.
+type simplePlan struct {
+	scan    *scanNode
+	filter  expr // nil: all rows
+	project []expr
+}
+
+// plan plans a checked statement.
+func (s *statement) plan(q query) (*Query, error) {
+	p := &planner{shared: make(map[*cte]*sharedNode), working: make(map[*cte]*workingNode)}
+	op, err := q.plan(p, allColumns(q))
+	if err != nil {
+		return nil, err
+	}
+	out := &Query{columns: q.columns(), plan: op, frame: s.frame, scans: p.scans, tables: s.tables, simple: p.simple}
+	if b, ok := q.(*block); !ok || !b.streams() {
+		out.simple = nil
+	}
+	return out, nil
+}
+
+func allColumns(q query) []bool {
+	need := make([]bool, len(q.columns()))
+	for i := range need {
+		need[i] = true
+	}
+	return need
+}
+
+// streams reports whether each row's answer depends on that row alone.
+func (b *block) streams() bool {
+	r, ok := b.from.(*relation)
+	if !ok || b.grouped || b.distinct || len(b.distinctOn) > 0 || len(b.order) > 0 || b.limit != nil || b.offset != nil {
+		return false
+	}
+	if _, ok := r.source.(*tableSource); !ok {
+		return false
+	}
+	plain := true
+	check := func(e expr) {
+		walk(e, func(e expr) bool {
+			switch e.(type) {
+			case *subExpr, *windowExpr, *srfExpr:
+				plain = false
+			}
+			return plain
+		})
+	}
+	if b.where != nil {
+		check(b.where)
+	}
+	for _, t := range b.targets {
+		check(t.expr)
+	}
+	return plain
+}
+
+// steps is a block on its way to a plan: its output, rewritten from step to step.
+type steps struct {
+	b         *block
+	list      []expr // targets and hidden columns; NULL for one that is skipped
+	skipped   []bool
+	aggregate *aggregateNode
+	having    expr
+	groups    *relation // what the aggregation makes
+	windows   []*windowStep
+	rows      []*srfExpr
+	rowsRel   *relation
+}
+
+func (b *block) plan(p *planner, need []bool) (operator, error) {
+	s := &steps{b: b}
+	if err := s.outputs(need); err != nil {
+		return nil, err
+	}
+	if b.grouped {
+		if err := s.group(); err != nil {
+			return nil, err
+		}
+	}
+	s.extractWindows()
+	s.extractRows()
+	where, err := foldMaybe(b.where)
+	if err != nil {
+		return nil, err
+	}
+	s.markUsed()
+	in, err := p.from(b, where)
+	if err != nil {
+		return nil, err
+	}
+	if in, err = s.above(p, in); err != nil {
+		return nil, err
+	}
+	return s.finish(p, in, where)
+}
+
+func foldMaybe(e expr) (expr, error) {
+	if e == nil {
+		return nil, nil
+	}
+	return fold(e)
+}
+
+// outputs folds the select list. A column that nobody reads becomes NULL,
+// unless DISTINCT compares it or it gives rows of its own.
+func (s *steps) outputs(need []bool) error {
+	b := s.b
+	outs := b.outs()
+	s.list, s.skipped = make([]expr, len(outs)), make([]bool, len(outs))
+	for i, o := range outs {
+		t := o.expr.typ()
+		if i < len(need) && !need[i] && !b.distinct && !hasRows(o.expr) && !b.sorts(i) {
+			s.list[i], s.skipped[i] = &constExpr{v: null, t: t}, true
+			continue
+		}
+		e, err := fold(o.expr)
 		if err != nil {
 			return err
 		}
-		if ref, ok := item.expr.(columnRef); ok && len(ref.fields) == 1 && !ref.star {
-			if i, err = named(ref.fields[0], b.targets, item.pos(), "ORDER BY"); err != nil {
-				return err
-			}
-		}
-		if i < 0 {
-			e, err := b.k.expr(item.expr)
-			if err != nil {
-				return err
-			}
-			if i, err = b.hide(b.k.known(e), item.pos(), s.distinct); err != nil {
-				return err
-			}
-		}
-		key.column = i
-		b.order = append(b.order, key)
+		s.list[i] = e
 	}
 	return nil
 }
 
-// hide returns the index of e among targets and hidden columns, adding it.
-func (b *builder) hide(e expr, pos int, distinct bool) (int, error) {
-	key := exprKey(e)
-	for i, t := range slices.Concat(b.targets, b.hidden) {
-		if exprKey(t.expr) == key {
-			return i, nil
-		}
-	}
-	if distinct {
-		return 0, failAt(pos, codeInvalidReference, "for SELECT DISTINCT, ORDER BY expressions must appear in select list")
-	}
-	b.hidden = append(b.hidden, outputColumn{expr: e, at: pos})
-	return len(b.targets) + len(b.hidden) - 1, nil
+func (b *block) sorts(i int) bool {
+	return slices.Contains(b.distinctOn, i) || slices.ContainsFunc(b.order, func(k sortKey) bool { return k.column == i })
 }
 
-func (b *builder) plan() (*Query, error) {
-	q := &Query{scan: b.k.scan}
-	if b.k.table != nil {
-		q.table = b.k.table
+// markUsed marks every column that a step reads, outermost first.
+func (s *steps) markUsed() {
+	use(s.list...)
+	for _, r := range s.rows {
+		use(r.args...)
 	}
-	outs := slices.Concat(b.targets, b.hidden)
-	list := make([]expr, len(outs))
-	for i, o := range outs {
-		list[i] = o.expr
-	}
-	var aggregate *aggregateNode
-	if b.grouped {
-		var err error
-		if aggregate, list, err = b.regroup(list); err != nil {
-			return nil, err
+	for _, w := range s.windows {
+		for _, e := range w.calls {
+			use(e)
 		}
 	}
-	for i := range list {
-		var err error
-		if list[i], err = fold(list[i]); err != nil {
-			return nil, err
+	if s.aggregate != nil {
+		use(s.having)
+		use(s.aggregate.groups...)
+		for _, a := range s.aggregate.aggs {
+			use(a)
 		}
 	}
-	op, err := b.input(q)
-	if err != nil {
-		return nil, err
-	}
-	if aggregate != nil {
-		aggregate.input = op
-		op = aggregate
-		if b.having != nil {
-			if b.having, err = fold(b.having); err != nil {
+}
+
+// above plans the steps between FROM and the select list.
+func (s *steps) above(p *planner, in *stage) (*stage, error) {
+	if a := s.aggregate; a != nil {
+		a.input = in.op
+		a.groups = in.bindAll(a.groups)
+		for i, e := range a.aggs {
+			a.aggs[i] = in.bind(e).(*aggExpr)
+		}
+		if err := p.planSubqueries(append(slices.Clone(a.groups), aggExprs(a.aggs)...)...); err != nil {
+			return nil, err
+		}
+		in = &stage{a, columnsOf(s.groups)}
+		if s.having != nil {
+			cond := in.bind(s.having)
+			if err := p.planSubqueries(cond); err != nil {
 				return nil, err
 			}
-			op = &filterNode{input: op, cond: b.having}
+			in = &stage{&filterNode{input: in.op, cond: cond}, in.cols}
 		}
+	}
+	for _, w := range s.windows {
+		next, err := w.plan(p, in)
+		if err != nil {
+			return nil, err
+		}
+		in = next
+	}
+	if len(s.rows) > 0 {
+		n := &rowsNode{input: in.op}
+		for _, r := range s.rows {
+			n.calls = append(n.calls, in.bind(r).(*srfExpr))
+		}
+		if err := p.planSubqueries(rowExprs(n.calls)...); err != nil {
+			return nil, err
+		}
+		in = &stage{n, append(slices.Clone(in.cols), columnsOf(s.rowsRel)...)}
+	}
+	return in, nil
+}
+
+func aggExprs(list []*aggExpr) []expr {
+	out := make([]expr, len(list))
+	for i, e := range list {
+		out[i] = e
+	}
+	return out
+}
+
+func rowExprs(list []*srfExpr) []expr {
+	out := make([]expr, len(list))
+	for i, e := range list {
+		out[i] = e
+	}
+	return out
+}
+
+// finish plans the select list and what comes after it.
+func (s *steps) finish(p *planner, in *stage, where expr) (operator, error) {
+	b := s.b
+	list := in.bindAll(s.list)
+	if err := p.planSubqueries(list...); err != nil {
+		return nil, err
+	}
+	if b.streams() {
+		p.simple = simpleOf(in.op, list)
 	}
 	for i := range b.order {
 		b.order[i].typ = list[b.order[i].column].typ()
 	}
 	lim := &limitNode{limit: b.limit, offset: b.offset}
 	limited := b.limit != nil || b.offset != nil
-	blocking := b.grouped || b.distinct || len(b.order) > 0
-	project := &projectNode{input: op, exprs: list}
-	switch {
-	case limited && !blocking:
+	blocking := b.grouped || b.distinct || b.distinctOn != nil || len(b.order) > 0 || len(s.windows) > 0 || len(s.rows) > 0
+	project := &projectNode{input: in.op, exprs: list}
+	if limited && !blocking {
 		// Rows beyond the limit must not be computed: they could fail.
-		lim.input = op
-		project.input = lim
-		op = project
 		if b.limit == nil {
-			lim.input, project.input, op = project, lim.input, lim
+			lim.input = project
+			return lim, nil
 		}
-		q.plan = op
-	default:
-		op = project
-		if b.distinct {
-			op = &uniqueNode{input: op, columns: len(b.targets)}
-		}
-		if len(b.order) > 0 {
-			op = &sortNode{input: op, keys: b.order, limit: lim}
-		}
-		if limited {
-			lim.input = op
-			op = lim
-		}
-		q.plan = op
+		lim.input, project.input = in.op, lim
+		return project, nil
 	}
-	for i, t := range b.targets {
-		q.columns = append(q.columns, Column{Name: t.name, Type: list[i].typ()})
+	var op operator = project
+	if b.distinct {
+		op = &uniqueNode{input: op, columns: firstColumns(len(b.targets)), name: "DISTINCT"}
 	}
-	q.streams = q.table != nil && !blocking && !limited
-	q.project = list[:len(b.targets)]
-	return q, nil
+	if len(b.order) > 0 {
+		n := &sortNode{input: op, keys: b.order}
+		if b.distinctOn == nil && !b.withTies {
+			n.limit = lim
+		}
+		op = n
+	}
+	if b.distinctOn != nil {
+		op = &uniqueNode{input: op, columns: b.distinctOn, name: "DISTINCT ON"}
+	}
+	if limited {
+		lim.input = op
+		if b.withTies {
+			lim.ties = b.order
+		}
+		op = lim
+	}
+	if len(b.hidden) > 0 {
+		op = &cutNode{input: op, columns: len(b.targets)}
+	}
+	return op, nil
 }
 
-// input is the scan and filter, or the one row of a SELECT without FROM.
-func (b *builder) input(q *Query) (operator, error) {
-	var op operator = oneRow{}
-	if b.k.scan != nil {
-		op = b.k.scan
+func firstColumns(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
 	}
-	if b.where == nil {
-		return op, nil
-	}
-	cond, err := fold(b.where)
-	if err != nil {
-		return nil, err
-	}
-	q.filter = cond
-	if b.k.scan != nil {
-		b.k.scan.findBounds(cond)
-	}
-	return &filterNode{input: op, cond: cond, split: b.limit != nil}, nil
+	return out
 }
 
-// regroup moves list and HAVING above the aggregation: what equals a GROUP BY
-// expression and what is an aggregate become columns of its output.
-func (b *builder) regroup(list []expr) (*aggregateNode, []expr, error) {
-	r := &regrouper{node: &aggregateNode{}, keys: make(map[string]int), aggs: make(map[string]int)}
-	for _, g := range b.groups {
-		if key := exprKey(g); !r.has(key) {
-			r.keys[key] = len(r.node.groups)
-			r.node.groups = append(r.node.groups, g)
-		}
+func simpleOf(op operator, list []expr) *simplePlan {
+	s := &simplePlan{project: list}
+	if f, ok := op.(*filterNode); ok {
+		s.filter, op = f.cond, f.input
 	}
-	out := make([]expr, len(list))
-	for i, e := range list {
-		var err error
-		if out[i], err = r.rewrite(e); err != nil {
-			return nil, nil, err
+	s.scan, _ = op.(*scanNode)
+	return s
+}
+
+// group moves the output and HAVING above the aggregation: what equals a
+// GROUP BY expression and what is an aggregate become columns of its output.
+func (s *steps) group() error {
+	b := s.b
+	r := &regrouper{node: &aggregateNode{sets: b.sets}, rel: &relation{}, keys: make(map[string]int), aggs: make(map[string]int), groupings: make(map[string]int)}
+	for i, g := range b.groups {
+		r.keys[exprKey(g)] = i
+		r.node.groups = append(r.node.groups, g)
+		r.rel.add("", g.typ())
+	}
+	// GROUP BY expressions are compared as they were written, so before folding.
+	unread := &regrouper{node: &aggregateNode{sets: b.sets}, rel: r.rel, keys: r.keys, aggs: make(map[string]int), groupings: make(map[string]int)}
+	for i, o := range b.outs() {
+		if s.skipped[i] { // it must be right all the same
+			if _, err := unread.rewrite(o.expr); err != nil {
+				return err
+			}
+			continue
 		}
+		e, err := r.rewrite(o.expr)
+		if err != nil {
+			return err
+		}
+		s.list[i] = e
 	}
 	if b.having != nil {
 		var err error
-		if b.having, err = r.rewrite(b.having); err != nil {
-			return nil, nil, err
+		if s.having, err = r.rewrite(b.having); err != nil {
+			return err
 		}
 	}
-	for i, g := range r.node.groups {
-		var err error
-		if r.node.groups[i], err = fold(g); err != nil {
-			return nil, nil, err
+	return s.foldGroups(r)
+}
+
+func (s *steps) foldGroups(r *regrouper) error {
+	fix := func(list []expr) error {
+		for i, e := range list {
+			folded, err := fold(e)
+			if err != nil {
+				return err
+			}
+			list[i] = folded
 		}
+		return nil
+	}
+	// The columns of aggregates come after those of all groups; those of
+	// GROUPING after the aggregates.
+	shift := func(e expr) expr { return r.place(e) }
+	for i := range s.list {
+		s.list[i] = shift(s.list[i])
+	}
+	if s.having != nil {
+		s.having = shift(s.having)
+	}
+	if err := fix(s.list); err != nil {
+		return err
+	}
+	var err error
+	if s.having, err = foldMaybe(s.having); err != nil {
+		return err
+	}
+	if err := fix(r.node.groups); err != nil {
+		return err
 	}
 	for i, a := range r.node.aggs {
-		folded, err := fold(a)
+		folded, err := foldAggregate(a)
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
-		r.node.aggs[i] = folded.(*aggExpr)
+		r.node.aggs[i] = folded
+		r.rel.add("", a.t)
 	}
-	return r.node, out, nil
+	for range r.node.groupings {
+		r.rel.add("", Int4)
+	}
+	s.aggregate, s.groups = r.node, r.rel
+	return nil
 }
 
+func foldAggregate(a *aggExpr) (*aggExpr, error) {
+	folded, err := fold(a)
+	if err != nil {
+		return nil, err
+	}
+	return folded.(*aggExpr), nil
+}
+
+// regrouper rewrites expressions over the aggregation's output.
 type regrouper struct {
-	node *aggregateNode
-	keys map[string]int // of GROUP BY expressions
-	aggs map[string]int
+	node      *aggregateNode
+	rel       *relation
+	keys      map[string]int // of GROUP BY expressions
+	aggs      map[string]int
+	groupings map[string]int
 }
 
-func (r *regrouper) has(key string) bool {
-	_, ok := r.keys[key]
-	return ok
+// slotKind says which part of the aggregation's output a column is in, until
+// the number of aggregates is known.
+type slotExpr struct {
+	grouping bool
+	i        int
+	t        Type
+}
+
+func (e *slotExpr) typ() Type { return e.t }
+func (e *slotExpr) eval(*env, *chunk, []int32) (*vector, error) {
+	panic("sql: column of an aggregation without place")
+}
+
+// place turns slots into columns.
+func (r *regrouper) place(e expr) expr {
+	if s, ok := e.(*slotExpr); ok {
+		i := len(r.node.groups) + s.i
+		if s.grouping {
+			i += len(r.node.aggs)
+		}
+		return &colExpr{rel: r.rel, index: i, t: s.t}
+	}
+	list := children(e)
+	if len(list) == 0 {
+		return e
+	}
+	e = clone(e)
+	for _, c := range children(e) {
+		*c = r.place(*c)
+	}
+	return e
 }
 
 func (r *regrouper) rewrite(e expr) (expr, error) {
 	key := exprKey(e)
 	if i, ok := r.keys[key]; ok {
-		if _, constant := e.(*constExpr); !constant {
-			return &colExpr{index: i, t: e.typ()}, nil
+		if _, constant := e.(*constExpr); !constant || r.node.sets != nil {
+			return &colExpr{rel: r.rel, index: i, t: e.typ()}, nil
 		}
 	}
 	switch e := e.(type) {
@@ -235,7 +498,9 @@ func (r *regrouper) rewrite(e expr) (expr, error) {
 			r.aggs[key] = i
 			r.node.aggs = append(r.node.aggs, e)
 		}
-		return &colExpr{index: len(r.node.groups) + i, t: e.t}, nil
+		return &slotExpr{i: i, t: e.t}, nil
+	case *groupingExpr:
+		return r.grouping(e, key)
 	}
 	out := clone(e)
 	for _, c := range children(out) {
@@ -246,4 +511,22 @@ func (r *regrouper) rewrite(e expr) (expr, error) {
 		*c = n
 	}
 	return out, nil
+}
+
+func (r *regrouper) grouping(e *groupingExpr, key string) (expr, error) {
+	i, ok := r.groupings[key]
+	if !ok {
+		var list []int
+		for _, a := range e.args {
+			g, ok := r.keys[exprKey(a)]
+			if !ok {
+				return nil, failAt(e.at, codeGrouping, "arguments to GROUPING must be grouping expressions of the associated query level")
+			}
+			list = append(list, g)
+		}
+		i = len(r.node.groupings)
+		r.groupings[key] = i
+		r.node.groupings = append(r.node.groupings, list)
+	}
+	return &slotExpr{grouping: true, i: i, t: Int4}, nil
 }

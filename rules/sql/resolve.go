@@ -403,8 +403,13 @@ func wants(list []*function, operator bool) string {
 
 // makeCall builds the call, preparing what depends on constants only.
 func (k *checker) makeCall(fn *function, args []expr, t Type, pos int) (expr, error) {
-	if fn.agg != nil {
+	switch {
+	case fn.agg != nil:
 		return &aggExpr{fn: fn, args: args, t: t, at: pos}, nil
+	case fn.window != nil:
+		return &windowExpr{fn: fn, args: args, t: t, at: pos}, nil
+	case fn.rows != nil:
+		return k.rowsCall(fn, args, t, pos)
 	}
 	if fn.eval == nil {
 		types := make([]Type, len(args))

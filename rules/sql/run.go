@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"daemoneye/bus/event"
@@ -33,14 +34,26 @@ type Options struct {
 
 const defaultMemory = 64 << 20
 
-// env is the state of one execution.
-type env struct {
+// run is what all frames of one execution share.
+type run struct {
 	ctx   context.Context
 	src   Source
 	now   int64 // µs
 	limit int64
-	used  int64
-	memos map[any]*memo
+	used  atomic.Int64
+}
+
+// env is the state of one execution of a frame. One goroutine uses it.
+type env struct {
+	*run
+	outer  *env // of the frame around this one
+	frame  *frame
+	params []value
+	memos  map[any]*memo
+
+	shared  map[*sharedNode]*rowStore
+	working map[*cte]*rowStore
+	subs    map[*subPlan]*subState
 
 	// scratch is how many bytes of text functions have made beyond what they
 	// were given, in the expressions of one chunk.
@@ -57,14 +70,14 @@ func newEnv(ctx context.Context, src Source, opt Options) *env {
 	if opt.MemoryLimit <= 0 {
 		opt.MemoryLimit = defaultMemory
 	}
-	return &env{ctx: ctx, src: src, now: opt.Now.UnixMicro(), limit: opt.MemoryLimit, memos: make(map[any]*memo)}
+	return &env{run: &run{ctx: ctx, src: src, now: opt.Now.UnixMicro(), limit: opt.MemoryLimit}, memos: make(map[any]*memo)}
 }
 
 // grow counts n more bytes held by the named operator.
 func (x *env) grow(operator string, n int) error {
-	if x.used += int64(n); x.used > x.limit {
+	if x.used.Add(int64(n)) > x.limit {
 		return fail(codeOutOfMemory, "the %s needs more than the memory limit of %d MiB", operator, x.limit>>20).
-			hint("narrow the time range, or group and sort fewer rows")
+			hint("narrow the time range, or join, group and sort fewer rows")
 	}
 	return nil
 }
@@ -112,6 +125,7 @@ func (r *Rows) AppendCell(dst []byte, row, col int, asJSON bool) (out []byte, nu
 // It stops soon when ctx is done.
 func (q *Query) Run(ctx context.Context, src Source, opt Options, yield func(*Rows) error) error {
 	x := newEnv(ctx, src, opt)
+	x.frame = q.frame
 	var count int64
 	err := q.plan.run(x, func(c *chunk) error {
 		n := int64(c.len())
@@ -133,9 +147,6 @@ func (q *Query) Run(ctx context.Context, src Source, opt Options, yield func(*Ro
 		}
 		return nil
 	})
-	if errors.Is(err, errEnough) {
-		return nil
-	}
 	return q.located(err)
 }
 
@@ -153,29 +164,31 @@ func (q *Query) located(err error) error {
 // positions in b that match, out what the query selects for exactly these. It
 // may be called by several goroutines at once.
 func (q *Query) Match(b *event.Batch, now time.Time) (rows []int, out *Rows, err error) {
-	if !q.streams {
-		return nil, nil, fmt.Errorf("match: the query does not stream")
+	p := q.simple
+	if p == nil {
+		return nil, nil, errors.New("match: the query does not stream")
 	}
-	if b.Table != q.table {
-		return nil, nil, fmt.Errorf("match: the query reads %s, the batch is of %s", q.table.Name, b.Table.Name)
+	if b.Table != p.scan.table {
+		return nil, nil, fmt.Errorf("match: the query reads %s, the batch is of %s", p.scan.table.Name, b.Table.Name)
 	}
 	x := newEnv(context.Background(), nil, Options{Now: now})
-	c, err := q.scan.chunk(b)
+	none := &Rows{columns: q.columns, chunk: &chunk{cols: make([]*vector, len(q.columns))}}
+	c, err := p.scan.chunk(b)
 	if err != nil || c.n == 0 {
-		return nil, &Rows{columns: q.columns, chunk: &chunk{cols: make([]*vector, len(q.columns))}}, q.located(err)
+		return nil, none, q.located(err)
 	}
-	if q.filter != nil {
-		if c, err = filterChunk(x, c, q.filter); err != nil {
+	if p.filter != nil {
+		if c, err = filterChunk(x, c, p.filter); err != nil {
 			return nil, nil, q.located(err)
 		}
+	}
+	if c.len() == 0 {
+		return nil, none, nil
 	}
 	for k := range c.len() {
 		rows = append(rows, c.row(k))
 	}
-	if c.len() == 0 {
-		return nil, &Rows{columns: q.columns, chunk: &chunk{cols: make([]*vector, len(q.columns))}}, nil
-	}
-	c, err = projectChunk(x, c, q.project)
+	c, err = projectChunk(x, c, p.project)
 	if err != nil {
 		return nil, nil, q.located(err)
 	}

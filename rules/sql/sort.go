@@ -2,7 +2,6 @@ package sql
 
 import (
 	"container/heap"
-	"errors"
 	"math"
 	"slices"
 )
@@ -12,7 +11,7 @@ import (
 type sortNode struct {
 	input operator
 	keys  []sortKey
-	limit *limitNode
+	limit *limitNode // nil: all rows
 }
 
 // sortedRow is a row with its place in the input, which breaks ties so that
@@ -65,9 +64,12 @@ func (t *topRows) Pop() any {
 }
 
 func (s *sortNode) run(x *env, yield func(*chunk) error) error {
-	skip, count, err := s.limit.window(x)
-	if err != nil {
-		return err
+	skip, count := int64(0), int64(math.MaxInt64)
+	if s.limit != nil {
+		var err error
+		if skip, count, err = s.limit.window(x); err != nil {
+			return err
+		}
 	}
 	wanted := int64(math.MaxInt64)
 	if count < math.MaxInt64-skip {
@@ -79,7 +81,7 @@ func (s *sortNode) run(x *env, yield func(*chunk) error) error {
 	top := &topRows{cmp: s.compareRows}
 	var types []Type
 	seq := 0
-	err = s.input.run(x, func(c *chunk) error {
+	err := s.input.run(x, func(c *chunk) error {
 		if types == nil {
 			for _, v := range c.cols {
 				types = append(types, v.typ)
@@ -94,7 +96,7 @@ func (s *sortNode) run(x *env, yield func(*chunk) error) error {
 			row := sortedRow{seq: seq}
 			if full {
 				row.vals = top.rows[0].vals // of the row that goes
-				x.used -= int64(rowSize(row.vals))
+				x.used.Add(-int64(rowSize(row.vals)))
 			} else {
 				row.vals = make([]value, len(c.cols))
 			}
@@ -112,17 +114,17 @@ func (s *sortNode) run(x *env, yield func(*chunk) error) error {
 				}
 				continue
 			}
-			x.used += int64(rowSize(row.vals))
+			x.used.Add(int64(rowSize(row.vals)))
 			top.rows[0] = row
 			heap.Fix(top, 0)
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errEnough) {
+	if err != nil {
 		return err
 	}
 	slices.SortFunc(top.rows, s.compareRows)
-	return emitRows(x, types, len(top.rows), func(i int) []value { return top.rows[i].vals }, yield)
+	return emitRows(x, types, len(top.rows), func(i int) ([]value, error) { return top.rows[i].vals, nil }, yield)
 }
 
 // afterTop reports whether row i of c comes after the row top.
@@ -152,7 +154,7 @@ func rowSize(vals []value) int {
 }
 
 // emitRows yields rows as chunks of 1024.
-func emitRows(x *env, types []Type, n int, row func(i int) []value, yield func(*chunk) error) error {
+func emitRows(x *env, types []Type, n int, row func(i int) ([]value, error), yield func(*chunk) error) error {
 	const size = 1024
 	for from := 0; from < n; from += size {
 		if err := x.ctx.Err(); err != nil {
@@ -164,7 +166,11 @@ func emitRows(x *env, types []Type, n int, row func(i int) []value, yield func(*
 			c.cols[k] = newVector(t, m)
 		}
 		for i := range m {
-			for k, v := range row(from + i) {
+			vals, err := row(from + i)
+			if err != nil {
+				return err
+			}
+			for k, v := range vals {
 				c.cols[k].set(i, v, m)
 			}
 		}

@@ -27,6 +27,9 @@ type Limits struct {
 	Nodes int // nodes of the syntax tree; 20,000
 	List  int // elements of one list (IN, ARRAY, arguments, columns); 5,000
 
+	Tables int // tables, subqueries and functions in FROM; 64
+	CTEs   int // queries of one WITH; 32
+
 	// Operators bounds those of one expression, keywords such as OR and CASE
 	// among them: what is between two commas, with all brackets in it; 5,000.
 	Operators int
@@ -42,6 +45,8 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Depth, 200)
 	def(&l.Nodes, 20_000)
 	def(&l.List, 5_000)
+	def(&l.Tables, 64)
+	def(&l.CTEs, 32)
 	def(&l.Operators, 5_000)
 	return l
 }
@@ -62,13 +67,12 @@ type Column struct {
 // and may be run by several goroutines at once.
 type Query struct {
 	text    string
-	table   *event.Table // nil without FROM
 	columns []Column
 	plan    operator
-	scan    *scanNode // nil without FROM
-	filter  expr      // the whole WHERE, nil when there is none
-	project []expr    // the select list over the scan; set only if streams
-	streams bool
+	frame   *frame
+	tables  []*event.Table
+	scans   []*scanNode
+	simple  *simplePlan // nil unless it streams
 }
 
 // Compile parses, checks and plans one SELECT. Every error is an *Error.
@@ -112,19 +116,21 @@ func compile(text, prefix string, cfg Config) (*Query, error) {
 }
 
 // onlyCondition refuses clauses after the condition of CompileWhere.
-func (s *selectStmt) onlyCondition() error {
-	if len(s.groupBy) > 0 || s.hasHaving || len(s.orderBy) > 0 || s.limit != nil || s.offset != nil {
-		return fail(codeSyntax, "only a condition is allowed here").hint("leave out GROUP BY, HAVING, ORDER BY, LIMIT and OFFSET")
+func (q *queryExpr) onlyCondition() error {
+	s, ok := q.body.(*selectStmt)
+	if !ok || len(s.groupBy) > 0 || s.having != nil || len(s.windows) > 0 || len(q.orderBy) > 0 || q.limit != nil || q.offset != nil {
+		return fail(codeSyntax, "only a condition is allowed here").hint("leave out UNION, GROUP BY, HAVING, WINDOW, ORDER BY, LIMIT and OFFSET")
 	}
 	return nil
 }
 
-// Tables returns the event tables that the query reads.
+// Tables returns the event tables that the query reads, in the order of the text.
 func (q *Query) Tables() []string {
-	if q.table == nil {
-		return nil
+	var out []string
+	for _, t := range q.tables {
+		out = append(out, t.Name)
 	}
-	return []string{q.table.Name}
+	return out
 }
 
 // Columns returns the columns of the result.
@@ -135,14 +141,27 @@ func (q *Query) Text() string { return q.text }
 
 // Streams reports whether the query is a filter and projection of one event
 // table, so that each row's answer depends on that row alone.
-func (q *Query) Streams() bool { return q.streams }
+func (q *Query) Streams() bool { return q.simple != nil }
 
 // TimeRange returns bounds from ≤ t < to, in µs since the Unix epoch, that
-// WHERE proves for the time column of table at the time now; math.MinInt64 and
-// math.MaxInt64 where there is none.
+// WHERE proves for the time column of every scan of table at the time now;
+// math.MinInt64 and math.MaxInt64 where there is none.
 func (q *Query) TimeRange(table string, now time.Time) (from, to int64) {
-	if q.table == nil || !strings.EqualFold(q.table.Name, table) {
+	x := newEnv(context.Background(), nil, Options{Now: now})
+	x.frame = q.frame
+	first := true
+	for _, s := range q.scans {
+		if !strings.EqualFold(s.table.Name, table) {
+			continue
+		}
+		f, t := s.timeRange(x)
+		if first {
+			from, to, first = f, t, false
+		}
+		from, to = min(from, f), max(to, t)
+	}
+	if first {
 		return math.MinInt64, math.MaxInt64
 	}
-	return q.scan.timeRange(newEnv(context.Background(), nil, Options{Now: now}))
+	return from, to
 }

@@ -150,3 +150,6 @@ func appendKeyText(dst []byte, s string) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(s)))
 	return append(dst, s...)
 }
+
+// sortable reports whether t has an order; all our types do.
+func sortable(t Type) bool { return !t.pseudo() }

@@ -1,0 +1,154 @@
+package sql
+
+// sublink checks a subquery in an expression.
+func (k *checker) sublink(n sublink) (expr, error) {
+	f := &frame{outer: k}
+	k.stmt.sublinks++
+	defer func() { k.stmt.sublinks-- }()
+	q, err := k.stmt.query(n.query, f, k.ctes, false)
+	if err != nil {
+		return nil, err
+	}
+	out := &subExpr{kind: n.kind, query: q, frame: f, params: f.params, t: Bool, at: n.pos()}
+	columns := q.columns()
+	switch n.kind {
+	case sublinkExists:
+		return out, nil
+	case sublinkScalar, sublinkArray:
+		if len(columns) != 1 {
+			return nil, failAt(n.pos(), codeSyntax, "subquery must return only one column")
+		}
+		out.t = columns[0].Type
+		if n.kind == sublinkArray {
+			if out.t.IsArray() {
+				return nil, refuse(n.pos(), "an array of more than one dimension")
+			}
+			out.t = ArrayOf(out.t)
+		}
+		return out, nil
+	}
+	return k.comparison(out, n, columns)
+}
+
+// comparison completes test op ANY (query) and its like: the operator is
+// resolved with the columns of the subquery on its right.
+func (k *checker) comparison(out *subExpr, n sublink, columns []Column) (expr, error) {
+	tests := []node{n.test}
+	if row, ok := n.test.(rowNode); ok {
+		tests = row.fields
+	}
+	switch {
+	case len(columns) > len(tests):
+		return nil, failAt(n.pos(), codeSyntax, "subquery has too many columns")
+	case len(columns) < len(tests):
+		return nil, failAt(n.pos(), codeSyntax, "subquery has too few columns")
+	}
+	op := n.op
+	if op == "" {
+		op = "="
+	}
+	if len(tests) > 1 && op != "=" && op != "<>" {
+		return nil, refuse(n.pos(), "a row before "+op+" ANY or ALL")
+	}
+	out.rel = newRelation("", columns)
+	for i, t := range tests {
+		l, err := k.expr(t)
+		if err != nil {
+			return nil, err
+		}
+		e, err := k.op(op, []expr{l, out.rel.column(i, n.pos())}, n.pos())
+		if err != nil {
+			return nil, err
+		}
+		call, ok := e.(*callExpr)
+		if !ok || call.t != Bool {
+			return nil, failAt(n.pos(), codeDatatypeMismatch, "operator %s must return type boolean, not type %v", op, e.typ())
+		}
+		out.tests = append(out.tests, call.args[0])
+		out.pairs = append(out.pairs, pairTest{call, call.args[1]})
+	}
+	out.negated = op == "<>"
+	return out, nil
+}
+
+// rows checks a comparison of rows: (a, b) = (c, d), (a, b) < (c, d).
+func (k *checker) rows(name string, l, r rowNode, pos int) (expr, error) {
+	if len(l.fields) != len(r.fields) {
+		return nil, failAt(pos, codeSyntax, "unequal number of entries in row expressions")
+	}
+	if len(l.fields) == 0 {
+		return nil, refuse(pos, "a comparison of empty rows")
+	}
+	left, err := k.exprs(l.fields)
+	if err != nil {
+		return nil, err
+	}
+	right, err := k.exprs(r.fields)
+	if err != nil {
+		return nil, err
+	}
+	return k.compareRows(name, left, right, pos)
+}
+
+func (k *checker) compareRows(name string, left, right []expr, pos int) (expr, error) {
+	pair := func(op string, i int) (expr, error) { return k.op(op, []expr{left[i], right[i]}, pos) }
+	switch name {
+	case "=", "<>", "!=":
+		out := &logicExpr{kind: logicAnd}
+		if name != "=" {
+			out.kind = logicOr
+		}
+		for i := range left {
+			e, err := pair(name, i)
+			if err != nil {
+				return nil, err
+			}
+			out.args = append(out.args, e)
+		}
+		if len(out.args) == 1 {
+			return out.args[0], nil
+		}
+		return out, nil
+	case "<", "<=", ">", ">=":
+	default:
+		return nil, failAt(pos, codeUnsupported, "the operator %s for rows is not supported", name)
+	}
+	// a < c OR a = c AND (b < d OR …), which is NULL where the standard says so.
+	strict := name[:1]
+	last := len(left) - 1
+	out, err := pair(name, last)
+	if err != nil {
+		return nil, err
+	}
+	for i := last - 1; i >= 0; i-- {
+		less, err := pair(strict, i)
+		if err != nil {
+			return nil, err
+		}
+		equal, err := pair("=", i)
+		if err != nil {
+			return nil, err
+		}
+		out = &logicExpr{kind: logicOr, args: []expr{less, &logicExpr{kind: logicAnd, args: []expr{equal, out}}}}
+	}
+	return out, nil
+}
+
+// rowNull checks (a, b) IS [NOT] NULL: true if all fields are, or none is.
+func (k *checker) rowNull(row rowNode, not bool) (expr, error) {
+	out := &logicExpr{kind: logicAnd}
+	for _, f := range row.fields {
+		e, err := k.expr(f)
+		if err != nil {
+			return nil, err
+		}
+		out.args = append(out.args, &nullExpr{arg: k.known(e), not: not})
+	}
+	switch len(out.args) {
+	case 0:
+		return &constExpr{v: boolValue(true), t: Bool}, nil
+	case 1:
+		return out.args[0], nil
+	}
+	return out, nil
+}

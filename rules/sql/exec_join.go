@@ -1,0 +1,287 @@
+package sql
+
+// joinNode joins two inputs by equal keys: it keeps the rows of the right one
+// and looks each left row up. Without keys every pair of rows is tried.
+// A LEFT or FULL join gives rows without partner too, with NULLs.
+type joinNode struct {
+	kind                  joinKind // inner, left or full
+	left, right           operator
+	leftKeys, rightKeys   []expr
+	leftTypes, rightTypes []Type
+	cond                  expr // of pairs whose keys are equal; nil: none
+}
+
+// buildSide is the right side of a join: its rows, and by key the last row
+// with it and for each row the one before it with the same key.
+type buildSide struct {
+	rows    *rowStore
+	table   *keyTable // nil: all rows are alike
+	last    []int32
+	before  []int32
+	matched []uint64 // of a FULL join, a bit a row
+}
+
+const joinMemory = "hash join"
+
+func (n *joinNode) build(x *env) (*buildSide, error) {
+	b := &buildSide{rows: newRowStore(n.rightTypes)}
+	if len(n.rightKeys) > 0 {
+		types := make([]Type, len(n.rightKeys))
+		for i, e := range n.rightKeys {
+			types[i] = e.typ()
+		}
+		b.table = newKeyTable(types)
+	}
+	err := n.right.run(x, func(c *chunk) error {
+		if err := b.rows.add(x, joinMemory, c); err != nil {
+			return err
+		}
+		if b.table == nil {
+			return nil
+		}
+		return b.index(x, n, c)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if n.kind == joinFull {
+		b.matched = make([]uint64, (b.rows.n+63)/64)
+	}
+	return b, nil
+}
+
+// index adds the keys of the rows of c, which were added to the store last.
+func (b *buildSide) index(x *env, n *joinNode, c *chunk) error {
+	x.scratch = 0
+	sel := c.rows()
+	keys, err := evalAll(x, c, n.rightKeys, sel)
+	if err != nil {
+		return err
+	}
+	ids := make([]int32, len(sel))
+	b.table.number(keys, sel, ids)
+	for len(b.last) < b.table.n {
+		b.last = append(b.last, -1)
+	}
+	first := int32(len(b.before))
+	for k, id := range ids {
+		b.before = append(b.before, b.last[id])
+		b.last[id] = first + int32(k)
+	}
+	return x.grow(joinMemory, b.table.grown()+8*len(sel))
+}
+
+func (n *joinNode) run(x *env, yield func(*chunk) error) error {
+	b, err := n.build(x)
+	if err != nil {
+		return err
+	}
+	if b.rows.n == 0 && n.kind == joinInner {
+		return nil
+	}
+	err = n.left.run(x, func(c *chunk) error { return n.probe(x, b, c, yield) })
+	if err != nil || n.kind != joinFull {
+		return err
+	}
+	return n.unmatchedRight(x, b, yield)
+}
+
+// probe joins the rows of c.
+func (n *joinNode) probe(x *env, b *buildSide, c *chunk, yield func(*chunk) error) error {
+	x.scratch = 0
+	sel := c.rows()
+	heads := make([]int32, len(sel)) // the first partner to try, -1: none
+	if b.table == nil {
+		for k := range heads {
+			heads[k] = int32(b.rows.n) - 1
+		}
+	} else {
+		keys, err := evalAll(x, c, n.leftKeys, sel)
+		if err != nil {
+			return err
+		}
+		b.table.find(keys, sel, heads)
+		for k, id := range heads {
+			switch {
+			case id < 0:
+			case b.table.hasNull(id): // NULL equals nothing
+				heads[k] = -1
+			default:
+				heads[k] = b.last[id]
+			}
+		}
+	}
+	var matched []bool
+	if n.kind != joinInner {
+		matched = make([]bool, len(sel))
+	}
+	p := &pairing{node: n, b: b, c: c, matched: matched, yield: yield}
+	for k, i := range sel {
+		for r := heads[k]; r >= 0; {
+			if err := p.add(x, int32(k), i, r); err != nil {
+				return err
+			}
+			if b.table == nil {
+				r--
+			} else {
+				r = b.before[r]
+			}
+		}
+	}
+	if err := p.flush(x); err != nil || matched == nil {
+		return err
+	}
+	var alone []int32
+	for k, i := range sel {
+		if !matched[k] {
+			alone = append(alone, i)
+		}
+	}
+	if len(alone) == 0 {
+		return nil
+	}
+	return yield(joined(c, alone, b.rows, nil, n.rightTypes))
+}
+
+// pairing collects pairs of rows and passes them on many at a time.
+type pairing struct {
+	node    *joinNode
+	b       *buildSide
+	c       *chunk
+	places  []int32 // of the left rows in the selection
+	left    []int32
+	right   []int32
+	matched []bool
+	yield   func(*chunk) error
+}
+
+func (p *pairing) add(x *env, place, left, right int32) error {
+	p.places, p.left, p.right = append(p.places, place), append(p.left, left), append(p.right, right)
+	if len(p.left) < chunkRows {
+		return nil
+	}
+	return p.flush(x)
+}
+
+func (p *pairing) flush(x *env) error {
+	if len(p.left) == 0 {
+		return nil
+	}
+	if err := x.ctx.Err(); err != nil {
+		return err
+	}
+	out := joined(p.c, p.left, p.b.rows, p.right, nil)
+	if p.node.cond != nil {
+		var err error
+		if out, err = filterChunk(x, out, p.node.cond); err != nil {
+			return err
+		}
+	}
+	if p.matched != nil {
+		for k := range out.len() {
+			i := out.row(k)
+			p.matched[p.places[i]] = true
+			if p.b.matched != nil {
+				p.b.matched[p.right[i]>>6] |= 1 << (p.right[i] & 63)
+			}
+		}
+	}
+	p.places, p.left, p.right = p.places[:0], nil, nil
+	if out.len() == 0 {
+		return nil
+	}
+	return p.yield(out)
+}
+
+// joined puts rows of c and of a store side by side; with right nil the
+// columns of the right side, of these types, are NULL.
+func joined(c *chunk, left []int32, s *rowStore, right []int32, types []Type) *chunk {
+	out := &chunk{n: len(left)}
+	for _, v := range c.cols {
+		out.cols = append(out.cols, v.take(left))
+	}
+	if right == nil {
+		for _, t := range types {
+			out.cols = append(out.cols, constantVector(t, null))
+		}
+		return out
+	}
+	for _, col := range s.cols {
+		out.cols = append(out.cols, col.gather(right))
+	}
+	return out
+}
+
+// unmatchedRight gives the right rows of a FULL join that no left row matched.
+func (n *joinNode) unmatchedRight(x *env, b *buildSide, yield func(*chunk) error) error {
+	var rows []int32
+	for i := range b.rows.n {
+		if b.matched[i>>6]&(1<<(i&63)) == 0 {
+			rows = append(rows, int32(i))
+		}
+	}
+	return b.rows.emitOrder(x, rows, func(c *chunk) error {
+		out := &chunk{n: c.n}
+		for _, t := range n.leftTypes {
+			out.cols = append(out.cols, constantVector(t, null))
+		}
+		out.cols = append(out.cols, c.cols...)
+		return yield(out)
+	})
+}
+
+// lateralNode runs the right input for each left row, with values of that row
+// as its parameters.
+type lateralNode struct {
+	kind                  joinKind // inner or left
+	left, right           operator
+	frame                 *frame
+	params                []expr
+	leftTypes, rightTypes []Type
+	cond                  expr
+}
+
+func (n *lateralNode) run(x *env, yield func(*chunk) error) error {
+	return n.left.run(x, func(c *chunk) error {
+		sel := c.rows()
+		params, err := evalAll(x, c, n.params, sel)
+		if err != nil {
+			return err
+		}
+		for _, i := range sel {
+			if err := n.row(x, c, i, params, yield); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (n *lateralNode) row(x *env, c *chunk, i int32, params []*vector, yield func(*chunk) error) error {
+	vals := make([]value, len(params))
+	for k, v := range params {
+		vals[k] = v.at(int(i))
+	}
+	found := false
+	err := n.right.run(x.inner(n.frame, vals), func(r *chunk) error {
+		out := r.dense()
+		one := []int32{i}
+		cols := make([]*vector, 0, len(c.cols)+len(r.cols))
+		for k, v := range c.cols {
+			cols = append(cols, constantVector(n.leftTypes[k], v.take(one).at(0)))
+		}
+		out = &chunk{n: out.n, cols: append(cols, out.cols...)}
+		if n.cond != nil {
+			var err error
+			if out, err = filterChunk(x, out, n.cond); err != nil || out.len() == 0 {
+				return err
+			}
+		}
+		found = true
+		return yield(out)
+	})
+	if err != nil || found || n.kind == joinInner {
+		return err
+	}
+	return yield(joined(c, []int32{i}, nil, nil, n.rightTypes))
+}

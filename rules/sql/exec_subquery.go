@@ -1,0 +1,289 @@
+package sql
+
+// subPlan is the plan of a subquery of an expression.
+type subPlan struct {
+	op    operator
+	frame *frame
+	types []Type // of its columns, or of the right sides of the pairs
+}
+
+// planSubqueries plans the subqueries in expressions that are bound.
+func (p *planner) planSubqueries(list ...expr) error {
+	var err error
+	for _, e := range list {
+		walk(e, func(e expr) bool {
+			s, ok := e.(*subExpr)
+			if ok && err == nil && s.run == nil {
+				err = p.subquery(s)
+			}
+			return err == nil
+		})
+	}
+	return err
+}
+
+func (p *planner) subquery(s *subExpr) error {
+	if s.frame.plan == nil {
+		op, err := s.query.plan(p, allColumns(s.query))
+		if err != nil {
+			return err
+		}
+		types := columnTypes(s.query.columns())
+		if len(s.pairs) > 0 {
+			in := &stage{op, columnsOf(s.rel)}
+			n := &projectNode{input: op}
+			types = nil
+			for _, pair := range s.pairs {
+				e, err := fold(pair.right)
+				if err != nil {
+					return err
+				}
+				n.exprs = append(n.exprs, in.bind(e))
+				types = append(types, e.typ())
+			}
+			op = n
+		}
+		s.frame.plan = &subPlan{op: op, frame: s.frame, types: types}
+	}
+	s.run = s.frame.plan
+	return nil
+}
+
+// subState is what one execution of the outer frame knows of a subquery's
+// answers: by its parameters, for ANY and ALL by the tests as well.
+type subState struct {
+	answers map[string]value
+	rows    map[string]*subRows
+	bytes   int
+}
+
+// subRows are the rows of a subquery under ANY or ALL.
+type subRows struct {
+	store   *rowStore
+	table   *keyTable // for =, when equal values have equal keys
+	hasNull bool
+}
+
+func (e *subExpr) state(x *env) *subState {
+	s := x.subs[e.run]
+	if s == nil {
+		s = &subState{answers: make(map[string]value), rows: make(map[string]*subRows)}
+		if x.subs == nil {
+			x.subs = make(map[*subPlan]*subState)
+		}
+		x.subs[e.run] = s
+	}
+	return s
+}
+
+// eval computes the subquery once for each distinct set of parameters.
+func (e *subExpr) eval(x *env, c *chunk, sel []int32) (*vector, error) {
+	params, err := evalAll(x, c, e.params, sel)
+	if err != nil {
+		return nil, err
+	}
+	tests, err := evalAll(x, c, e.tests, sel)
+	if err != nil {
+		return nil, err
+	}
+	s := e.state(x)
+	out := newVector(e.t, c.n)
+	var key []byte
+	scratch := x.scratch
+	for _, i := range sel {
+		key = key[:0]
+		for k, v := range params {
+			key = appendKey(key, e.params[k].typ(), v.at(int(i)))
+		}
+		before := len(key)
+		for k, v := range tests {
+			key = appendKey(key, e.tests[k].typ(), v.at(int(i)))
+		}
+		answer, ok := s.answers[string(key)]
+		if !ok {
+			vals := make([]value, len(params))
+			for k, v := range params {
+				vals[k] = v.at(int(i))
+			}
+			row := make([]value, len(tests))
+			for k, v := range tests {
+				row[k] = v.at(int(i))
+			}
+			if answer, err = e.answer(x, s, vals, row, string(key[:before])); err != nil {
+				return nil, err
+			}
+			if err := s.keep(x, string(key), answer); err != nil {
+				return nil, err
+			}
+		}
+		out.set(int(i), answer, c.n)
+	}
+	x.scratch = scratch
+	return out, nil
+}
+
+// keep remembers an answer; when many are remembered, they are forgotten first.
+func (s *subState) keep(x *env, key string, v value) error {
+	n := len(key) + 96 + v.size()
+	if s.bytes+n > int(x.limit/8) {
+		clear(s.answers)
+		x.used.Add(-int64(s.bytes))
+		s.bytes = 0
+	}
+	s.answers[key] = v
+	s.bytes += n
+	return x.grow("subquery", n)
+}
+
+// answer runs the subquery with params; key identifies them.
+func (e *subExpr) answer(x *env, s *subState, params, tests []value, key string) (value, error) {
+	in := x.inner(e.frame, params)
+	stop := &stopError{}
+	switch e.kind {
+	case sublinkExists:
+		found := false
+		err := e.run.op.run(in, func(c *chunk) error {
+			found = c.len() > 0
+			if found {
+				return stop
+			}
+			return nil
+		})
+		if err != nil && err != stop {
+			return null, err
+		}
+		return boolValue(found), nil
+	case sublinkScalar:
+		out, n := null, 0
+		err := e.run.op.run(in, func(c *chunk) error {
+			if n += c.len(); n > 1 {
+				return failAt(e.at, codeCardinality, "more than one row returned by a subquery used as an expression")
+			}
+			if c.len() == 1 {
+				out = c.cols[0].at(c.row(0))
+			}
+			return nil
+		})
+		return out, err
+	case sublinkArray:
+		a := &array{elem: e.t.Elem()}
+		err := e.run.op.run(in, func(c *chunk) error {
+			for k := range c.len() {
+				if len(a.vals) == maxElements {
+					return errTooMany()
+				}
+				a.vals = append(a.vals, c.cols[0].at(c.row(k)))
+			}
+			return nil
+		})
+		if err != nil {
+			return null, err
+		}
+		return bounded(value{o: a})
+	}
+	rows := s.rows[key]
+	if rows == nil {
+		var err error
+		if rows, err = e.collect(in); err != nil {
+			return null, err
+		}
+		if len(params) == 0 { // those of other parameters are met again rarely
+			s.rows[key] = rows
+		} else {
+			defer x.used.Add(-int64(rows.store.size))
+		}
+	}
+	return e.compare(x, rows, tests)
+}
+
+func (e *subExpr) collect(x *env) (*subRows, error) {
+	out := &subRows{}
+	var err error
+	if out.store, err = materialize(x, e.run.op, e.run.types, "subquery"); err != nil {
+		return nil, err
+	}
+	hashed := e.kind == sublinkAny && !e.negated || e.kind == sublinkAll && e.negated
+	for k, p := range e.pairs {
+		want := compareEq
+		if e.negated {
+			want = compareNe
+		}
+		hashed = hashed && p.call.fn.compare == want && sameKeys(e.tests[k].typ(), e.run.types[k])
+	}
+	if !hashed {
+		return out, nil
+	}
+	out.table = newKeyTable(e.run.types)
+	err = out.store.emit(x, func(c *chunk) error {
+		sel := c.rows()
+		out.table.number(c.cols, sel, make([]int32, len(sel)))
+		return x.grow("subquery", out.table.grown())
+	})
+	for _, c := range out.store.cols {
+		out.hasNull = out.hasNull || c.nulls != nil
+	}
+	return out, err
+}
+
+// compare is tests op ANY/ALL (rows): true, false or NULL.
+func (e *subExpr) compare(x *env, rows *subRows, tests []value) (value, error) {
+	all := e.kind == sublinkAll
+	if rows.store.n == 0 {
+		return boolValue(all), nil
+	}
+	testNull := false
+	for _, t := range tests {
+		testNull = testNull || t.null
+	}
+	if rows.table != nil && !testNull {
+		cols := make([]*vector, len(tests))
+		for k, t := range tests {
+			cols[k] = constantVector(rows.store.types[k], t)
+		}
+		var id [1]int32
+		rows.table.find(cols, []int32{0}, id[:])
+		switch {
+		case id[0] >= 0: // = ANY is true, <> ALL false
+			return boolValue(!all), nil
+		case !rows.hasNull:
+			return boolValue(all), nil
+		}
+	}
+	sawNull := false
+	for r := range rows.store.n {
+		v, err := e.one(x, rows.store, r, tests)
+		if err != nil {
+			return null, err
+		}
+		if v.null {
+			sawNull = true
+		} else if v.truth() != all {
+			return boolValue(!all), nil
+		}
+	}
+	if sawNull {
+		return null, nil
+	}
+	return boolValue(all), nil
+}
+
+// one compares the tests with row r: a row is equal if all fields are,
+// unequal if one is.
+func (e *subExpr) one(x *env, s *rowStore, r int, tests []value) (value, error) {
+	sawNull := false
+	for k, p := range e.pairs {
+		v, err := p.call.call(x, []value{tests[k], s.value(k, r)})
+		if err != nil {
+			return null, err
+		}
+		if v.null {
+			sawNull = true
+		} else if v.truth() == e.negated {
+			return boolValue(e.negated), nil
+		}
+	}
+	if sawNull {
+		return null, nil
+	}
+	return boolValue(!e.negated), nil
+}

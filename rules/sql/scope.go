@@ -1,0 +1,259 @@
+package sql
+
+import (
+	"slices"
+	"strings"
+
+	"daemoneye/bus/event"
+)
+
+// relation is what an expression's columns are of: an item of FROM, or what a
+// step of the plan makes (groups, windows, rows of set-returning functions).
+type relation struct {
+	alias   string
+	names   []string
+	types   []Type
+	notes   *event.Table // whose columns these are, nil if they are of no table
+	source  fromSource   // nil for a step of the plan
+	used    []bool       // by position: the columns that the plan needs
+	lateral bool         // source depends on relations before it
+}
+
+func newRelation(alias string, columns []Column) *relation {
+	r := &relation{alias: alias}
+	for _, c := range columns {
+		r.add(c.Name, c.Type)
+	}
+	return r
+}
+
+// add adds a column and returns its position.
+func (r *relation) add(name string, t Type) int {
+	r.names, r.types, r.used = append(r.names, name), append(r.types, t), append(r.used, false)
+	return len(r.names) - 1
+}
+
+// column is column i as an expression.
+func (r *relation) column(i, pos int) *colExpr {
+	return &colExpr{rel: r, index: i, t: r.types[i], name: r.alias + "." + r.names[i], at: pos}
+}
+
+// rename gives the first columns other names, as in t(a, b).
+func (r *relation) rename(names []string, pos int) error {
+	if len(names) > len(r.names) {
+		return failAt(pos, codeInvalidReference, "table %q has %d columns available but %d columns specified", r.alias, len(r.names), len(names))
+	}
+	copy(r.names, names)
+	return nil
+}
+
+// field is a name that an expression may use, and what it stands for.
+type field struct {
+	name string
+	expr expr // of a merged column of USING, a COALESCE
+}
+
+// namespace is a name that may stand before a point: an alias and its fields.
+type namespace struct {
+	alias  string
+	table  string // the name that the alias hides, "" when there is none
+	fields []field
+	value  *colExpr // what the alias stands for by itself, of a function with one column
+}
+
+func (r *relation) namespace(table string) *namespace {
+	n := &namespace{alias: r.alias}
+	if table != r.alias {
+		n.table = table
+	}
+	for i, name := range r.names {
+		n.fields = append(n.fields, field{name, r.column(i, -1)})
+	}
+	return n
+}
+
+// scope is what FROM, or a part of it, lets expressions name.
+type scope struct {
+	spaces []*namespace
+	fields []field // without qualification, in the order of *; a name may stand twice
+}
+
+func (s *scope) join(t *scope) *scope {
+	return &scope{spaces: slices.Concat(s.spaces, t.spaces), fields: slices.Concat(s.fields, t.fields)}
+}
+
+func (s *scope) space(alias string) *namespace {
+	for _, n := range s.spaces {
+		if n.alias == alias {
+			return n
+		}
+	}
+	return nil
+}
+
+// at returns a copy of a field's expression with the position of a reference.
+func (f field) at(pos int) expr {
+	if c, ok := f.expr.(*colExpr); ok {
+		d := *c
+		d.at = pos
+		return &d
+	}
+	return f.expr
+}
+
+// frame is a query that is run by itself: the statement, a subquery of an
+// expression or of FROM. Its params are what it needs of the query around it,
+// in that query's terms.
+type frame struct {
+	outer  *checker // nil for the statement
+	params []expr
+	plan   *subPlan // of a subquery of an expression, once it is planned
+}
+
+// param returns the parameter that stands for e, an expression of the outer query.
+func (f *frame) param(e expr) expr {
+	key := exprKey(e)
+	for i, p := range f.params {
+		if exprKey(p) == key {
+			return &paramExpr{slot: i, t: e.typ()}
+		}
+	}
+	f.params = append(f.params, e)
+	return &paramExpr{slot: len(f.params) - 1, t: e.typ()}
+}
+
+// column resolves a reference to a column, of this query or of one around it.
+func (k *checker) column(n columnRef) (expr, error) {
+	switch {
+	case n.star:
+		return nil, refuse(n.pos(), "* here")
+	case len(n.fields) > 2:
+		return nil, refuse(n.pos(), "a name of more than two parts")
+	}
+	e, err := k.lookup(n)
+	if e != nil || err != nil {
+		return e, err
+	}
+	return nil, k.unknownColumn(n)
+}
+
+// lookup returns nil, nil for a column that is not there.
+func (k *checker) lookup(n columnRef) (expr, error) {
+	if k.scope != nil {
+		e, err := k.scope.find(n)
+		if e != nil || err != nil {
+			return e, err
+		}
+	}
+	outer := k.frame.outer
+	if outer == nil {
+		return nil, nil
+	}
+	e, err := outer.lookup(n)
+	if e == nil || err != nil {
+		return nil, err
+	}
+	return k.frame.param(e), nil
+}
+
+func (s *scope) find(n columnRef) (expr, error) {
+	name := n.fields[len(n.fields)-1]
+	list := s.fields
+	if len(n.fields) == 2 {
+		space := s.space(n.fields[0])
+		if space == nil {
+			return nil, nil
+		}
+		list = space.fields
+	}
+	found := -1
+	for i, f := range list {
+		if f.name != name {
+			continue
+		}
+		if found >= 0 {
+			return nil, failAt(n.pos(), codeAmbiguousColumn, "column reference %q is ambiguous", name)
+		}
+		found = i
+	}
+	if found >= 0 {
+		return list[found].at(n.pos()), nil
+	}
+	if space := s.space(name); len(n.fields) == 1 && space != nil {
+		if space.value != nil {
+			return field{expr: space.value}.at(n.pos()), nil
+		}
+		return nil, refuse(n.pos(), "a whole row as a value")
+	}
+	return nil, nil
+}
+
+// unknownColumn is the error for a name that no query knows.
+func (k *checker) unknownColumn(n columnRef) error {
+	name := n.fields[len(n.fields)-1]
+	if len(n.fields) == 2 {
+		return k.unknownSpace(n)
+	}
+	var names, tables []string
+	for c := k; c != nil; c = c.frame.outer {
+		if c.scope == nil {
+			continue
+		}
+		for _, f := range c.scope.fields {
+			names = append(names, f.name)
+		}
+		for _, s := range c.scope.spaces {
+			tables = append(tables, s.alias)
+			if s.table != "" {
+				tables[len(tables)-1] = s.table
+			}
+		}
+	}
+	if len(tables) == 0 {
+		return failAt(n.pos(), codeUndefinedColumn, "column %q does not exist", name).hint("there is no FROM")
+	}
+	e := failAt(n.pos(), codeUndefinedColumn, "column %q does not exist in %s", name, strings.Join(tables, ", "))
+	return e.hint("%s", didYouMean(name, names))
+}
+
+// unknownSpace is the error for qualifier.column.
+func (k *checker) unknownSpace(n columnRef) error {
+	for c := k; c != nil; c = c.frame.outer {
+		for _, s := range []*scope{c.scope, c.hidden} {
+			if s == nil {
+				continue
+			}
+			if space := s.space(n.fields[0]); space != nil && s == c.scope {
+				var names []string
+				for _, f := range space.fields {
+					names = append(names, f.name)
+				}
+				of := space.alias
+				if space.table != "" {
+					of = space.table
+				}
+				return failAt(n.pos(), codeUndefinedColumn, "column %q does not exist in %s", n.fields[1], of).hint("%s", didYouMean(n.fields[1], names))
+			} else if space != nil {
+				return failAt(n.pos(), codeUndefinedTable, "invalid reference to FROM-clause entry for table %q", n.fields[0]).hint("a subquery in FROM sees what is before it only with LATERAL")
+			}
+			for _, space := range s.spaces {
+				if space.table == n.fields[0] {
+					return failAt(n.pos(), codeUndefinedTable, "invalid reference to FROM-clause entry for table %q", n.fields[0]).hint("write its alias %q", space.alias)
+				}
+			}
+		}
+	}
+	return failAt(n.pos(), codeUndefinedTable, "missing FROM-clause entry for table %q", n.fields[0])
+}
+
+func unknownTable(pos int, name string) *Error {
+	var names []string
+	for _, t := range event.Tables() {
+		names = append(names, t.Name)
+	}
+	e := failAt(pos, codeUndefinedTable, "table %q does not exist", name)
+	if hint := didYouMean(name, names); hint != "" {
+		return e.hint("%s", hint)
+	}
+	return e.hint("tables: %s", strings.Join(names, ", "))
+}

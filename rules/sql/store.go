@@ -1,0 +1,284 @@
+package sql
+
+import "daemoneye/bus/event"
+
+// rowStore holds rows by column: the side of a join that is looked up, what
+// is sorted, a WITH query's result. Texts are kept once each, as codes.
+type rowStore struct {
+	types []Type
+	cols  []*storeColumn
+	n     int
+	size  int // bytes, about
+}
+
+// storeColumn is a column of a rowStore; which slices are in use follows from
+// the type, as in vector.
+type storeColumn struct {
+	typ    Type
+	nulls  event.Bitmap
+	bools  []bool
+	ints   []int64
+	floats []float64
+	objs   []any
+	texts  *interner
+	codes  []uint32
+}
+
+func newRowStore(types []Type) *rowStore {
+	s := &rowStore{types: types}
+	for _, t := range types {
+		c := &storeColumn{typ: t}
+		if t.phys() == physText {
+			c.texts = newInterner()
+		}
+		s.cols = append(s.cols, c)
+	}
+	return s
+}
+
+// add appends the rows of c, for the named operator.
+func (s *rowStore) add(x *env, operator string, c *chunk) error {
+	sel := c.rows()
+	size := 0
+	for k, col := range s.cols {
+		size += col.add(c.cols[k], sel, s.n)
+	}
+	s.n += len(sel)
+	s.size += size
+	return x.grow(operator, size)
+}
+
+// add appends rows and returns how many bytes that took, about.
+func (c *storeColumn) add(v *vector, sel []int32, at int) int {
+	size := 0
+	for k, i := range sel {
+		if v.isNull(int(i)) {
+			setBit(&c.nulls, at+k)
+		}
+	}
+	switch c.typ.phys() {
+	case physBool:
+		for _, i := range sel {
+			c.bools = append(c.bools, v.boolAt(int(i)))
+		}
+		size = len(sel)
+	case physInt:
+		if v.constant {
+			for range sel {
+				c.ints = append(c.ints, v.ints[0])
+			}
+		} else {
+			for _, i := range sel {
+				c.ints = append(c.ints, v.ints[i])
+			}
+		}
+		size = 8 * len(sel)
+	case physFloat:
+		for _, i := range sel {
+			if v.constant {
+				i = 0
+			}
+			c.floats = append(c.floats, v.floats[i])
+		}
+		size = 8 * len(sel)
+	case physText:
+		before := c.texts.bytes
+		c.codes = c.texts.codes(v, sel, c.codes)
+		size = 4*len(sel) + c.texts.bytes - before
+	default:
+		for _, i := range sel {
+			x := v.at(int(i))
+			c.objs = append(c.objs, x.o)
+			size += 16 + objectSize(x)
+		}
+	}
+	return size
+}
+
+func objectSize(v value) int {
+	if v.null {
+		return 0
+	}
+	return rowSize([]value{v}) - 96
+}
+
+func setBit(b *event.Bitmap, i int) {
+	for len(*b) <= i>>6 {
+		*b = append(*b, 0)
+	}
+	(*b)[i>>6] |= 1 << (i & 63)
+}
+
+// vector is the column as one vector of all rows, without copying.
+func (c *storeColumn) vector() *vector {
+	v := &vector{typ: c.typ, nulls: c.nulls, bools: c.bools, ints: c.ints, floats: c.floats, objs: c.objs}
+	if c.texts != nil {
+		v.dict, v.codes = c.texts.list, c.codes
+		if len(v.dict) == 0 {
+			v.dict = []string{""}
+		}
+	}
+	return v
+}
+
+// gather is the rows of the list as a vector; a negative one is NULL.
+func (c *storeColumn) gather(rows []int32) *vector {
+	v := &vector{typ: c.typ}
+	n := len(rows)
+	for k, r := range rows {
+		if r < 0 || c.nulls.Has(int(r)) {
+			v.setNull(k, n)
+		}
+	}
+	switch c.typ.phys() {
+	case physBool:
+		v.bools = gatherRows(c.bools, rows)
+	case physInt:
+		v.ints = gatherRows(c.ints, rows)
+	case physFloat:
+		v.floats = gatherRows(c.floats, rows)
+	case physText:
+		v.codes = gatherRows(c.codes, rows)
+		if v.dict = c.texts.list; len(v.dict) == 0 {
+			v.dict = []string{""}
+		}
+	default:
+		v.objs = gatherRows(c.objs, rows)
+	}
+	return v
+}
+
+func gatherRows[T any](list []T, rows []int32) []T {
+	out := make([]T, len(rows))
+	for k, r := range rows {
+		if r >= 0 {
+			out[k] = list[r]
+		}
+	}
+	return out
+}
+
+// value is row i of column k.
+func (s *rowStore) value(k, i int) value {
+	c := s.cols[k]
+	if c.nulls.Has(i) {
+		return null
+	}
+	switch c.typ.phys() {
+	case physBool:
+		return boolValue(c.bools[i])
+	case physInt:
+		return value{i: c.ints[i]}
+	case physFloat:
+		return value{f: c.floats[i]}
+	case physText:
+		return value{s: c.texts.list[c.codes[i]]}
+	}
+	return value{o: c.objs[i]}
+}
+
+const chunkRows = 2048 // rows of the chunks that steps make
+
+// emit yields all rows, in order.
+func (s *rowStore) emit(x *env, yield func(*chunk) error) error {
+	cols := make([]*vector, len(s.cols))
+	for k, c := range s.cols {
+		cols[k] = c.vector()
+	}
+	for from := 0; from < s.n; from += chunkRows {
+		if err := x.ctx.Err(); err != nil {
+			return err
+		}
+		to := min(from+chunkRows, s.n)
+		if err := yield(&chunk{n: s.n, sel: sequence(from, to), cols: cols}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// emitOrder yields the rows of the list, in its order.
+func (s *rowStore) emitOrder(x *env, order []int32, yield func(*chunk) error) error {
+	for from := 0; from < len(order); from += chunkRows {
+		if err := x.ctx.Err(); err != nil {
+			return err
+		}
+		rows := order[from:min(from+chunkRows, len(order))]
+		c := &chunk{n: len(rows), cols: make([]*vector, len(s.cols))}
+		for k, col := range s.cols {
+			c.cols[k] = col.gather(rows)
+		}
+		if err := yield(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// interner numbers distinct texts. What it knows of the dictionaries that it
+// met last makes most look-ups one index.
+type interner struct {
+	index map[string]uint32
+	list  []string
+	bytes int
+	first *string  // identity of the dictionary at hand
+	known []uint32 // code plus one by entry of that dictionary; 0: not asked yet
+}
+
+func newInterner() *interner { return &interner{index: make(map[string]uint32)} }
+
+func (t *interner) code(s string) uint32 {
+	c, ok := t.index[s]
+	if !ok {
+		c = uint32(len(t.list))
+		t.index[s] = c
+		t.list = append(t.list, s)
+		t.bytes += len(s) + 64
+	}
+	return c
+}
+
+// use makes the dictionary of v the one at hand.
+func (t *interner) use(v *vector) {
+	if first := &v.dict[0]; t.first != first || len(t.known) != len(v.dict) {
+		t.first = first
+		t.known = make([]uint32, len(v.dict))
+	}
+}
+
+// codes appends the codes of rows sel of v; of a NULL it is 0.
+func (t *interner) codes(v *vector, sel []int32, dst []uint32) []uint32 {
+	switch {
+	case v.constant:
+		c := uint32(0)
+		if !v.isNull(0) {
+			c = t.code(v.dict[0])
+		}
+		for range sel {
+			dst = append(dst, c)
+		}
+		return dst
+	case v.codes == nil:
+		for _, i := range sel {
+			c := uint32(0)
+			if !v.nulls.Has(int(i)) {
+				c = t.code(v.dict[i])
+			}
+			dst = append(dst, c)
+		}
+		return dst
+	}
+	t.use(v)
+	for _, i := range sel {
+		if v.nulls != nil && v.nulls.Has(int(i)) {
+			dst = append(dst, 0)
+			continue
+		}
+		e := v.codes[i]
+		if t.known[e] == 0 {
+			t.known[e] = t.code(v.dict[e]) + 1
+		}
+		dst = append(dst, t.known[e]-1)
+	}
+	return dst
+}

@@ -1,0 +1,254 @@
+package sql
+
+import "slices"
+
+// windowStep is the calls of a block that share one OVER.
+type windowStep struct {
+	spec  windowSpec
+	calls []*windowExpr
+	rel   *relation
+}
+
+// extractWindows replaces window calls by columns of steps that come before
+// the select list.
+func (s *steps) extractWindows() {
+	byKey := make(map[string]*windowStep)
+	for i := range s.list {
+		s.list[i] = s.extractWindow(s.list[i], byKey)
+	}
+}
+
+func (s *steps) extractWindow(e expr, byKey map[string]*windowStep) expr {
+	w, ok := e.(*windowExpr)
+	if !ok {
+		if len(children(e)) == 0 {
+			return e
+		}
+		e = clone(e)
+		for _, c := range children(e) {
+			*c = s.extractWindow(*c, byKey)
+		}
+		return e
+	}
+	key := w.spec.key()
+	step := byKey[key]
+	if step == nil {
+		step = &windowStep{spec: w.spec, rel: &relation{}}
+		byKey[key] = step
+		s.windows = append(s.windows, step)
+	}
+	name := exprKey(w)
+	i := slices.IndexFunc(step.calls, func(c *windowExpr) bool { return exprKey(c) == name })
+	if i < 0 {
+		i = len(step.calls)
+		step.calls = append(step.calls, w)
+		step.rel.add("", w.t)
+	}
+	return &colExpr{rel: step.rel, index: i, t: w.t}
+}
+
+// extractRows replaces set-returning functions by columns of a step that
+// comes before the select list.
+func (s *steps) extractRows() {
+	s.rowsRel = &relation{}
+	for i := range s.list {
+		s.list[i] = s.extractRow(s.list[i])
+	}
+}
+
+func (s *steps) extractRow(e expr) expr {
+	if r, ok := e.(*srfExpr); ok {
+		i := slices.Index(s.rows, r)
+		if i < 0 {
+			i = len(s.rows)
+			s.rows = append(s.rows, r)
+			s.rowsRel.add("", r.types[0])
+		}
+		return &colExpr{rel: s.rowsRel, index: i, t: r.types[0]}
+	}
+	if !hasRows(e) {
+		return e
+	}
+	e = clone(e)
+	for _, c := range children(e) {
+		*c = s.extractRow(*c)
+	}
+	return e
+}
+
+// plan plans the step over in.
+func (w *windowStep) plan(p *planner, in *stage) (*stage, error) {
+	n := &windowNode{input: in.op, spec: w.spec, width: len(in.cols)}
+	n.types = typesOf(in.cols)
+	column := func(e expr) (int, error) {
+		bound := in.bind(e)
+		if err := p.planSubqueries(bound); err != nil {
+			return 0, err
+		}
+		if c, ok := bound.(*colExpr); ok {
+			return c.index, nil
+		}
+		n.extra = append(n.extra, bound)
+		n.types = append(n.types, e.typ())
+		return n.width + len(n.extra) - 1, nil
+	}
+	for _, e := range w.spec.partition {
+		i, err := column(e)
+		if err != nil {
+			return nil, err
+		}
+		n.partition = append(n.partition, i)
+	}
+	for _, o := range w.spec.order {
+		i, err := column(o.expr)
+		if err != nil {
+			return nil, err
+		}
+		o.column = i
+		n.order = append(n.order, o)
+	}
+	for _, c := range w.calls {
+		call := windowCall{fn: c.fn, t: c.t, filter: -1}
+		for _, a := range c.args {
+			i, err := column(a)
+			if err != nil {
+				return nil, err
+			}
+			call.args = append(call.args, i)
+		}
+		if c.filter != nil {
+			i, err := column(c.filter)
+			if err != nil {
+				return nil, err
+			}
+			call.filter = i
+		}
+		n.calls = append(n.calls, call)
+	}
+	return &stage{n, append(slices.Clone(in.cols), columnsOf(w.rel)...)}, nil
+}
+
+// windowNode adds the results of window calls to the rows of its input.
+type windowNode struct {
+	input     operator
+	spec      windowSpec
+	types     []Type // of the input and extra
+	width     int    // columns of the input
+	extra     []expr // arguments and keys that are no columns
+	partition []int  // columns
+	order     []sortKey
+	calls     []windowCall
+}
+
+type windowCall struct {
+	fn     *function
+	args   []int // columns
+	filter int   // column, -1: none
+	t      Type
+}
+
+const windowMemory = "window"
+
+func (n *windowNode) run(x *env, yield func(*chunk) error) error {
+	s := newRowStore(n.types)
+	err := n.input.run(x, func(c *chunk) error {
+		if len(n.extra) > 0 {
+			x.scratch = 0
+			more, err := evalAll(x, c, n.extra, c.rows())
+			if err != nil {
+				return err
+			}
+			c = &chunk{n: c.n, sel: c.sel, cols: slices.Concat(c.cols, more)}
+		}
+		return s.add(x, windowMemory, c)
+	})
+	if err != nil || s.n == 0 {
+		return err
+	}
+	keys := make([]sortKey, 0, len(n.partition)+len(n.order))
+	for _, i := range n.partition {
+		keys = append(keys, sortKey{column: i, typ: n.types[i]})
+	}
+	rows, err := s.sorted(x, append(keys, n.order...), windowMemory)
+	if err != nil {
+		return err
+	}
+	results := make([]*vector, len(n.calls))
+	for i, c := range n.calls {
+		results[i] = newVector(c.t, s.n)
+		if err := x.grow(windowMemory, 24*s.n); err != nil {
+			return err
+		}
+	}
+	var same, peers order
+	for i := range n.partition {
+		same = append(same, s.comparer(keys[i]))
+	}
+	for _, k := range n.order {
+		peers = append(peers, s.comparer(k))
+	}
+	start, end, err := n.offsets(x)
+	if err != nil {
+		return err
+	}
+	for from := 0; from < s.n; {
+		to := from + 1
+		for to < s.n && same.compare(rows[from], rows[to]) == 0 {
+			to++
+		}
+		p := &windowPart{x: x, node: n, store: s, rows: rows[from:to], start: start, end: end}
+		p.findPeers(peers)
+		for i := range n.calls {
+			if err := p.compute(&n.calls[i], results[i], from, s.n); err != nil {
+				return err
+			}
+		}
+		from = to
+	}
+	return n.emit(x, s, rows, results, yield)
+}
+
+// offsets computes the offsets of the frame, which are the same for all rows.
+func (n *windowNode) offsets(x *env) (start, end value, err error) {
+	get := func(e expr, which string) (value, error) {
+		if e == nil {
+			return null, nil
+		}
+		v, err := evalOnce(x, e)
+		if err != nil {
+			return null, err
+		}
+		if v.null {
+			return null, fail("22004", "frame %s offset must not be null", which)
+		}
+		negative := v.i < 0
+		message := "frame " + which + " offset must not be negative"
+		if n.spec.frame.mode == frameRange {
+			negative = n.spec.inRange.negative(v)
+			message = "invalid preceding or following size in window function"
+		}
+		if negative {
+			return null, fail(codeInvalidFrame, "%s", message)
+		}
+		return v, nil
+	}
+	if start, err = get(n.spec.start, "starting"); err == nil {
+		end, err = get(n.spec.end, "ending")
+	}
+	return start, end, err
+}
+
+// emit gives the rows in the window's order with the results, which are by
+// place in that order.
+func (n *windowNode) emit(x *env, s *rowStore, rows []int32, results []*vector, yield func(*chunk) error) error {
+	at := 0
+	width := &rowStore{types: n.types[:n.width], cols: s.cols[:n.width], n: s.n}
+	return width.emitOrder(x, rows, func(c *chunk) error {
+		places := sequence(at, at+c.n)
+		at += c.n
+		for _, r := range results {
+			c.cols = append(c.cols, r.take(places))
+		}
+		return yield(c)
+	})
+}
