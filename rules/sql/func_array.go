@@ -118,6 +118,20 @@ func appendElement(arr, e value, front bool) value {
 	return value{o: &array{elem: t, vals: append(slices.Clone(vals), e)}}
 }
 
+// withElements is fn for elements of type t: what it makes of a NULL array and
+// an element does not know the type otherwise.
+func withElements(fn *function, t Type) *function {
+	out := *fn
+	out.eval = func(x *env, a []value) (value, error) {
+		v, err := fn.eval(x, a)
+		if err == nil && !v.null && elemType(v) == 0 {
+			v.array().elem = t
+		}
+		return v, err
+	}
+	return &out
+}
+
 func arrayPosition(arr, v value) value {
 	if arr.null {
 		return null

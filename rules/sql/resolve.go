@@ -418,6 +418,9 @@ func (k *checker) makeCall(fn *function, args []expr, t Type, pos int) (expr, er
 		}
 		fn = concatFunction(fn, types)
 	}
+	if fn.ret == anyCompatibleArray {
+		fn = withElements(fn, t.Elem())
+	}
 	return bindCall(&callExpr{fn: fn, args: args, t: t, at: pos, run: fn.eval})
 }
 
