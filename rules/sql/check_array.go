@@ -62,15 +62,20 @@ func (k *checker) subscript(n subscriptNode) (expr, error) {
 	return k.makeCall(arrayElementAt(arg.typ()), bounds, arg.typ().Elem(), n.pos())
 }
 
+// jsonSubscript is document[index], which is document #> ARRAY[index]: other
+// than ->, it takes an integer as a key of an object, too, and finds nothing in
+// a scalar.
 func (k *checker) jsonSubscript(arg expr, n subscriptNode) (expr, error) {
 	index, err := k.expr(n.index)
 	if err != nil {
 		return nil, err
 	}
-	if !index.typ().integer() {
-		if index, err = k.coerce(index, Text, implicit, n.pos()); err != nil {
-			return nil, err
-		}
+	mode := implicit
+	if index.typ().integer() {
+		mode = explicit
 	}
-	return k.op("->", []expr{arg, index}, n.pos())
+	if index, err = k.coerce(index, Text, mode, n.pos()); err != nil {
+		return nil, err
+	}
+	return k.op("#>", []expr{arg, &arrayExpr{elements: []expr{index}, t: ArrayOf(Text)}}, n.pos())
 }
