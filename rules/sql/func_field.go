@@ -12,7 +12,7 @@ func (c *catalog) addTimeFields() {
 				return null, err
 			}
 			if asFloat {
-				f, err := n.float()
+				f, err := floatField(timeUnit(a[0].s), a[1], n)
 				return floatValue(f), err
 			}
 			return numValue(n), nil
@@ -64,6 +64,27 @@ func (c *catalog) addTimeFields() {
 			return intervalValue(v), err
 		},
 	})
+}
+
+// floatField is n, a field of v, as date_part gives it: PostgreSQL adds up
+// its parts in double precision, which may round more than once.
+func floatField(name string, v value, n *numeric) (float64, error) {
+	span, isInterval := v.o.(interval)
+	switch {
+	case n.kind != finite:
+	case name == "second":
+		us := n.coef.Int64()
+		return float64(us/second) + float64(us%second)/1e6, nil
+	case name == "millisecond":
+		us := n.coef.Int64()
+		return float64(us/second)*1000 + float64(us%second)/1000, nil
+	case name == "epoch" && isInterval:
+		f := float64(span.us) / 1e6
+		f += 365.25 * 86400 * float64(span.months/12)
+		f += 30 * 86400 * float64(span.months%12)
+		return f + 86400*float64(span.days), nil
+	}
+	return n.float()
 }
 
 // knownFields are the fields that some type has.
