@@ -91,7 +91,7 @@ var grammar = [][2]string{
 var differences = []string{
 	"Text is compared, and changed in case, by collation C: by bytes, and only ASCII letters have case. The time zone is UTC, the interval style postgres.",
 	"Regular expressions run in linear time. Back references, look-ahead and look-behind, collating elements, the options (?b), (?e), (?q), (?x), and \\m or \\M beside anything but a letter or digit are refused.",
-	"A constant pattern or literal that is wrong is an error when the query is compiled, even if no row would reach it.",
+	"A constant expression that fails, such as a wrong pattern or literal, is an error when the query is compiled, even if no row would reach it.",
 	"Times are read in ISO 8601's order only, with the zones Z, UTC, GMT and ±HH[:MM]; 'now', 'today' and the like are refused, since they would be fixed when a rule is loaded. The last timestamp is in the year 294247.",
 	"Dates, times and intervals are not read with stray punctuation ('{1}'::interval), nor intervals in the SQL standard's form ('1-2').",
 	"A call that PostgreSQL finds ambiguous only because of types that do not exist here, such as trunc('1'), is accepted.",

@@ -161,7 +161,7 @@ func ask(conn *pgx.Conn, types map[uint32]string, sql string) answer {
 					cells = append(cells, string(v))
 				}
 			}
-			a.lines = append(a.lines, csvLine(cells))
+			a.lines, a.rows = append(a.lines, csvLine(cells)), append(a.rows, cells)
 		}
 		// The error, if any, comes with Close of all results.
 		_, _ = r.Close()
@@ -197,8 +197,11 @@ func typeNames(t testing.TB, conn *pgx.Conn) map[uint32]string {
 // answer is rows as lines of CSV after a line of names and types, or an error.
 type answer struct {
 	lines   []string
-	err     string // SQLSTATE
+	rows    [][]string // the same without the first line, \N for NULL
+	err     string     // SQLSTATE
 	message string
+
+	compiling bool // the error came before a row was read
 }
 
 // normalized sorts the rows of a query that does not order them.

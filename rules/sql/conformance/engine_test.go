@@ -92,9 +92,21 @@ func (m memory) Scan(_ context.Context, r sql.ScanRequest, yield func(*event.Bat
 	return nil
 }
 
+// timeout is the code of an answer that did not come in time.
+const timeout = "timeout"
+
 // evaluate gives the engine's answer.
 func evaluate(batches []*event.Batch, text string) answer {
+	return evaluateWithin(batches, text, time.Minute)
+}
+
+func evaluateWithin(batches []*event.Batch, text string, limit time.Duration) answer {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
 	failure := func(err error) answer {
+		if errors.Is(err, context.DeadlineExceeded) {
+			return answer{err: timeout, message: err.Error()}
+		}
 		var e *sql.Error
 		if errors.As(err, &e) {
 			return answer{err: e.Code, message: e.Error() + "\n" + e.Caret()}
@@ -103,14 +115,16 @@ func evaluate(batches []*event.Batch, text string) answer {
 	}
 	q, err := sql.Compile(text, sql.Config{})
 	if err != nil {
-		return failure(err)
+		a := failure(err)
+		a.compiling = true
+		return a
 	}
 	var head []string
 	for _, c := range q.Columns() {
 		head = append(head, c.Name+":"+c.Type.String())
 	}
 	a := answer{lines: []string{csvLine(head)}}
-	err = q.Run(context.Background(), memory(batches), sql.Options{}, func(r *sql.Rows) error {
+	err = q.Run(ctx, memory(batches), sql.Options{}, func(r *sql.Rows) error {
 		for i := range r.Len() {
 			var cells []string
 			for j := range r.Columns() {
@@ -120,7 +134,7 @@ func evaluate(batches []*event.Batch, text string) answer {
 				}
 				cells = append(cells, string(cell))
 			}
-			a.lines = append(a.lines, csvLine(cells))
+			a.lines, a.rows = append(a.lines, csvLine(cells)), append(a.rows, cells)
 		}
 		return nil
 	})
