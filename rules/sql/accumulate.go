@@ -267,7 +267,7 @@ func (c *catalog) addAggregates() {
 		want               int
 	}{{"min", "least value", "SELECT min('a')", -1}, {"max", "greatest value", "SELECT max('a')", 1}} {
 		var list []*function
-		for _, t := range []Type{Int2, Int4, Int8, Float8, Numeric, Text, Timestamptz, Timestamp, Date, Interval, anyArray} {
+		for _, t := range []Type{Int2, Int4, Int8, Float8, Numeric, Text, Timestamptz, Timestamp, Date, Time, Interval, Inet, anyArray} {
 			list = append(list, &function{args: []Type{t}, ret: t, strict: true, agg: func() accumulator { return &extreme{typ: t, want: m.want} }})
 		}
 		add(m.name, m.doc, m.example, list...)
@@ -276,7 +276,7 @@ func (c *catalog) addAggregates() {
 	add("bool_and", "true if all values are", "SELECT bool_and(true)", agg("bool:bool", true, and))
 	add("every", "the same as bool_and", "SELECT every(true)", agg("bool:bool", true, and))
 	add("bool_or", "true if one value is", "SELECT bool_or(false)", agg("bool:bool", true, func() accumulator { return &boolOr{} }))
-	add("string_agg", "values joined by a separator", "SELECT string_agg('a', ',')", agg("text,text:text", true, func() accumulator { return &stringJoin{} }))
+	add("string_agg", "values joined by a separator", "SELECT string_agg('a', ',')", agg("text,text:text", true, func() accumulator { return &stringJoin{} }), agg("bytea,bytea:bytea", true, func() accumulator { return &stringJoin{} }))
 	add("array_agg", "array of all values, NULLs too", "SELECT array_agg(1)", &function{args: []Type{anyNonArray}, ret: anyArray, agg: func() accumulator { return &arrayJoin{} }})
 }
 

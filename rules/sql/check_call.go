@@ -186,9 +186,6 @@ func (k *checker) function(n funcCall) (expr, error) {
 	e, err := k.call(list, args, n.pos(), describeFunction(n.name), false)
 	if err != nil {
 		leave()
-		if t := typeByName(n.name); t != 0 && !t.pseudo() && len(n.args) == 1 && canCast(args[0].typ(), t, explicit) {
-			return k.coerce(args[0], t, explicit, n.pos())
-		}
 		return nil, err
 	}
 	if a, ok := e.(*aggExpr); ok && n.over == nil {

@@ -202,8 +202,8 @@ func typeNames() []string {
 
 // postgresTypes are types that PostgreSQL has and this engine does not.
 var postgresTypes = map[string]bool{
-	"float4": true, "bpchar": true, "char": true, "name": true, "bytea": true, "uuid": true, "json": true,
-	"inet": true, "cidr": true, "time": true, "timetz": true, "oid": true, "money": true, "xml": true, "bit": true,
+	"float4": true, "bpchar": true, "char": true, "name": true, "json": true,
+	"timetz": true, "oid": true, "money": true, "xml": true, "bit": true,
 	"varbit": true, "point": true, "regclass": true, "tsvector": true, "tsquery": true, "macaddr": true,
 }
 

@@ -120,9 +120,9 @@ func (k *checker) typmod(e expr, t typeName, typ Type) (expr, error) {
 			return nil, failAt(t.pos(), codeInvalidParameter, "length for type varchar cannot exceed 10485760")
 		}
 		fn.eval = func(_ *env, a []value) (value, error) { return textValue(leftRunes(a[0].s, m[0])), nil }
-	case (typ == Timestamptz || typ == Timestamp) && len(m) == 1 && m[0] >= 0 && m[0] <= 6:
+	case (typ == Timestamptz || typ == Timestamp || typ == Time) && len(m) == 1 && m[0] >= 0:
 		unit := int64(1)
-		for range 6 - m[0] {
+		for range 6 - min(m[0], 6) {
 			unit *= 10
 		}
 		fn.eval = func(_ *env, a []value) (value, error) {

@@ -231,7 +231,7 @@ func parseDatePart(s string) (c civil, rest string, ok bool) {
 		c.year, c.month, c.day = int64(number(s[:4])), number(s[4:6]), number(s[6:8])
 		return c, s[8:], true
 	}
-	if n < 3 || n > 6 || n >= len(s) || s[n] != '-' && s[n] != '/' {
+	if n < 3 || n > 7 || n >= len(s) || s[n] != '-' && s[n] != '/' {
 		return c, "", false
 	}
 	sep := s[n]

@@ -38,6 +38,16 @@ func appendOutput(dst []byte, t Type, v value) []byte {
 		return appendTimestamp(dst, v.i, "")
 	case Date:
 		return appendDate(dst, v.i)
+	case Time:
+		return appendTimeOfDay(dst, v.i)
+	case Bytea:
+		return appendBytea(dst, v.s)
+	case UUID:
+		return appendUUID(dst, v.s)
+	case Inet:
+		return v.network().append(dst, false)
+	case Cidr:
+		return v.network().append(dst, true)
 	case Interval:
 		return v.interval().append(dst)
 	case JSONB:

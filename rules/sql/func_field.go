@@ -40,11 +40,11 @@ func (c *catalog) addTimeFields() {
 	c.fn(g, "extract", "field of a time or interval, as numeric: extract(hour FROM time); century, day, decade, dow, doy, epoch, hour, isodow, isoyear, microseconds, millennium, milliseconds, minute, month, quarter, second, timezone, week or year",
 		"SELECT extract(hour FROM timestamp '2024-03-01 20:38:40')", pairs{
 			"text,timestamptz:numeric", stableFn(func(_ *env, a []value) (value, error) { return field(false, ofTime(Timestamptz))(a) }),
-			"text,timestamp:numeric", field(false, ofTime(Timestamp)), "text,date:numeric", field(false, ofDate), "text,interval:numeric", field(false, ofInterval),
+			"text,timestamp:numeric", field(false, ofTime(Timestamp)), "text,time:numeric", field(false, timeOfDayField), "text,date:numeric", field(false, ofDate), "text,interval:numeric", field(false, ofInterval),
 		})
 	c.fn(g, "date_part", "the same as double precision: date_part('hour', time)", "SELECT date_part('day', interval '3 days 2 hours')", pairs{
 		"text,timestamptz:float8", stableFn(func(_ *env, a []value) (value, error) { return field(true, ofTime(Timestamptz))(a) }),
-		"text,timestamp:float8", field(true, ofTime(Timestamp)), "text,interval:float8", field(true, ofInterval),
+		"text,timestamp:float8", field(true, ofTime(Timestamp)), "text,time:float8", field(true, timeOfDayField), "text,interval:float8", field(true, ofInterval),
 		"text,date:float8", field(true, func(name string, v value) (*numeric, error) {
 			us, err := dateToTimestamp(v.i)
 			if err != nil {

@@ -34,7 +34,7 @@ func (c *catalog) addComparisons() {
 			f.compare = op
 			c.operators[e.name] = append(c.operators[e.name], f)
 		}
-		for _, t := range []Type{Bool, Float8, Numeric, Text, Interval, JSONB, Timestamptz, Timestamp, Date} {
+		for _, t := range []Type{Bool, Float8, Numeric, Text, Interval, JSONB, Timestamptz, Timestamp, Date, Time, Bytea, UUID, Inet} {
 			add(t, t, func(a, b value) int { return compare(t, a, b) })
 		}
 		for _, l := range intTypes {
@@ -367,6 +367,8 @@ func (c *catalog) addCasts() {
 	c.cast(Timestamp, Date, toDate)
 	c.cast(Timestamptz, Date, toDate)
 	c.jsonCasts()
+	c.timeOfDayCasts()
+	c.networkCasts()
 }
 
 func floatToInt(f float64, t Type) (int64, error) {

@@ -15,8 +15,9 @@ func (c *catalog) addText() {
 	})
 	for _, t := range scalarTypes() {
 		show := func(v value) (string, error) {
-			if t == Bool {
-				return map[bool]string{true: "true", false: "false"}[v.truth()], nil
+			if cast := c.casts[[2]Type{t, Text}]; cast != nil {
+				shown, err := cast.eval(nil, []value{v})
+				return shown.s, err
 			}
 			return outputText(t, v)
 		}
@@ -95,6 +96,12 @@ func (c *catalog) addText() {
 			return textValue(strings.ReplaceAll(a[0].s, a[1].s, a[2].s)), nil
 		},
 	})
+	c.fn(g, "overlay", "part of a text replaced: overlay(text PLACING part FROM start FOR length)", "SELECT overlay('Txxxxas' PLACING 'hom' FROM 2 FOR 4)", pairs{
+		"text,text,int4:text", func(a []value) (value, error) {
+			return overlay(a[0].s, a[1].s, a[2].i, int64(utf8.RuneCountInString(a[1].s)), substring)
+		},
+		"text,text,int4,int4:text", func(a []value) (value, error) { return overlay(a[0].s, a[1].s, a[2].i, a[3].i, substring) },
+	})
 	c.fn(g, "translate", "characters of the second text replaced by those at the same place in the third", "SELECT translate('12345', '143', 'ax')", pairs{
 		"text,text,text:text", func(a []value) (value, error) { return translate(a[0].s, a[1].s, a[2].s) },
 	})
@@ -107,7 +114,7 @@ func (c *catalog) addText() {
 
 // scalarTypes are the types of values that are not arrays, nor text.
 func scalarTypes() []Type {
-	return []Type{Bool, Int2, Int4, Int8, Float8, Numeric, Timestamptz, Timestamp, Date, Interval, JSONB}
+	return []Type{Bool, Int2, Int4, Int8, Float8, Numeric, Timestamptz, Timestamp, Date, Time, Interval, JSONB, Bytea, UUID, Inet, Cidr}
 }
 
 func (c *catalog) addTextJoins() {

@@ -108,6 +108,7 @@ func (c *catalog) addTimes() {
 	c.fn(g, "timezone", "time AT TIME ZONE 'UTC', between timestamptz and timestamp", "SELECT '2024-01-01 12:00+02'::timestamptz AT TIME ZONE 'UTC'", pairs{
 		"text,timestamptz:timestamp", zone, "text,timestamp:timestamptz", zone,
 	})
+	c.functions["timezone"] = append(c.functions["timezone"], &function{name: "timezone", args: []Type{Text, Time}, ret: Time, refused: "AT TIME ZONE of a time of day"})
 	justify := func(f func(v interval) interval) pairs {
 		return pairs{"interval:interval", func(a []value) value { return intervalValue(f(a[0].interval())) }}
 	}

@@ -134,7 +134,7 @@ func FuzzRegexp(f *testing.F) {
 
 // FuzzInput: what a type reads, it shows in a form that it reads as the same.
 func FuzzInput(f *testing.F) {
-	for _, s := range []string{"1", "1.5e3", "t", "2024-03-01 12:00:00.5+02", "1 year -2 days 03:04:05.6", `{"a":[1,null]}`, `{a,"b c",NULL}`, "NaN", "0044-03-15 BC"} {
+	for _, s := range []string{"1", "1.5e3", "t", "2024-03-01 12:00:00.5+02", "1 year -2 days 03:04:05.6", `{"a":[1,null]}`, `{a,"b c",NULL}`, "NaN", "0044-03-15 BC", `\x00ff`, `a\\\001`, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "10.1/16", "::ffff:10.0.0.1/96", "1::2", "04:05:06.7 pm"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

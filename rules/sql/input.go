@@ -32,6 +32,16 @@ func input(t Type, s string) (value, error) {
 	case Date:
 		d, err := parseDate(s)
 		return intValue(d), err
+	case Time:
+		us, err := parseTimeOfDay(s)
+		return intValue(us), err
+	case Bytea:
+		return inputBytea(s)
+	case UUID:
+		return inputUUID(s)
+	case Inet, Cidr:
+		n, err := parseNetwork(s, t)
+		return n.value(), err
 	case Interval:
 		v, err := parseInterval(s)
 		return intervalValue(v), err
@@ -95,7 +105,10 @@ func inputFloat(s string) (value, error) {
 	case "-inf", "-infinity":
 		return floatValue(math.Inf(-1)), nil
 	}
-	if d == "" || strings.Trim(d, "0123456789+-.eE") != "" {
+	exponent, nonzero := "eE", "123456789"
+	if hex, ok := hexFloat(d); ok {
+		d, exponent, nonzero = hex, "pP", "123456789abcdefABCDEF"
+	} else if d == "" || strings.Trim(d, "0123456789+-.eE") != "" {
 		return null, inputError(Float8, s)
 	}
 	f, err := strconv.ParseFloat(d, 64)
@@ -104,10 +117,22 @@ func inputFloat(s string) (value, error) {
 			return null, inputError(Float8, s)
 		}
 	}
-	if math.IsInf(f, 0) || f == 0 && strings.ContainsAny(strings.FieldsFunc(d, func(r rune) bool { return r == 'e' || r == 'E' })[0], "123456789") {
+	if math.IsInf(f, 0) || f == 0 && strings.ContainsAny(d[:strings.IndexAny(d+exponent, exponent)], nonzero) {
 		return null, fail(codeOutOfRange, "%q is out of range for type double precision", d)
 	}
 	return floatValue(f), nil
+}
+
+// hexFloat completes a hexadecimal number, as strtod reads it, to one that Go reads.
+func hexFloat(s string) (string, bool) {
+	u := lowerASCII(strings.TrimLeft(s, "+-"))
+	if !strings.HasPrefix(u, "0x") || len(s)-len(u) > 1 || strings.Trim(u[2:], "0123456789abcdef.p+-") != "" {
+		return s, false
+	}
+	if strings.IndexByte(u, 'p') < 0 {
+		s += "p0"
+	}
+	return s, true
 }
 
 // inputArray reads {a,"b c",NULL}, one dimension.

@@ -396,8 +396,20 @@ func (c *converter) valueFunc(f *pg.SQLValueFunction) node {
 		return valueFunc{at(f.Location), "current_timestamp"}
 	case pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP:
 		return valueFunc{at(f.Location), "localtimestamp"}
+	case pg.SQLValueFunctionOp_SVFOP_LOCALTIME:
+		return valueFunc{at(f.Location), "localtime"}
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_DATE:
 		return valueFunc{at(f.Location), "current_date"}
+	}
+	// With a precision, these are casts.
+	for op, name := range map[pg.SQLValueFunctionOp][2]string{
+		pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP_N: {"current_timestamp", "timestamptz"},
+		pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP_N:    {"localtimestamp", "timestamp"},
+		pg.SQLValueFunctionOp_SVFOP_LOCALTIME_N:         {"localtime", "time"},
+	} {
+		if f.Op == op {
+			return castNode{at(f.Location), valueFunc{at(f.Location), name[0]}, typeName{at: at(f.Location), name: name[1], mods: []int{int(f.Typmod)}}}
+		}
 	}
 	return c.refuse(f.Location, strings.ToLower(strings.TrimPrefix(f.Op.String(), "SVFOP_")))
 }

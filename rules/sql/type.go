@@ -18,8 +18,13 @@ const (
 	Timestamptz
 	Timestamp
 	Date
+	Time
 	Interval
 	JSONB
+	Bytea
+	UUID
+	Inet
+	Cidr
 	lastType
 
 	// pseudo-types, in signatures only
@@ -76,6 +81,11 @@ var typeTable = [...]typeInfo{
 	Timestamptz:        {"timestamptz", "timestamp with time zone", 'D', true, physInt},
 	Timestamp:          {"timestamp", "timestamp without time zone", 'D', false, physInt},
 	Date:               {"date", "date", 'D', false, physInt},
+	Time:               {"time", "time without time zone", 'D', false, physInt},
+	Bytea:              {"bytea", "bytea", 'U', false, physText},
+	UUID:               {"uuid", "uuid", 'U', false, physText},
+	Inet:               {"inet", "inet", 'I', true, physText},
+	Cidr:               {"cidr", "cidr", 'I', false, physText},
 	Interval:           {"interval", "interval", 'T', true, physObj},
 	JSONB:              {"jsonb", "jsonb", 'U', false, physObj},
 	anyElement:         {"anyelement", "anyelement", 'P', false, physObj},
@@ -144,16 +154,16 @@ var implicitCasts = map[[2]Type]bool{
 	{Int2, Int4}: true, {Int2, Int8}: true, {Int2, Float8}: true, {Int2, Numeric}: true,
 	{Int4, Int8}: true, {Int4, Float8}: true, {Int4, Numeric}: true,
 	{Int8, Float8}: true, {Int8, Numeric}: true, {Numeric, Float8}: true,
-	{Varchar, Text}: true, {Text, Varchar}: true,
+	{Varchar, Text}: true, {Text, Varchar}: true, {Cidr, Inet}: true, {Time, Interval}: true,
 	{Date, Timestamp}: true, {Date, Timestamptz}: true, {Timestamp, Timestamptz}: true,
 }
 
 // binaryCoercible reports whether a value of type from is one of type to as it is.
 func binaryCoercible(from, to Type) bool {
-	if from == to || from == Varchar && to == Text || from == Text && to == Varchar {
+	if from == to || from == Varchar && to == Text || from == Text && to == Varchar || from == Cidr && to == Inet {
 		return true
 	}
-	return from == ArrayOf(Varchar) && to == ArrayOf(Text)
+	return from == ArrayOf(Varchar) && to == ArrayOf(Text) || from == ArrayOf(Cidr) && to == ArrayOf(Inet)
 }
 
 // canCast reports whether PostgreSQL has a cast of that mode.

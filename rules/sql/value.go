@@ -13,9 +13,14 @@ import (
 //	Int2, Int4, Int8                          i
 //	Date                                      i, days since the Unix epoch
 //	Timestamp, Timestamptz                    i, µs since the Unix epoch; the extremes are ±infinity
+//	Time                                      i, µs since midnight, up to 24 hours
 //	Float8                                    f
 //	Text, Varchar, Unknown                    s
+//	Bytea, UUID                               s, the bytes
+//	Inet, Cidr                                s, as network.key gives it
 //	Numeric, Interval, JSONB, arrays          o: *numeric, interval, *jsonNode, *array
+//
+// Types held in s are ordered by its bytes.
 type value struct {
 	null bool
 	i    int64

@@ -1,0 +1,142 @@
+package sql
+
+import (
+	"fmt"
+	"strings"
+)
+
+// parseTimeOfDay is time_in: HH:MM[:SS[.f]], HHMM[SS[.f]] or either with AM
+// or PM, a date before it, or a zone after it; the latter are not kept.
+func parseTimeOfDay(s string) (int64, error) {
+	text := strings.ToLower(strings.TrimSpace(s))
+	bad := fail(codeDatetimeFormat, "invalid input syntax for type time: %q", s).hint("write it as 15:04:05.999999")
+	switch text {
+	case "allballs":
+		return 0, nil
+	case "now":
+		return 0, fail(codeUnsupported, "the time %q is not supported", text).hint("write localtime")
+	}
+	if _, rest, ok := parseDatePart(text); ok && rest != "" {
+		if rest[0] == 't' {
+			return 0, bad // as PostgreSQL
+		}
+		if _, err := parseTimestamp(s, Timestamp); err != nil {
+			return 0, err
+		}
+		text = strings.TrimLeft(rest, " ")
+	}
+	text = strings.TrimPrefix(text, "t")
+	var c civil
+	rest, ok := c.parseClock(text)
+	if !ok {
+		if rest, ok = c.parseCompactClock(text); !ok {
+			return 0, bad
+		}
+	}
+	half := ""
+	rest = strings.TrimLeft(rest, " ")
+	for _, h := range []string{"am", "pm"} {
+		if after, found := strings.CutPrefix(rest, h); found {
+			half, rest = h, strings.TrimLeft(after, " ")
+		}
+	}
+	overflow := fail(codeDatetimeOverflow, "date/time field value out of range: %q", s)
+	switch {
+	case half != "" && (c.hour > 12 || c.hour < 0):
+		return 0, overflow
+	case half == "am" && c.hour == 12:
+		c.hour = 0
+	case half == "pm" && c.hour != 12:
+		c.hour += 12
+	}
+	offset, ok := parseZone(rest)
+	if !ok {
+		return 0, bad
+	}
+	if offset < -16*hour || offset > 16*hour {
+		return 0, fail("22009", "time zone displacement out of range: %q", s)
+	}
+	us := int64(c.hour)*hour + int64(c.minute)*minute + int64(c.secs)*second + int64(c.us)
+	if c.minute > 59 || c.secs > 60 || us > day {
+		return 0, overflow
+	}
+	return us, nil
+}
+
+// parseCompactClock reads HHMM or HHMMSS, the latter with decimals.
+func (c *civil) parseCompactClock(s string) (rest string, ok bool) {
+	n := digits(s)
+	if n != 4 && n != 6 {
+		return "", false
+	}
+	text := s[:2] + ":" + s[2:4]
+	if n == 6 {
+		text += ":" + s[4:]
+	} else {
+		text += s[4:]
+	}
+	return c.parseClock(text)
+}
+
+func appendTimeOfDay(dst []byte, us int64) []byte {
+	dst = fmt.Appendf(dst, "%02d:%02d:%02d", us/hour, us%hour/minute, us%minute/second)
+	return appendFraction(dst, int(us%second))
+}
+
+// timeOfDay is the part of a time below a day.
+func timeOfDay(us int64) int64 { return us - floorDiv(us, day)*day }
+
+func (c *catalog) timeOfDayCasts() {
+	c.cast(Time, Interval, func(a []value) (value, error) { return intervalValue(interval{us: a[0].i}), nil })
+	c.cast(Interval, Time, func(a []value) (value, error) { return intValue(timeOfDay(a[0].interval().us)), nil })
+	ofTimestamp := func(a []value) (value, error) {
+		if isInfinite(a[0].i) {
+			return null, nil
+		}
+		return intValue(timeOfDay(a[0].i)), nil
+	}
+	c.cast(Timestamp, Time, ofTimestamp)
+	c.cast(Timestamptz, Time, ofTimestamp)
+}
+
+// addTimesOfDay defines what is special to the type time.
+func (c *catalog) addTimesOfDay() {
+	const g = "Times"
+	c.fn(g, "localtime", "the time of day of now(), in UTC", "SELECT localtime = now()::time", pairs{
+		":time", stableFn(func(x *env, _ []value) (value, error) { return intValue(timeOfDay(x.now)), nil }),
+	})
+	shifted := func(sign int64, at, span int) func(a []value) value {
+		return func(a []value) value { return intValue(timeOfDay(a[at].i + sign*timeOfDay(a[span].interval().us))) }
+	}
+	joined := func(date, at int) func(a []value) (value, error) {
+		return func(a []value) (value, error) {
+			us, err := dateToTimestamp(a[date].i)
+			if err != nil || isInfinite(us) {
+				return intValue(us), err
+			}
+			return timeValue(checkTimestamp(us + a[at].i))
+		}
+	}
+	c.op(g, "+", "", "", pairs{
+		"time,interval:time", shifted(1, 0, 1), "interval,time:time", shifted(1, 1, 0),
+		"date,time:timestamp", joined(0, 1), "time,date:timestamp", joined(1, 0),
+	})
+	c.op(g, "-", "", "", pairs{
+		"time,interval:time", shifted(-1, 0, 1),
+		"time,time:interval", func(a []value) value { return intervalValue(interval{us: a[0].i - a[1].i}) },
+	})
+}
+
+// timeOfDayField is extract for the type time.
+func timeOfDayField(name string, v value) (*numeric, error) {
+	switch name {
+	case "hour", "minute", "second", "millisecond", "microsecond":
+		if name == "hour" {
+			return numericInt(v.i / hour), nil // 24 at the end of a day
+		}
+		return timeField(name, v.i%hour, Time)
+	case "epoch":
+		return scaled(v.i, 6), nil
+	}
+	return nil, unitError("unit", name, Time)
+}
