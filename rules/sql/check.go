@@ -67,6 +67,16 @@ func (k *checker) clause(name string) func() {
 	return func() { k.context = saved }
 }
 
+// withoutRows begins the check of what may not hold set-returning functions;
+// the function that it returns ends it.
+func (k *checker) withoutRows(name string) func() {
+	saved := k.context
+	if k.context.srf != srfNowhere {
+		k.context.srf, k.context.name = srfNowhere, name
+	}
+	return func() { k.context = saved }
+}
+
 // outputColumn is one column of the select list, or an expression added to sort by.
 type outputColumn struct {
 	name string
@@ -108,7 +118,7 @@ func (s *statement) query(q *queryExpr, f *frame, ctes *cteScope, part bool) (qu
 			return op, err
 		}
 		r := newRelation("", op.columns())
-		r.source = &querySource{op, nil}
+		r.source = &querySource{query: op}
 		return k.over(r, q, true)
 	}
 }

@@ -47,8 +47,10 @@ func (k *checker) expr(n node) (expr, error) {
 		}
 		return &boolExpr{arg: arg, test: n.test}, nil
 	case caseNode:
+		defer k.withoutRows("CASE")()
 		return k.caseOf(n)
 	case coalesceNode:
+		defer k.withoutRows("COALESCE")()
 		args, t, err := k.common(n.args, "COALESCE", n.pos())
 		if err != nil {
 			return nil, err

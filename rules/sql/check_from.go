@@ -27,6 +27,7 @@ type (
 	querySource struct {
 		query query
 		frame *frame
+		args  []expr // instead of the frame's params; nil: these
 	}
 
 	// cteSource is a query of WITH, working one that refers to itself.
@@ -47,8 +48,11 @@ type (
 
 // params are what the subquery needs of the query around it.
 func (s *querySource) params() []expr {
-	if s.frame == nil {
+	switch {
+	case s.frame == nil:
 		return nil
+	case s.args != nil:
+		return s.args
 	}
 	return s.frame.params
 }
@@ -171,8 +175,7 @@ func (k *checker) subquery(n *subqueryRef, before *scope) (*relation, error) {
 		return nil, err
 	}
 	r := newRelation(n.alias, q.columns())
-	r.source = &querySource{q, f}
-	r.lateral = slices.ContainsFunc(f.params, hasColumn)
+	r.source = &querySource{query: q, frame: f}
 	return r, r.rename(n.columns, n.pos())
 }
 
@@ -206,7 +209,6 @@ func (k *checker) functions(n *functionRef, before *scope) (*relation, *namespac
 				r.add(name, t)
 			}
 			plain = plain && len(s.types) == 1
-			r.lateral = r.lateral || slices.ContainsFunc(s.args, hasColumn)
 		}
 		return nil
 	})

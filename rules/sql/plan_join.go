@@ -5,7 +5,7 @@ import "slices"
 // item is one of several relations that are joined by INNER JOIN.
 type item struct {
 	in      *stage
-	lateral *relation // in is nil: it depends on others
+	lateral fromTree // in is nil: it depends on others
 	rels    []*relation
 }
 
@@ -67,12 +67,12 @@ func (p *planner) joins(t fromTree, conjuncts []expr) (*stage, error) {
 	var items []*item
 	for _, part := range parts {
 		it := &item{rels: relationsIn(part, nil)}
-		r, isRelation := part.(*relation)
-		if isRelation && r.lateral {
-			it.lateral = r
+		if len(depends(part)) > 0 {
+			it.lateral = part
 			items = append(items, it)
 			continue
 		}
+		r, isRelation := part.(*relation)
 		own := take(&conjuncts, it.rels)
 		var err error
 		if isRelation {
@@ -139,7 +139,7 @@ func (p *planner) order(items []*item, conjuncts []expr) (*stage, error) {
 func (p *planner) next(items []*item, rels []*relation, conjuncts []expr) int {
 	possible := -1
 	for i, it := range items {
-		if it.lateral != nil && !subset(it.lateral.depends(), rels) {
+		if it.lateral != nil && !subset(depends(it.lateral), rels) {
 			continue
 		}
 		if possible < 0 {
@@ -154,22 +154,56 @@ func (p *planner) next(items []*item, rels []*relation, conjuncts []expr) int {
 	return max(possible, 0)
 }
 
-// depends lists the relations that a lateral one reads.
-func (r *relation) depends() []*relation {
-	var list []expr
-	switch s := r.source.(type) {
-	case *querySource:
-		list = s.params()
-	case *functionSource:
-		for _, c := range s.calls {
-			list = append(list, c.args...)
+// depends lists the relations outside of t that it reads.
+func depends(t fromTree) []*relation {
+	own := relationsIn(t, nil)
+	var out []*relation
+	eachExpr(t, func(e expr) expr {
+		for _, r := range relationsOf(e) {
+			if !slices.Contains(own, r) && !slices.Contains(out, r) {
+				out = append(out, r)
+			}
+		}
+		return e
+	})
+	return out
+}
+
+// eachExpr replaces the expressions of a part of FROM: the conditions of its
+// joins, and what its sources read of other relations.
+func eachExpr(t fromTree, f func(expr) expr) {
+	switch t := t.(type) {
+	case *joinTree:
+		eachExpr(t.left, f)
+		eachExpr(t.right, f)
+		if t.on != nil {
+			t.on = f(t.on)
+		}
+	case *relation:
+		switch s := t.source.(type) {
+		case *querySource:
+			args := slices.Clone(s.params())
+			for i := range args {
+				args[i] = f(args[i])
+			}
+			s.args = args
+		case *functionSource:
+			for i, c := range s.calls {
+				d := *c
+				d.args = slices.Clone(c.args)
+				for k := range d.args {
+					d.args[k] = f(d.args[k])
+				}
+				s.calls[i] = &d
+			}
+		case *valuesSource:
+			for _, row := range s.rows {
+				for i := range row {
+					row[i] = f(row[i])
+				}
+			}
 		}
 	}
-	var out []*relation
-	for _, e := range list {
-		out = append(out, relationsOf(e)...)
-	}
-	return out
 }
 
 // outerJoin plans a LEFT, RIGHT or FULL JOIN, and filters its result.
@@ -188,7 +222,7 @@ func (p *planner) outerJoin(j *joinTree, conjuncts []expr) (*stage, error) {
 		// What WHERE says of the rows that all stay can be asked before the
 		// join, and so what ON says of the others.
 		lconds = take(&conjuncts, lrels)
-		if r, ok := right.(*relation); !ok || !r.lateral {
+		if len(depends(right)) == 0 {
 			rconds = take(&on, rrels)
 		}
 	}
@@ -197,8 +231,8 @@ func (p *planner) outerJoin(j *joinTree, conjuncts []expr) (*stage, error) {
 		return nil, err
 	}
 	var out *stage
-	if r, ok := right.(*relation); ok && r.lateral {
-		out, err = p.lateral(lin, r, kind, on)
+	if len(depends(right)) > 0 {
+		out, err = p.lateral(lin, right, kind, on)
 	} else {
 		var rin *stage
 		if rin, err = p.part(right, rconds); err == nil {
@@ -296,41 +330,29 @@ func typesOf(cols []colKey) []Type {
 	return out
 }
 
-// lateral joins left with a relation that is computed for each of its rows.
-func (p *planner) lateral(left *stage, r *relation, kind joinKind, conds []expr) (*stage, error) {
-	if s, ok := r.source.(*functionSource); ok && kind == joinInner {
-		in, err := p.functionScan(r, s, left)
-		if err != nil {
-			return nil, err
-		}
-		return p.filter(in, conds, false)
-	}
-	n := &lateralNode{kind: kind, left: left.op, leftTypes: typesOf(left.cols), rightTypes: r.types}
-	switch s := r.source.(type) {
-	case *querySource:
-		op, err := s.query.plan(p, allColumns(s.query))
-		if err != nil {
-			return nil, err
-		}
-		n.right, n.frame, n.params = op, s.frame, left.bindAll(s.params())
-	case *functionSource:
-		f := &frame{}
-		calls := make([]*srfExpr, len(s.calls))
-		for i, c := range s.calls {
-			d := *c
-			d.args = make([]expr, len(c.args))
-			for k, a := range c.args {
-				d.args[k] = f.param(a)
+// lateral joins left with a part of FROM that is computed for each of its rows.
+func (p *planner) lateral(left *stage, t fromTree, kind joinKind, conds []expr) (*stage, error) {
+	r, isRelation := t.(*relation)
+	if isRelation {
+		if s, ok := r.source.(*functionSource); ok && kind == joinInner {
+			in, err := p.functionScan(r, s, left)
+			if err != nil {
+				return nil, err
 			}
-			calls[i] = &d
+			return p.filter(in, conds, false)
 		}
-		in, err := p.functionScan(r, &functionSource{calls, s.ordinality}, &stage{op: oneRow{}})
-		if err != nil {
-			return nil, err
-		}
-		n.right, n.frame, n.params = in.op, f, left.bindAll(f.params)
 	}
-	out := &stage{n, slices.Concat(left.cols, columnsOf(r))}
+	// What it reads of the left side becomes parameters of a frame of its own.
+	f := &frame{}
+	own := relationsIn(t, nil)
+	eachExpr(t, func(e expr) expr { return f.parametrize(e, own) })
+	right, err := p.part(t, nil)
+	if err != nil {
+		return nil, err
+	}
+	n := &lateralNode{kind: kind, left: left.op, right: right.op, frame: f, params: left.bindAll(f.params)}
+	n.leftTypes, n.rightTypes = typesOf(left.cols), typesOf(right.cols)
+	out := &stage{n, slices.Concat(left.cols, right.cols)}
 	if err := p.planSubqueries(n.params...); err != nil {
 		return nil, err
 	}
@@ -341,4 +363,26 @@ func (p *planner) lateral(left *stage, r *relation, kind joinKind, conds []expr)
 		}
 	}
 	return out, nil
+}
+
+// parametrize makes parameters of f of what e reads of other relations than
+// own, and of the parameters that it uses already.
+func (f *frame) parametrize(e expr, own []*relation) expr {
+	switch c := e.(type) {
+	case *colExpr:
+		if slices.Contains(own, c.rel) {
+			return e
+		}
+		return f.param(c)
+	case *paramExpr:
+		return f.param(c)
+	}
+	if len(children(e)) == 0 {
+		return e
+	}
+	e = clone(e)
+	for _, c := range children(e) {
+		*c = f.parametrize(*c, own)
+	}
+	return e
 }

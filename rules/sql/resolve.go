@@ -2,6 +2,7 @@ package sql
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -80,7 +81,7 @@ func polymorphic(actual, declared []Type, ret Type) (args []Type, result Type, o
 		if common, ok = commonType(compatible); !ok {
 			return nil, 0, false
 		}
-		if common.IsArray() {
+		if common.IsArray() && (ret == anyCompatibleArray || slices.Contains(declared, anyCompatibleArray)) {
 			return nil, 0, false
 		}
 	}

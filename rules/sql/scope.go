@@ -10,13 +10,12 @@ import (
 // relation is what an expression's columns are of: an item of FROM, or what a
 // step of the plan makes (groups, windows, rows of set-returning functions).
 type relation struct {
-	alias   string
-	names   []string
-	types   []Type
-	notes   *event.Table // whose columns these are, nil if they are of no table
-	source  fromSource   // nil for a step of the plan
-	used    []bool       // by position: the columns that the plan needs
-	lateral bool         // source depends on relations before it
+	alias  string
+	names  []string
+	types  []Type
+	notes  *event.Table // whose columns these are, nil if they are of no table
+	source fromSource   // nil for a step of the plan
+	used   []bool       // by position: the columns that the plan needs
 }
 
 func newRelation(alias string, columns []Column) *relation {
