@@ -104,7 +104,38 @@ func (v *Vector) Value(i int) any {
 type Batch struct {
 	Table   *Table
 	Rows    int
-	Columns []*Vector // by position in Table.Columns; nil: all NULL, or not asked for
+	Columns []*Vector // by position in Table.Columns; nil: all NULL, not asked for, or not fetched
+	// Fetch, when it is not nil, reads a column that stands nil in Columns; nil
+	// is then all NULL. It is called by Load, FetchAll, or who keeps the result
+	// in Columns himself, by one goroutine at a time, and only until the
+	// callback that was given the batch returns.
+	Fetch func(column int) (*Vector, error)
+}
+
+// Load returns the column at position i and fetches it first if need be; nil
+// is all NULL.
+func (b *Batch) Load(i int) (*Vector, error) {
+	if b.Columns[i] != nil || b.Fetch == nil {
+		return b.Columns[i], nil
+	}
+	v, err := b.Fetch(i)
+	b.Columns[i] = v
+	return v, err
+}
+
+// FetchAll fetches the columns for which want is true, nil: all. The batch
+// then is as any other, and stays so.
+func (b *Batch) FetchAll(want func(column string) bool) error {
+	for i := range b.Columns {
+		if want != nil && !want(b.Table.Columns[i].Name) {
+			continue
+		}
+		if _, err := b.Load(i); err != nil {
+			return err
+		}
+	}
+	b.Fetch = nil
+	return nil
 }
 
 // Column returns the named column, nil when it is absent.

@@ -231,6 +231,71 @@ func (s *arrayJoin) result() (value, error) {
 	return value{o: &array{vals: s.vals}}, nil
 }
 
+func (c *counter) merge(other accumulator) error {
+	c.n += other.(*counter).n
+	return nil
+}
+
+func (s *intSum) merge(other accumulator) error {
+	o := other.(*intSum)
+	s.any, s.n = s.any || o.any, s.n+o.n
+	if s.over == nil && o.over == nil {
+		if t := s.sum + o.sum; (t > s.sum) == (o.sum > 0) || o.sum == 0 {
+			s.sum = t
+			return nil
+		}
+	}
+	if s.over == nil {
+		s.over = big.NewInt(s.sum)
+	}
+	if o.over != nil {
+		s.over.Add(s.over, o.over)
+	} else {
+		s.over.Add(s.over, big.NewInt(o.sum))
+	}
+	return nil
+}
+
+func (s *numericSum) merge(other accumulator) (err error) {
+	o := other.(*numericSum)
+	s.n += o.n
+	switch {
+	case o.sum == nil:
+	case s.sum == nil:
+		s.sum = o.sum
+	default:
+		s.sum, err = numericAdd(s.sum, o.sum)
+	}
+	return err
+}
+
+func (e *extreme) merge(other accumulator) error {
+	if o := other.(*extreme); o.any {
+		return e.add([]value{o.best})
+	}
+	return nil
+}
+
+func (b *boolFold) merge(o boolFold) {
+	switch {
+	case !o.any:
+	case !b.any:
+		*b = o
+	default:
+		b.and, b.or = b.and && o.and, b.or || o.or
+	}
+}
+
+func (b *boolAnd) merge(other accumulator) error {
+	b.boolFold.merge(other.(*boolAnd).boolFold)
+	return nil
+}
+
+func (b *boolOr) merge(other accumulator) error {
+	b.boolFold.merge(other.(*boolOr).boolFold)
+	return nil
+}
+
 func (c *catalog) addAggregates() {
 	add := func(name, doc, example string, list ...*function) {
 		c.entries = append(c.entries, entry{name, doc, example, "aggregate", "Aggregates"})

@@ -44,21 +44,16 @@ func (a *aggregateNode) run(x *env, yield func(*chunk) error) error {
 	if err != nil {
 		return err
 	}
-	err = a.input.run(x, func(c *chunk) error {
-		x.scratch = 0
-		keys, err := evalAll(x, c, a.groups, c.rows())
-		if err != nil {
+	done := false
+	if a.merges() {
+		if done, err = a.inParts(x, tables); err != nil {
 			return err
 		}
-		for _, t := range tables {
-			if err := t.add(x, c, keys); err != nil {
-				return err
-			}
+	}
+	if !done {
+		if err := (&gatherNode{a.input}).run(x, func(c *chunk) error { return a.add(x, tables, c) }); err != nil {
+			return err
 		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	var types []Type
 	for _, e := range a.groups {
@@ -73,6 +68,96 @@ func (a *aggregateNode) run(x *env, yield func(*chunk) error) error {
 	for _, t := range tables {
 		if err := t.emit(x, types, yield); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+func (a *aggregateNode) add(x *env, tables []*groupTable, c *chunk) error {
+	x.scratch = 0
+	keys, err := evalAll(x, c, a.groups, c.rows())
+	if err != nil {
+		return err
+	}
+	for _, t := range tables {
+		if err := t.add(x, c, keys); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// merger is an accumulator that can take over what another one of its kind
+// has, as if that had been added to it; in any order.
+type merger interface {
+	accumulator
+	merge(other accumulator) error
+}
+
+// merges reports whether all aggregates can be computed in parts.
+func (a *aggregateNode) merges() bool {
+	for _, e := range a.aggs {
+		if _, ok := e.fn.agg().(merger); !ok || e.distinct || len(e.order) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// inParts fills tables by several goroutines, each with tables of its own
+// that are merged at the end.
+func (a *aggregateNode) inParts(x *env, tables []*groupTable) (bool, error) {
+	var own [][]*groupTable
+	done, err := parallel(x, a.input, func(worker int) func(*env, *chunk) error {
+		mine := tables
+		if worker > 0 {
+			var err error
+			if mine, err = a.tables(x); err != nil {
+				return func(*env, *chunk) error { return err }
+			}
+			own = append(own, mine)
+		}
+		return func(x *env, c *chunk) error { return a.add(x, mine, c) }
+	})
+	if err != nil || !done {
+		return done, err
+	}
+	for _, list := range own {
+		for i, t := range list {
+			if err := tables[i].merge(x, t); err != nil {
+				return true, err
+			}
+		}
+	}
+	return true, nil
+}
+
+// merge adds the groups of another table.
+func (t *groupTable) merge(x *env, other *groupTable) error {
+	groups := make([]*group, len(other.groups))
+	if t.keys == nil {
+		groups[0] = t.groups[0]
+	} else {
+		at := 0
+		keys := make([]*vector, len(t.node.groups))
+		err := other.values.emit(x, func(c *chunk) error {
+			for i, k := range t.set {
+				keys[k] = c.cols[i]
+			}
+			sel := c.rows()
+			err := t.find(x, c, keys, sel, groups[at:at+len(sel)])
+			at += len(sel)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for i, g := range other.groups {
+		for n, acc := range g.accs {
+			if err := groups[i].accs[n].(merger).merge(acc); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

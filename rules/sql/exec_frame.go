@@ -82,7 +82,7 @@ func (n *cutNode) run(x *env, yield func(*chunk) error) error {
 // materialize runs op and keeps its rows, for the named operator.
 func materialize(x *env, op operator, types []Type, name string) (*rowStore, error) {
 	s := newRowStore(types)
-	err := op.run(x, func(c *chunk) error { return s.add(x, name, c) })
+	err := (&gatherNode{op}).run(x, func(c *chunk) error { return s.add(x, name, c) })
 	return s, err
 }
 
@@ -107,18 +107,13 @@ func (n *sharedNode) run(x *env, yield func(*chunk) error) error {
 	if n.once && home == x {
 		return n.input.run(x, yield)
 	}
-	s := home.shared[n]
-	if s == nil {
-		var err error
-		if s, err = materialize(home, n.input, columnTypes(n.cte.columns), "WITH query"); err != nil {
-			return err
-		}
-		if home.shared == nil {
-			home.shared = make(map[*sharedNode]*rowStore)
-		}
-		home.shared[n] = s
+	s, err := home.once(n, func(x *env) (any, error) {
+		return materialize(x, n.input, columnTypes(n.cte.columns), "WITH query")
+	})
+	if err != nil {
+		return err
 	}
-	return s.emit(x, yield)
+	return s.(*rowStore).emit(x, yield)
 }
 
 // workingNode gives the rows that the step before added to a recursive query.
@@ -150,6 +145,9 @@ func (n *recursiveNode) run(x *env, yield func(*chunk) error) error {
 	}
 	next := newRowStore(types)
 	take := func(c *chunk) error {
+		if err := c.settle(); err != nil {
+			return err
+		}
 		if seen != nil {
 			var err error
 			if c, err = fresh(x, seen, c, "recursive query"); err != nil {
@@ -182,7 +180,7 @@ func (n *recursiveNode) run(x *env, yield func(*chunk) error) error {
 		working := next
 		x.working[n.cte], next = working, newRowStore(types)
 		for _, s := range n.within {
-			delete(x.shared, s)
+			x.forget(s)
 		}
 		if err := n.step.run(x, take); err != nil {
 			return err
@@ -222,6 +220,9 @@ type uniqueNode struct {
 func (u *uniqueNode) run(x *env, yield func(*chunk) error) error {
 	var t *keyTable
 	return u.input.run(x, func(c *chunk) error {
+		if err := c.settle(); err != nil {
+			return err
+		}
 		keys := make([]*vector, len(u.columns))
 		types := make([]Type, len(u.columns))
 		for i, k := range u.columns {
@@ -249,6 +250,9 @@ func (n *setNode) run(x *env, yield func(*chunk) error) error {
 	var t *keyTable
 	var counts []int32
 	number := func(c *chunk) ([]int32, error) {
+		if err := c.settle(); err != nil {
+			return nil, err
+		}
 		if t == nil {
 			types := make([]Type, len(c.cols))
 			for i, v := range c.cols {

@@ -32,7 +32,7 @@ func (n *joinNode) build(x *env) (*buildSide, error) {
 		}
 		b.table = newKeyTable(types)
 	}
-	err := n.right.run(x, func(c *chunk) error {
+	err := (&gatherNode{n.right}).run(x, func(c *chunk) error {
 		if err := b.rows.add(x, joinMemory, c); err != nil {
 			return err
 		}
@@ -71,6 +71,15 @@ func (b *buildSide) index(x *env, n *joinNode, c *chunk) error {
 	return x.grow(joinMemory, b.table.grown()+8*len(sel))
 }
 
+// reader is the same side for another goroutine, once it is complete.
+func (b *buildSide) reader() *buildSide {
+	c := *b
+	if b.table != nil {
+		c.table = b.table.reader()
+	}
+	return &c
+}
+
 func (n *joinNode) run(x *env, yield func(*chunk) error) error {
 	b, err := n.build(x)
 	if err != nil {
@@ -89,6 +98,9 @@ func (n *joinNode) run(x *env, yield func(*chunk) error) error {
 // probe joins the rows of c.
 func (n *joinNode) probe(x *env, b *buildSide, c *chunk, yield func(*chunk) error) error {
 	x.scratch = 0
+	if err := c.settle(); err != nil {
+		return err
+	}
 	sel := c.rows()
 	heads := make([]int32, len(sel)) // the first partner to try, -1: none
 	if b.table == nil {
@@ -243,6 +255,9 @@ type lateralNode struct {
 
 func (n *lateralNode) run(x *env, yield func(*chunk) error) error {
 	return n.left.run(x, func(c *chunk) error {
+		if err := c.settle(); err != nil {
+			return err
+		}
 		sel := c.rows()
 		params, err := evalAll(x, c, n.params, sel)
 		if err != nil {

@@ -10,24 +10,29 @@ type rowsNode struct {
 }
 
 func (n *rowsNode) run(x *env, yield func(*chunk) error) error {
-	return n.input.run(x, func(c *chunk) error {
-		x.scratch = 0
-		sel := c.rows()
-		args := make([][]*vector, len(n.calls))
-		for i, call := range n.calls {
-			var err error
-			if args[i], err = evalAll(x, c, call.args, sel); err != nil {
-				return err
-			}
+	return n.input.run(x, func(c *chunk) error { return n.expand(x, c, yield) })
+}
+
+func (n *rowsNode) expand(x *env, c *chunk, yield func(*chunk) error) error {
+	x.scratch = 0
+	if err := c.settle(); err != nil {
+		return err
+	}
+	sel := c.rows()
+	args := make([][]*vector, len(n.calls))
+	for i, call := range n.calls {
+		var err error
+		if args[i], err = evalAll(x, c, call.args, sel); err != nil {
+			return err
 		}
-		out := n.builder(c, yield)
-		for _, i := range sel {
-			if err := n.row(x, args, int(i), out); err != nil {
-				return err
-			}
+	}
+	out := n.builder(c, yield)
+	for _, i := range sel {
+		if err := n.row(x, args, int(i), out); err != nil {
+			return err
 		}
-		return out.flush(x)
-	})
+	}
+	return out.flush(x)
 }
 
 // row gives the rows for row i.

@@ -1,5 +1,7 @@
 package sql
 
+import "sync"
+
 // subPlan is the plan of a subquery of an expression.
 type subPlan struct {
 	op    operator
@@ -53,13 +55,13 @@ func (p *planner) subquery(s *subExpr) error {
 // answers: by its parameters, for ANY and ALL by the tests as well.
 type subState struct {
 	answers map[string]value
-	rows    map[string]*subRows
 	bytes   int
 }
 
 // subRows are the rows of a subquery under ANY or ALL.
 type subRows struct {
 	store   *rowStore
+	mu      sync.Mutex
 	table   *keyTable // for =, when equal values have equal keys
 	hasNull bool
 }
@@ -67,7 +69,7 @@ type subRows struct {
 func (e *subExpr) state(x *env) *subState {
 	s := x.subs[e.run]
 	if s == nil {
-		s = &subState{answers: make(map[string]value), rows: make(map[string]*subRows)}
+		s = &subState{answers: make(map[string]value)}
 		if x.subs == nil {
 			x.subs = make(map[*subPlan]*subState)
 		}
@@ -95,7 +97,6 @@ func (e *subExpr) eval(x *env, c *chunk, sel []int32) (*vector, error) {
 		for k, v := range params {
 			key = appendKey(key, e.params[k].typ(), v.at(int(i)))
 		}
-		before := len(key)
 		for k, v := range tests {
 			key = appendKey(key, e.tests[k].typ(), v.at(int(i)))
 		}
@@ -109,7 +110,7 @@ func (e *subExpr) eval(x *env, c *chunk, sel []int32) (*vector, error) {
 			for k, v := range tests {
 				row[k] = v.at(int(i))
 			}
-			if answer, err = e.answer(x, s, vals, row, string(key[:before])); err != nil {
+			if answer, err = e.answer(x, vals, row); err != nil {
 				return nil, err
 			}
 			if err := s.keep(x, string(key), answer); err != nil {
@@ -135,16 +136,42 @@ func (s *subState) keep(x *env, key string, v value) error {
 	return x.grow("subquery", n)
 }
 
-// answer runs the subquery with params; key identifies them.
-func (e *subExpr) answer(x *env, s *subState, params, tests []value, key string) (value, error) {
-	in := x.inner(e.frame, params)
+// answer computes the answer for one set of parameters and tests. Without
+// parameters the subquery is run once.
+func (e *subExpr) answer(x *env, params, tests []value) (value, error) {
+	if e.kind == sublinkAny || e.kind == sublinkAll {
+		if len(params) > 0 {
+			rows, err := e.collect(x.inner(e.frame, params))
+			if err != nil {
+				return null, err
+			}
+			defer x.used.Add(-int64(rows.store.size))
+			return e.compare(x, rows, tests)
+		}
+		rows, err := x.once(e.run, func(x *env) (any, error) { return e.collect(x.inner(e.frame, nil)) })
+		if err != nil {
+			return null, err
+		}
+		return e.compare(x, rows.(*subRows), tests)
+	}
+	if len(params) > 0 {
+		return e.single(x.inner(e.frame, params))
+	}
+	v, err := x.once(e.run, func(x *env) (any, error) { return e.single(x.inner(e.frame, nil)) })
+	if err != nil {
+		return null, err
+	}
+	return v.(value), nil
+}
+
+// single runs EXISTS, ARRAY or a subquery that stands for a value.
+func (e *subExpr) single(x *env) (value, error) {
 	stop := &stopError{}
 	switch e.kind {
 	case sublinkExists:
 		found := false
-		err := e.run.op.run(in, func(c *chunk) error {
-			found = c.len() > 0
-			if found {
+		err := e.run.op.run(x, func(c *chunk) error {
+			if found = c.len() > 0; found {
 				return stop
 			}
 			return nil
@@ -153,47 +180,43 @@ func (e *subExpr) answer(x *env, s *subState, params, tests []value, key string)
 			return null, err
 		}
 		return boolValue(found), nil
-	case sublinkScalar:
-		out, n := null, 0
-		err := e.run.op.run(in, func(c *chunk) error {
-			if n += c.len(); n > 1 {
-				return failAt(e.at, codeCardinality, "more than one row returned by a subquery used as an expression")
-			}
-			if c.len() == 1 {
-				out = c.cols[0].at(c.row(0))
-			}
-			return nil
-		})
-		return out, err
 	case sublinkArray:
-		a := &array{elem: e.t.Elem()}
-		err := e.run.op.run(in, func(c *chunk) error {
-			for k := range c.len() {
-				if len(a.vals) == maxElements {
-					return errTooMany()
-				}
-				a.vals = append(a.vals, c.cols[0].at(c.row(k)))
+		return e.array(x)
+	}
+	out, n := null, 0
+	err := e.run.op.run(x, func(c *chunk) error {
+		if n += c.len(); n > 1 {
+			return failAt(e.at, codeCardinality, "more than one row returned by a subquery used as an expression")
+		}
+		if err := c.settle(); err != nil {
+			return err
+		}
+		if c.len() == 1 {
+			out = c.cols[0].at(c.row(0))
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (e *subExpr) array(x *env) (value, error) {
+	a := &array{elem: e.t.Elem()}
+	err := e.run.op.run(x, func(c *chunk) error {
+		if err := c.settle(); err != nil {
+			return err
+		}
+		for k := range c.len() {
+			if len(a.vals) == maxElements {
+				return errTooMany()
 			}
-			return nil
-		})
-		if err != nil {
-			return null, err
+			a.vals = append(a.vals, c.cols[0].at(c.row(k)))
 		}
-		return bounded(value{o: a})
+		return nil
+	})
+	if err != nil {
+		return null, err
 	}
-	rows := s.rows[key]
-	if rows == nil {
-		var err error
-		if rows, err = e.collect(in); err != nil {
-			return null, err
-		}
-		if len(params) == 0 { // those of other parameters are met again rarely
-			s.rows[key] = rows
-		} else {
-			defer x.used.Add(-int64(rows.store.size))
-		}
-	}
-	return e.compare(x, rows, tests)
+	return bounded(value{o: a})
 }
 
 func (e *subExpr) collect(x *env) (*subRows, error) {
@@ -225,6 +248,13 @@ func (e *subExpr) collect(x *env) (*subRows, error) {
 	return out, err
 }
 
+// find looks one row up; the table is shared by goroutines.
+func (r *subRows) find(cols []*vector, id []int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.table.find(cols, []int32{0}, id)
+}
+
 // compare is tests op ANY/ALL (rows): true, false or NULL.
 func (e *subExpr) compare(x *env, rows *subRows, tests []value) (value, error) {
 	all := e.kind == sublinkAll
@@ -241,7 +271,7 @@ func (e *subExpr) compare(x *env, rows *subRows, tests []value) (value, error) {
 			cols[k] = constantVector(rows.store.types[k], t)
 		}
 		var id [1]int32
-		rows.table.find(cols, []int32{0}, id[:])
+		rows.find(cols, id[:])
 		switch {
 		case id[0] >= 0: // = ANY is true, <> ALL false
 			return boolValue(!all), nil

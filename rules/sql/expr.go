@@ -189,7 +189,7 @@ func walk(e expr, f func(expr) bool) {
 	}
 }
 
-func (e *colExpr) eval(_ *env, c *chunk, _ []int32) (*vector, error) { return c.cols[e.index], nil }
+func (e *colExpr) eval(_ *env, c *chunk, _ []int32) (*vector, error) { return c.column(e.index) }
 
 func (e *constExpr) eval(*env, *chunk, []int32) (*vector, error) {
 	return constantVector(e.t, e.v), nil

@@ -3,6 +3,7 @@ package sql
 import (
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // keyTable numbers the distinct rows of some columns 0, 1, 2 … in the order in
@@ -315,6 +316,22 @@ func (t *keyTable) rehash() {
 		}
 		t.slots[s] = int32(id + 1)
 	}
+}
+
+// reader returns the same table for find in another goroutine; the table must
+// not grow any more.
+func (t *keyTable) reader() *keyTable {
+	r := *t
+	r.codes, r.hash = make([][]uint64, len(t.codes)), nil
+	r.coders = slices.Clone(t.coders)
+	for i := range r.coders {
+		c := &r.coders[i]
+		c.key = nil
+		if c.texts != nil {
+			c.texts = &interner{index: c.texts.index, list: c.texts.list}
+		}
+	}
+	return &r
 }
 
 // grown returns how many more bytes the table takes than when it was asked last.

@@ -1,10 +1,6 @@
 package sql
 
-import (
-	"math"
-
-	"daemoneye/bus/event"
-)
+import "math"
 
 // operator is one step of a plan. run produces its rows in chunks that have
 // at least one row; an error from yield ends it and is returned.
@@ -23,115 +19,13 @@ type oneRow struct{}
 
 func (oneRow) run(_ *env, yield func(*chunk) error) error { return yield(&chunk{n: 1}) }
 
-// scanNode reads the columns in use of a table.
-type scanNode struct {
-	table   *event.Table
-	columns []int       // positions in table.Columns, those in use
-	bounds  []timeBound // proven by WHERE
-}
-
-// timeBound says that the time column compares so to an expression without columns.
-type timeBound struct {
-	op comparison
-	e  expr
-}
-
-func (s *scanNode) run(x *env, yield func(*chunk) error) error {
-	r := ScanRequest{Table: s.table}
-	r.From, r.To = s.timeRange(x)
-	for _, c := range s.columns {
-		r.Columns = append(r.Columns, s.table.Columns[c].Name)
-	}
-	if len(r.Columns) == 0 {
-		r.Columns = []string{s.table.Time}
-	}
-	return x.src.Scan(x.ctx, r, func(b *event.Batch) error {
-		if err := x.ctx.Err(); err != nil {
-			return err
-		}
-		c, err := s.chunk(b)
-		if err != nil || c.n == 0 {
-			return err
-		}
-		return yield(c)
-	})
-}
-
-func (s *scanNode) chunk(b *event.Batch) (*chunk, error) {
-	c := &chunk{n: b.Rows, cols: make([]*vector, len(s.columns))}
-	for k, i := range s.columns {
-		v, err := fromEvent(b.Columns[i], typeOf(s.table.Columns[i].Type))
-		if err != nil {
-			return nil, err
-		}
-		c.cols[k] = v
-	}
-	return c, nil
-}
-
-// findBounds keeps the conjuncts of cond that compare the time column to
-// something without columns.
-func (s *scanNode) findBounds(cond expr) {
-	switch e := cond.(type) {
-	case *logicExpr:
-		if e.kind == logicAnd {
-			for _, a := range e.args {
-				s.findBounds(a)
-			}
-		}
-	case *callExpr:
-		if e.fn.compare == 0 || len(e.args) != 2 {
-			return
-		}
-		switch {
-		case s.isTime(e.args[0]) && !hasColumn(e.args[1]) && e.args[1].typ() == Timestamptz:
-			s.bounds = append(s.bounds, timeBound{e.fn.compare, e.args[1]})
-		case s.isTime(e.args[1]) && !hasColumn(e.args[0]) && e.args[0].typ() == Timestamptz:
-			s.bounds = append(s.bounds, timeBound{e.fn.compare.commuted(), e.args[0]})
-		}
-	}
-}
-
-func (s *scanNode) isTime(e expr) bool {
-	c, ok := e.(*colExpr)
-	return ok && s.table.Columns[s.columns[c.index]].Name == s.table.Time
-}
-
-// timeRange computes the bounds at the time of execution, half open. A bound
-// that can not be computed is none: the filter will tell.
-func (s *scanNode) timeRange(x *env) (from, to int64) {
-	from, to = math.MinInt64, math.MaxInt64
-	for _, b := range s.bounds {
-		v, err := evalOnce(x, b.e)
-		if err != nil {
-			continue
-		}
-		if v.null || isInfinite(v.i) {
-			continue
-		}
-		switch b.op {
-		case compareEq:
-			from, to = max(from, v.i), min(to, v.i+1)
-		case compareGt:
-			from = max(from, v.i+1)
-		case compareGe:
-			from = max(from, v.i)
-		case compareLt:
-			to = min(to, v.i)
-		case compareLe:
-			to = min(to, v.i+1)
-		}
-	}
-	return from, max(from, to)
-}
-
-// filterNode passes the rows for which cond is true. With split set, a later
+// filterNode passes the rows for which cond is true. With halves set, a later
 // operator may want only the first rows: then an error counts only if it
 // comes up before those.
 type filterNode struct {
-	input operator
-	cond  expr
-	split bool
+	input  operator
+	cond   expr
+	halves bool
 }
 
 func (f *filterNode) run(x *env, yield func(*chunk) error) error {
@@ -141,7 +35,7 @@ func (f *filterNode) run(x *env, yield func(*chunk) error) error {
 func (f *filterNode) pass(x *env, c *chunk, yield func(*chunk) error) error {
 	out, err := filterChunk(x, c, f.cond)
 	if err != nil {
-		if n := c.len(); f.split && n > 1 {
+		if n := c.len(); f.halves && n > 1 {
 			if err := f.pass(x, c.slice(0, n/2), yield); err != nil {
 				return err
 			}

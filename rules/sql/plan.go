@@ -91,7 +91,7 @@ func (s *statement) plan(q query) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Query{columns: q.columns(), plan: op, frame: s.frame, scans: p.scans, tables: s.tables, simple: p.simple}
+	out := &Query{columns: q.columns(), plan: &gatherNode{op}, frame: s.frame, scans: p.scans, tables: s.tables, simple: p.simple}
 	if b, ok := q.(*block); !ok || !b.streams() {
 		out.simple = nil
 	}

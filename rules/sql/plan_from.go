@@ -85,7 +85,7 @@ func (p *planner) filter(in *stage, conjuncts []expr, split bool) (*stage, error
 	if s, ok := in.op.(*scanNode); ok {
 		s.findBounds(cond)
 	}
-	return &stage{&filterNode{input: in.op, cond: cond, split: split}, in.cols}, nil
+	return &stage{&filterNode{input: in.op, cond: cond, halves: split}, in.cols}, nil
 }
 
 // relation plans one item of FROM that depends on no other.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,30 +18,79 @@ type Source interface {
 	Scan(ctx context.Context, r ScanRequest, yield func(*event.Batch) error) error
 }
 
+// PartSource is a Source whose tables can be read in parts by several
+// goroutines at once.
+type PartSource interface {
+	Source
+	// Parts prepares a scan; nil, nil if the table can not be read in parts.
+	Parts(ctx context.Context, r ScanRequest) (Parts, error)
+}
+
+// Parts is a scan in parts, each of which is read once, or not at all.
+type Parts interface {
+	Len() int
+	// Read reads part i, as Source.Scan does.
+	Read(ctx context.Context, i int, yield func(*event.Batch) error) error
+	Close()
+}
+
 // ScanRequest says what a query reads. Rows outside of From ≤ time < To (µs,
-// by the table's time column) may be given too: the engine filters again.
+// by the table's time column), or for which a condition is not true, may be
+// given too: the engine filters again.
 type ScanRequest struct {
 	Table    *event.Table
 	Columns  []string // never empty
 	From, To int64
+	Where    []Condition
 }
+
+// Condition is what a wanted row satisfies. A value is an int64 (also µs for a
+// timestamptz), float64, string or bool.
+type Condition struct {
+	Column string
+	Op     ConditionOp
+	Values []any
+}
+
+// ConditionOp is how a Condition compares.
+type ConditionOp uint8
+
+// The operators: OpEqual means one of the values, OpNull and OpNotNull have
+// none, the others have one.
+const (
+	OpEqual ConditionOp = iota + 1
+	OpLess
+	OpLessOrEqual
+	OpGreater
+	OpGreaterOrEqual
+	OpNull
+	OpNotNull
+)
 
 // Options bound one execution; zero means the default.
 type Options struct {
 	Now         time.Time // what now() is; the time of the call
 	MemoryLimit int64     // bytes that sorting and grouping, and the texts made of one batch, may hold; 64 MiB
 	MaxRows     int64     // an error after so many rows of the result; no bound
+	Workers     int       // goroutines that read and filter; 1
 }
 
 const defaultMemory = 64 << 20
 
 // run is what all frames of one execution share.
 type run struct {
-	ctx   context.Context
-	src   Source
-	now   int64 // µs
-	limit int64
-	used  atomic.Int64
+	*budget
+	ctx     context.Context
+	src     Source
+	now     int64 // µs
+	limit   int64
+	workers int // goroutines that may read; 1 within one of them
+}
+
+// budget is what the goroutines of one execution share.
+type budget struct {
+	used atomic.Int64
+	mu   sync.Mutex // guards env.results
 }
 
 // env is the state of one execution of a frame. One goroutine uses it.
@@ -51,7 +101,8 @@ type env struct {
 	params []value
 	memos  map[any]*memo
 
-	shared  map[*sharedNode]*rowStore
+	main    *env                // of the goroutine that started this one's; nil: this one
+	results map[any]*onceResult // of the main one: what is computed once
 	working map[*cte]*rowStore
 	subs    map[*subPlan]*subState
 
@@ -70,7 +121,50 @@ func newEnv(ctx context.Context, src Source, opt Options) *env {
 	if opt.MemoryLimit <= 0 {
 		opt.MemoryLimit = defaultMemory
 	}
-	return &env{run: &run{ctx: ctx, src: src, now: opt.Now.UnixMicro(), limit: opt.MemoryLimit}, memos: make(map[any]*memo)}
+	return &env{run: &run{budget: &budget{}, ctx: ctx, src: src, now: opt.Now.UnixMicro(), limit: opt.MemoryLimit, workers: max(opt.Workers, 1)}, memos: make(map[any]*memo)}
+}
+
+// onceResult is what is computed once in an execution of a frame.
+type onceResult struct {
+	mu    sync.Mutex
+	done  bool
+	value any
+	err   error
+}
+
+// once returns what f made when it was first called for key. Other goroutines
+// of the same frame wait for it.
+func (x *env) once(key any, f func(x *env) (any, error)) (any, error) {
+	if x.main != nil {
+		x = x.main
+	}
+	x.mu.Lock()
+	r := x.results[key]
+	if r == nil {
+		if x.results == nil {
+			x.results = make(map[any]*onceResult)
+		}
+		r = &onceResult{}
+		x.results[key] = r
+	}
+	x.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.done {
+		r.value, r.err = f(x)
+		r.done = true
+	}
+	return r.value, r.err
+}
+
+// forget makes once compute key anew.
+func (x *env) forget(key any) {
+	if x.main != nil {
+		x = x.main
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.results, key)
 }
 
 // grow counts n more bytes held by the named operator.
@@ -137,6 +231,9 @@ func (q *Query) Run(ctx context.Context, src Source, opt Options, yield func(*Ro
 			c = c.slice(0, int(opt.MaxRows-count))
 		}
 		count += n
+		if err := c.settle(); err != nil {
+			return err
+		}
 		if c.len() > 0 {
 			if err := yield(&Rows{columns: q.columns, chunk: c}); err != nil {
 				return err

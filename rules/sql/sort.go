@@ -81,7 +81,10 @@ func (s *sortNode) run(x *env, yield func(*chunk) error) error {
 	top := &topRows{cmp: s.compareRows}
 	var types []Type
 	seq := 0
-	err := s.input.run(x, func(c *chunk) error {
+	err := (&gatherNode{s.input}).run(x, func(c *chunk) error {
+		if err := c.settle(); err != nil {
+			return err
+		}
 		if types == nil {
 			for _, v := range c.cols {
 				types = append(types, v.typ)

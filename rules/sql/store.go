@@ -38,6 +38,9 @@ func newRowStore(types []Type) *rowStore {
 
 // add appends the rows of c, for the named operator.
 func (s *rowStore) add(x *env, operator string, c *chunk) error {
+	if err := c.settle(); err != nil {
+		return err
+	}
 	sel := c.rows()
 	size := 0
 	for k, col := range s.cols {

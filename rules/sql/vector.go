@@ -23,6 +23,8 @@ type vector struct {
 	objs     []any
 	codes    []uint32
 	arr      *event.Vector
+
+	lazy func() (*vector, error) // reads the column; until then there is only typ
 }
 
 // newVector returns a vector of n rows to be filled with set.
@@ -223,6 +225,30 @@ func sequence(from, to int) []int32 {
 	return out
 }
 
+// column returns column i, reading it if that was not done yet.
+func (c *chunk) column(i int) (*vector, error) {
+	v := c.cols[i]
+	if v.lazy == nil {
+		return v, nil
+	}
+	w, err := v.lazy()
+	if err != nil {
+		return nil, err
+	}
+	c.cols[i] = w
+	return w, nil
+}
+
+// settle reads the columns that were not read yet.
+func (c *chunk) settle() error {
+	for i := range c.cols {
+		if _, err := c.column(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // slice returns the chunk's rows from ≤ k < to.
 func (c *chunk) slice(from, to int) *chunk {
 	if c.sel != nil {
@@ -239,7 +265,17 @@ func (c *chunk) dense() *chunk {
 	}
 	out := &chunk{n: len(c.sel), cols: make([]*vector, len(c.cols))}
 	for i, v := range c.cols {
-		out.cols[i] = v.take(c.sel)
+		if v.lazy == nil {
+			out.cols[i] = v.take(c.sel)
+			continue
+		}
+		out.cols[i] = &vector{typ: v.typ, lazy: func() (*vector, error) {
+			w, err := c.column(i)
+			if err != nil {
+				return nil, err
+			}
+			return w.take(c.sel), nil
+		}}
 	}
 	return out
 }

@@ -151,7 +151,10 @@ const windowMemory = "window"
 
 func (n *windowNode) run(x *env, yield func(*chunk) error) error {
 	s := newRowStore(n.types)
-	err := n.input.run(x, func(c *chunk) error {
+	err := (&gatherNode{n.input}).run(x, func(c *chunk) error {
+		if err := c.settle(); err != nil {
+			return err
+		}
 		if len(n.extra) > 0 {
 			x.scratch = 0
 			more, err := evalAll(x, c, n.extra, c.rows())

@@ -89,6 +89,9 @@ func TestRecorded(t *testing.T) {
 				if got := a.normalized(c.sql); got != want {
 					t.Errorf("%s:%d: %s\ngot:\n%s\n%s\nwant:\n%s", path, c.line, c.sql, got, a.message, want)
 				}
+				if got := evaluateParted(batches, c.sql).normalized(c.sql); got != a.normalized(c.sql) {
+					t.Errorf("%s:%d: %s\nin parts:\n%s\nas a whole:\n%s", path, c.line, c.sql, got, a.normalized(c.sql))
+				}
 			}
 		})
 	}

@@ -92,15 +92,53 @@ func (m memory) Scan(_ context.Context, r sql.ScanRequest, yield func(*event.Bat
 	return nil
 }
 
+// parted is a memory whose batches are read in parts, by several goroutines,
+// and whose columns are fetched when they are needed.
+type parted struct{ memory }
+
+func (m parted) Parts(_ context.Context, r sql.ScanRequest) (sql.Parts, error) {
+	var list parts
+	for _, b := range m.memory {
+		if b.Table == r.Table {
+			list = append(list, b)
+		}
+	}
+	return list, nil
+}
+
+type parts []*event.Batch
+
+func (p parts) Len() int { return len(p) }
+func (p parts) Close()   {}
+
+func (p parts) Read(_ context.Context, i int, yield func(*event.Batch) error) error {
+	b := p[i]
+	lazy := &event.Batch{Table: b.Table, Rows: b.Rows, Columns: make([]*event.Vector, len(b.Columns))}
+	open := true
+	lazy.Fetch = func(column int) (*event.Vector, error) {
+		if !open {
+			return nil, errors.New("a column was fetched after the batch was given back")
+		}
+		return b.Columns[column], nil
+	}
+	defer func() { open = false }()
+	return yield(lazy)
+}
+
 // timeout is the code of an answer that did not come in time.
 const timeout = "timeout"
 
 // evaluate gives the engine's answer.
 func evaluate(batches []*event.Batch, text string) answer {
-	return evaluateWithin(batches, text, time.Minute)
+	return evaluateWithin(memory(batches), text, time.Minute)
 }
 
-func evaluateWithin(batches []*event.Batch, text string, limit time.Duration) answer {
+// evaluateParted gives the engine's answer when it reads in parts.
+func evaluateParted(batches []*event.Batch, text string) answer {
+	return evaluateWithin(parted{memory(batches)}, text, time.Minute)
+}
+
+func evaluateWithin(source sql.Source, text string, limit time.Duration) answer {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	failure := func(err error) answer {
@@ -124,7 +162,7 @@ func evaluateWithin(batches []*event.Batch, text string, limit time.Duration) an
 		head = append(head, c.Name+":"+c.Type.String())
 	}
 	a := answer{lines: []string{csvLine(head)}}
-	err = q.Run(ctx, memory(batches), sql.Options{}, func(r *sql.Rows) error {
+	err = q.Run(ctx, source, sql.Options{Workers: 3}, func(r *sql.Rows) error {
 		for i := range r.Len() {
 			var cells []string
 			for j := range r.Columns() {

@@ -158,7 +158,7 @@ func (w *worker) block(block, from, to int) {
 }
 
 func (w *worker) ask(text string) (got, want answer) {
-	return evaluateWithin(w.batches, text, 5*time.Second), ask(w.conn, w.types, text)
+	return evaluateWithin(parted{memory(w.batches)}, text, 5*time.Second), ask(w.conn, w.types, text)
 }
 
 func (w *worker) one(i int, s *generator.Statement) {

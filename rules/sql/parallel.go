@@ -1,0 +1,255 @@
+package sql
+
+import (
+	"context"
+	"maps"
+	"sync"
+)
+
+// splitter is an operator that can be run in parts, by several goroutines at
+// once, each with an env of its own.
+type splitter interface {
+	operator
+	// split prepares such a run; nil, nil if the source has no parts.
+	split(x *env) (*split, error)
+}
+
+// split is a run in parts.
+type split struct {
+	parts int
+	run   func(x *env, part int, yield func(*chunk) error) error
+	close func()
+}
+
+// over is the split of an operator above this one.
+func (s *split) over(f func(x *env, c *chunk, yield func(*chunk) error) error) *split {
+	return &split{parts: s.parts, close: s.close, run: func(x *env, i int, yield func(*chunk) error) error {
+		return s.run(x, i, func(c *chunk) error { return f(x, c, yield) })
+	}}
+}
+
+func splitInput(x *env, op operator, f func(x *env, c *chunk, yield func(*chunk) error) error) (*split, error) {
+	in, ok := op.(splitter)
+	if !ok {
+		return nil, nil
+	}
+	s, err := in.split(x)
+	if s == nil || err != nil {
+		return nil, err
+	}
+	return s.over(f), nil
+}
+
+func (f *filterNode) split(x *env) (*split, error) { return splitInput(x, f.input, f.pass) }
+
+func (p *projectNode) split(x *env) (*split, error) {
+	return splitInput(x, p.input, func(x *env, c *chunk, yield func(*chunk) error) error {
+		out, err := projectChunk(x, c, p.exprs)
+		if err != nil {
+			return err
+		}
+		return yield(out)
+	})
+}
+
+func (n *rowsNode) split(x *env) (*split, error) { return splitInput(x, n.input, n.expand) }
+
+// split of an inner or LEFT join builds its right side first.
+func (n *joinNode) split(x *env) (*split, error) {
+	if n.kind == joinFull {
+		return nil, nil
+	}
+	in, ok := n.left.(splitter)
+	if !ok {
+		return nil, nil
+	}
+	s, err := in.split(x)
+	if s == nil || err != nil {
+		return nil, err
+	}
+	b, err := n.build(x)
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	// What is known of dictionaries is each worker's own.
+	var mu sync.Mutex
+	sides := make(map[*env]*buildSide)
+	return s.over(func(x *env, c *chunk, yield func(*chunk) error) error {
+		mu.Lock()
+		own := sides[x]
+		if own == nil {
+			own = b.reader()
+			sides[x] = own
+		}
+		mu.Unlock()
+		return n.probe(x, own, c, yield)
+	}), nil
+}
+
+// worker is the env of one goroutine of a run in parts.
+func (x *env) worker(ctx context.Context) *env {
+	r := *x.run
+	r.ctx, r.workers = ctx, 1
+	main := x
+	if x.main != nil {
+		main = x.main
+	}
+	return &env{run: &r, outer: x.outer, frame: x.frame, params: x.params, memos: make(map[any]*memo), main: main, working: maps.Clone(x.working)}
+}
+
+// parallel runs op in parts with a consumer for each worker. It returns false
+// if op can not be run so.
+func parallel(x *env, op operator, consumer func(worker int) func(x *env, c *chunk) error) (bool, error) {
+	s, err := splitOf(x, op)
+	if s == nil || err != nil {
+		return false, err
+	}
+	defer s.close()
+	n := min(x.workers, s.parts)
+	ctx, cancel := context.WithCancelCause(x.ctx)
+	defer cancel(nil)
+	next := make(chan int)
+	var wait sync.WaitGroup
+	for w := range n {
+		take := consumer(w)
+		y := x.worker(ctx)
+		wait.Go(func() {
+			for i := range next {
+				if err := s.run(y, i, func(c *chunk) error { return take(y, c) }); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range s.parts {
+		select {
+		case next <- i:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	close(next)
+	wait.Wait()
+	if ctx.Err() != nil {
+		return true, context.Cause(ctx)
+	}
+	return true, nil
+}
+
+// splitOf splits op if that is worth it.
+func splitOf(x *env, op operator) (*split, error) {
+	in, ok := op.(splitter)
+	if !ok || x.workers < 2 {
+		return nil, nil
+	}
+	s, err := in.split(x)
+	if s == nil || err != nil {
+		return nil, err
+	}
+	if s.parts < 2 {
+		s.close()
+		return nil, nil
+	}
+	return s, nil
+}
+
+// gatherNode runs its input in parts, if it can, and gives the rows of each
+// part after those of the part before: in the order of a run without parts.
+type gatherNode struct{ input operator }
+
+// part is what a worker found in one part.
+type partRows struct {
+	index  int
+	chunks []*chunk
+	err    error
+}
+
+func (n *gatherNode) run(x *env, yield func(*chunk) error) error {
+	s, err := splitOf(x, n.input)
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		return n.input.run(x, yield)
+	}
+	defer s.close()
+	ctx, cancel := context.WithCancel(x.ctx)
+	defer cancel()
+	workers := min(x.workers, s.parts)
+	next := make(chan int)
+	done := make(chan partRows, workers)
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	for range workers {
+		y := x.worker(ctx)
+		wait.Go(func() {
+			for i := range next {
+				p := partRows{index: i}
+				p.chunks, p.err = s.collect(y, i)
+				done <- p
+			}
+		})
+	}
+	defer close(next)
+	return inOrder(s.parts, 2*workers, next, done, cancel, yield)
+}
+
+// collect keeps what a part gives; chunks must not refer to what is read later.
+func (s *split) collect(x *env, i int) ([]*chunk, error) {
+	var out []*chunk
+	err := s.run(x, i, func(c *chunk) error {
+		if err := c.settle(); err != nil {
+			return err
+		}
+		if c.sel != nil && len(c.sel) < c.n/4 {
+			c = c.dense()
+		}
+		out = append(out, c)
+		return x.ctx.Err()
+	})
+	return out, err
+}
+
+// inOrder hands the parts out, at most ahead of them more than were given, and
+// gives what comes back in order. After an error it calls cancel; it returns
+// when no worker is busy.
+func inOrder(parts, ahead int, next chan<- int, done <-chan partRows, cancel func(), yield func(*chunk) error) error {
+	waiting := make(map[int]partRows)
+	sent, busy, given := 0, 0, 0
+	var failed error
+	for given < parts && failed == nil || busy > 0 {
+		var out chan<- int
+		if failed == nil && sent < parts && sent < given+ahead {
+			out = next
+		}
+		select {
+		case out <- sent:
+			sent++
+			busy++
+		case p := <-done:
+			busy--
+			waiting[p.index] = p
+		}
+		for failed == nil {
+			p, ok := waiting[given]
+			if !ok {
+				break
+			}
+			delete(waiting, given)
+			given++
+			failed = p.err
+			for _, c := range p.chunks {
+				if failed == nil {
+					failed = yield(c)
+				}
+			}
+			if failed != nil {
+				cancel()
+			}
+		}
+	}
+	return failed
+}
