@@ -30,6 +30,7 @@ type cteDef struct {
 	name    string
 	columns []string
 	query   *queryExpr
+	keep    bool // AS MATERIALIZED
 }
 
 // setStmt is UNION, INTERSECT or EXCEPT.
@@ -165,6 +166,12 @@ type castNode struct {
 	at  // of the :: or CAST
 	arg node
 	typ typeName
+}
+
+// collateNode is arg COLLATE "C", which changes nothing.
+type collateNode struct {
+	at
+	arg node
 }
 
 type funcCall struct {

@@ -1,5 +1,11 @@
 package sql
 
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
 // operands are the nodes directly below n, queries left out.
 func operands(n node) []node {
 	some := func(list ...node) []node {
@@ -13,6 +19,8 @@ func operands(n node) []node {
 	}
 	switch n := n.(type) {
 	case castNode:
+		return some(n.arg)
+	case collateNode:
 		return some(n.arg)
 	case funcCall:
 		out := append(append([]node{}, n.args...), sortNodes(n.orderBy)...)
@@ -144,4 +152,44 @@ func mentions(q *queryExpr, name string) bool {
 		}
 	}
 	return false
+}
+
+// nodeKey is equal for parts of the syntax tree that are equal as written, but
+// for where they stand.
+func nodeKey(n any) string {
+	var b strings.Builder
+	writeNode(&b, reflect.ValueOf(n))
+	return b.String()
+}
+
+func writeNode(b *strings.Builder, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Interface, reflect.Pointer:
+		if v.IsNil() {
+			b.WriteByte('-')
+			return
+		}
+		writeNode(b, v.Elem())
+	case reflect.Struct:
+		b.WriteString(v.Type().Name())
+		b.WriteByte('{')
+		for i := range v.NumField() {
+			if v.Type().Field(i).Type != reflect.TypeFor[at]() {
+				writeNode(b, v.Field(i))
+				b.WriteByte(',')
+			}
+		}
+		b.WriteByte('}')
+	case reflect.Slice:
+		b.WriteByte('[')
+		for i := range v.Len() {
+			writeNode(b, v.Index(i))
+			b.WriteByte(',')
+		}
+		b.WriteByte(']')
+	case reflect.String:
+		fmt.Fprintf(b, "%q", v.String())
+	default:
+		fmt.Fprint(b, v)
+	}
 }

@@ -12,6 +12,7 @@ type statement struct {
 	limits Limits
 	frame  *frame
 	tables []*event.Table
+	ctes   []*cte // of all WITH clauses
 
 	sublinks int // subqueries of expressions that are being checked, one within the other
 	nullable int // likewise sides of outer joins whose columns may become NULL
@@ -281,6 +282,8 @@ func columnName(n node) (string, int) {
 		}
 	case subscriptNode:
 		return columnName(n.arg)
+	case collateNode:
+		return columnName(n.arg)
 	case funcCall:
 		return n.name, 2
 	case valueFunc:
@@ -422,7 +425,7 @@ func writeKey(b *strings.Builder, e expr) {
 	case *paramExpr:
 		fmt.Fprintf(b, "param %d", e.slot)
 	case *subExpr:
-		fmt.Fprintf(b, "sub %p", e.frame)
+		b.WriteString(e.key)
 	case *windowExpr:
 		fmt.Fprintf(b, "window %s %v %d %s %v", e.fn.name, e.fn.args, e.t, e.spec.key(), e.filter != nil)
 	case *srfExpr:

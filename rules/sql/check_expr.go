@@ -74,6 +74,12 @@ func (k *checker) expr(n node) (expr, error) {
 		return k.function(funcCall{at: n.at, name: n.name})
 	case sublink:
 		return k.sublink(n)
+	case collateNode:
+		e, err := k.expr(n.arg)
+		if err == nil && e.typ() != Unknown && e.typ().Elem().category() != 'S' {
+			err = failAt(n.pos(), codeDatatypeMismatch, "collations are not supported by type %v", e.typ())
+		}
+		return e, err
 	case groupingCall:
 		return k.grouping(n)
 	case rowNode:

@@ -9,7 +9,7 @@ func (k *checker) sublink(n sublink) (expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &subExpr{kind: n.kind, query: q, frame: f, params: f.params, t: Bool, at: n.pos()}
+	out := &subExpr{kind: n.kind, query: q, frame: f, params: f.params, t: Bool, at: n.pos(), key: nodeKey(n)}
 	columns := q.columns()
 	switch n.kind {
 	case sublinkExists:

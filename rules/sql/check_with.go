@@ -11,6 +11,8 @@ type cte struct {
 	all     bool   // UNION ALL between the two
 	frame   *frame // whose parameters the query uses
 	refs    int
+	keep    bool // AS MATERIALIZED: not in place of the reference
+	planned bool
 
 	state   cteState
 	context *statement
@@ -78,7 +80,8 @@ func (s *statement) with(q *queryExpr, f *frame, ctes *cteScope) (*cteScope, err
 		if scope.find(def.name) != nil && slices.ContainsFunc(scope.list, func(c *cte) bool { return c.name == def.name }) {
 			return nil, failAt(def.pos(), codeDuplicateAlias, "WITH query name %q specified more than once", def.name)
 		}
-		c := &cte{name: def.name, frame: f, context: s}
+		c := &cte{name: def.name, frame: f, keep: def.keep, context: s}
+		s.ctes = append(s.ctes, c)
 		var err error
 		if q.recursive {
 			for _, later := range q.with[i+1:] {

@@ -45,6 +45,7 @@ type subExpr struct {
 	negated bool      // the operator is <>
 	t       Type
 	at      int
+	key     string   // equal for subqueries of one query that are equal as written
 	run     *subPlan // once it is planned
 }
 

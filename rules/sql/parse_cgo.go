@@ -226,7 +226,7 @@ func (c *converter) expr(n *pg.Node) node {
 		if name != "C" && name != "POSIX" {
 			c.fail(failAt(int(n.CollateClause.Location), codeUnsupported, "collation %q is not supported", name).hint(`text is compared by collation "C"`))
 		}
-		return c.expr(n.CollateClause.Arg)
+		return collateNode{at(n.CollateClause.Location), c.expr(n.CollateClause.Arg)}
 	case *pg.Node_SubLink:
 		return c.sublink(n.SubLink)
 	case *pg.Node_RowExpr:

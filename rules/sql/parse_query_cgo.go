@@ -74,7 +74,10 @@ func (c *converter) with(q *queryExpr, w *pg.WithClause) {
 			c.tooLarge(failAt(int(e.Location), codeLimit, "WITH has more than %d queries", c.limits.CTEs))
 			return
 		}
-		q.with = append(q.with, cteDef{at(e.Location), e.Ctename, names(e.Aliascolnames), c.query(sel)})
+		q.with = append(q.with, cteDef{
+			at: at(e.Location), name: e.Ctename, columns: names(e.Aliascolnames), query: c.query(sel),
+			keep: e.Ctematerialized == pg.CTEMaterialize_CTEMaterializeAlways,
+		})
 	}
 }
 

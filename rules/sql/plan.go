@@ -91,6 +91,16 @@ func (s *statement) plan(q query) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
+	// What only an unused query of WITH refers to is planned all the same, in
+	// PostgreSQL too: constants in it may be wrong.
+	for _, c := range s.ctes {
+		if c.refs > 0 && !c.planned {
+			c.planned = true
+			if _, err := c.query.plan(p, allColumns(c.query)); err != nil {
+				return nil, err
+			}
+		}
+	}
 	out := &Query{columns: q.columns(), plan: &gatherNode{op}, frame: s.frame, scans: p.scans, tables: s.tables, simple: p.simple}
 	if b, ok := q.(*block); !ok || !b.streams() {
 		out.simple = nil

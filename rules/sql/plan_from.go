@@ -184,7 +184,8 @@ func (p *planner) cte(r *relation, s *cteSource) (operator, error) {
 	if n := p.shared[c]; n != nil {
 		return n, nil
 	}
-	if c.refs == 1 && c.step == nil && len(c.frame.params) == 0 {
+	c.planned = true
+	if c.refs == 1 && !c.keep && c.step == nil && len(c.frame.params) == 0 {
 		return c.query.plan(p, r.used)
 	}
 	n := &sharedNode{cte: c}
