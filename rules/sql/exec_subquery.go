@@ -4,9 +4,10 @@ import "sync"
 
 // subPlan is the plan of a subquery of an expression.
 type subPlan struct {
-	op    operator
-	frame *frame
-	types []Type // of its columns, or of the right sides of the pairs
+	op     operator
+	frame  *frame
+	types  []Type      // of its columns, or of the right sides of the pairs
+	lookup *lookupPlan // nil: it must be run for each set of parameters
 }
 
 // planSubqueries plans the subqueries in expressions that are bound.
@@ -45,7 +46,11 @@ func (p *planner) subquery(s *subExpr) error {
 			}
 			op = n
 		}
-		s.frame.plan = &subPlan{op: op, frame: s.frame, types: types}
+		l, err := p.decorrelate(s)
+		if err != nil {
+			return err
+		}
+		s.frame.plan = &subPlan{op: op, frame: s.frame, types: types, lookup: l}
 	}
 	s.run = s.frame.plan
 	return nil
@@ -55,6 +60,7 @@ func (p *planner) subquery(s *subExpr) error {
 // answers: by its parameters, for ANY and ALL by the tests as well.
 type subState struct {
 	answers map[string]value
+	runs    int // of the subquery itself
 	bytes   int
 }
 
@@ -110,7 +116,7 @@ func (e *subExpr) eval(x *env, c *chunk, sel []int32) (*vector, error) {
 			for k, v := range tests {
 				row[k] = v.at(int(i))
 			}
-			if answer, err = e.answer(x, vals, row); err != nil {
+			if answer, err = e.answer(x, s, vals, row); err != nil {
 				return nil, err
 			}
 			if err := s.keep(x, string(key), answer); err != nil {
@@ -138,7 +144,7 @@ func (s *subState) keep(x *env, key string, v value) error {
 
 // answer computes the answer for one set of parameters and tests. Without
 // parameters the subquery is run once.
-func (e *subExpr) answer(x *env, params, tests []value) (value, error) {
+func (e *subExpr) answer(x *env, s *subState, params, tests []value) (value, error) {
 	if e.kind == sublinkAny || e.kind == sublinkAll {
 		if len(params) > 0 {
 			rows, err := e.collect(x.inner(e.frame, params))
@@ -155,6 +161,12 @@ func (e *subExpr) answer(x *env, params, tests []value) (value, error) {
 		return e.compare(x, rows.(*subRows), tests)
 	}
 	if len(params) > 0 {
+		if s.runs > 0 && e.run.lookup != nil {
+			if v, ok, err := e.look(x, params); ok || err != nil {
+				return v, err
+			}
+		}
+		s.runs++
 		return e.single(x.inner(e.frame, params))
 	}
 	v, err := x.once(e.run, func(x *env) (any, error) { return e.single(x.inner(e.frame, nil)) })

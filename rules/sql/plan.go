@@ -302,8 +302,10 @@ func (s *steps) finish(p *planner, in *stage, where expr) (operator, error) {
 	if b.streams() {
 		p.simple = simpleOf(in.op, list)
 	}
-	for i := range b.order {
-		b.order[i].typ = list[b.order[i].column].typ()
+	order := slices.Clone(b.order)
+	for i := range order {
+		order[i].expr = list[order[i].column]
+		order[i].typ = order[i].expr.typ()
 	}
 	lim := &limitNode{limit: b.limit, offset: b.offset}
 	limited := b.limit != nil || b.offset != nil
@@ -322,8 +324,8 @@ func (s *steps) finish(p *planner, in *stage, where expr) (operator, error) {
 	if b.distinct {
 		op = &uniqueNode{input: op, columns: firstColumns(len(b.targets)), name: "DISTINCT"}
 	}
-	if len(b.order) > 0 {
-		n := &sortNode{input: op, keys: b.order}
+	if len(order) > 0 {
+		n := &sortNode{input: op, keys: order}
 		if b.distinctOn == nil && !b.withTies {
 			n.limit = lim
 		}
@@ -335,7 +337,7 @@ func (s *steps) finish(p *planner, in *stage, where expr) (operator, error) {
 	if limited {
 		lim.input = op
 		if b.withTies {
-			lim.ties = b.order
+			lim.ties = order
 		}
 		op = lim
 	}
@@ -464,6 +466,7 @@ type slotExpr struct {
 	grouping bool
 	i        int
 	t        Type
+	name     string
 }
 
 func (e *slotExpr) typ() Type { return e.t }
@@ -478,7 +481,7 @@ func (r *regrouper) place(e expr) expr {
 		if s.grouping {
 			i += len(r.node.aggs)
 		}
-		return &colExpr{rel: r.rel, index: i, t: s.t}
+		return &colExpr{rel: r.rel, index: i, t: s.t, name: s.name}
 	}
 	list := children(e)
 	if len(list) == 0 {
@@ -495,7 +498,7 @@ func (r *regrouper) rewrite(e expr) (expr, error) {
 	key := exprKey(e)
 	if i, ok := r.keys[key]; ok {
 		if _, constant := e.(*constExpr); !constant || r.node.sets != nil {
-			return &colExpr{rel: r.rel, index: i, t: e.typ()}, nil
+			return &colExpr{rel: r.rel, index: i, t: e.typ(), name: "." + exprText(e)}, nil
 		}
 	}
 	switch e := e.(type) {
@@ -508,7 +511,7 @@ func (r *regrouper) rewrite(e expr) (expr, error) {
 			r.aggs[key] = i
 			r.node.aggs = append(r.node.aggs, e)
 		}
-		return &slotExpr{i: i, t: e.t}, nil
+		return &slotExpr{i: i, t: e.t, name: "." + exprText(e)}, nil
 	case *groupingExpr:
 		return r.grouping(e, key)
 	}
@@ -538,5 +541,5 @@ func (r *regrouper) grouping(e *groupingExpr, key string) (expr, error) {
 		r.groupings[key] = i
 		r.node.groupings = append(r.node.groupings, list)
 	}
-	return &slotExpr{grouping: true, i: i, t: Int4}, nil
+	return &slotExpr{grouping: true, i: i, t: Int4, name: ".grouping(" + exprTexts(e.args) + ")"}, nil
 }

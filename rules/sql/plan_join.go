@@ -345,8 +345,10 @@ func (p *planner) lateral(left *stage, t fromTree, kind joinKind, conds []expr) 
 	// What it reads of the left side becomes parameters of a frame of its own.
 	f := &frame{}
 	own := relationsIn(t, nil)
+	restore := snapshot(t)
 	eachExpr(t, func(e expr) expr { return f.parametrize(e, own) })
 	right, err := p.part(t, nil)
+	restore() // a query may be planned twice
 	if err != nil {
 		return nil, err
 	}
@@ -363,6 +365,35 @@ func (p *planner) lateral(left *stage, t fromTree, kind joinKind, conds []expr) 
 		}
 	}
 	return out, nil
+}
+
+// snapshot returns what undoes changes by eachExpr.
+func snapshot(t fromTree) (restore func()) {
+	switch t := t.(type) {
+	case *joinTree:
+		on, left, right := t.on, snapshot(t.left), snapshot(t.right)
+		return func() {
+			t.on = on
+			left()
+			right()
+		}
+	case *relation:
+		switch s := t.source.(type) {
+		case *querySource:
+			args := s.args
+			return func() { s.args = args }
+		case *functionSource:
+			calls := slices.Clone(s.calls)
+			return func() { s.calls = calls }
+		case *valuesSource:
+			rows := make([][]expr, len(s.rows))
+			for i, row := range s.rows {
+				rows[i] = slices.Clone(row)
+			}
+			return func() { s.rows = rows }
+		}
+	}
+	return func() {}
 }
 
 // parametrize makes parameters of f of what e reads of other relations than

@@ -67,6 +67,8 @@ type Column struct {
 // and may be run by several goroutines at once.
 type Query struct {
 	text    string
+	prefix  string // see compile
+	cfg     Config
 	columns []Column
 	plan    operator
 	frame   *frame
@@ -111,7 +113,7 @@ func compile(text, prefix string, cfg Config) (*Query, error) {
 		}
 		return nil, e.locate(text)
 	}
-	q.text = text
+	q.text, q.prefix, q.cfg = text, prefix, cfg
 	return q, nil
 }
 

@@ -44,7 +44,7 @@ func (s *steps) extractWindow(e expr, byKey map[string]*windowStep) expr {
 		step.calls = append(step.calls, w)
 		step.rel.add("", w.t)
 	}
-	return &colExpr{rel: step.rel, index: i, t: w.t}
+	return &colExpr{rel: step.rel, index: i, t: w.t, name: "." + w.fn.name + " over …"}
 }
 
 // extractRows replaces set-returning functions by columns of a step that
@@ -64,7 +64,7 @@ func (s *steps) extractRow(e expr) expr {
 			s.rows = append(s.rows, r)
 			s.rowsRel.add("", r.types[0])
 		}
-		return &colExpr{rel: s.rowsRel, index: i, t: r.types[0]}
+		return &colExpr{rel: s.rowsRel, index: i, t: r.types[0], name: "." + exprText(r)}
 	}
 	if !hasRows(e) {
 		return e
