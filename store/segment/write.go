@@ -1,0 +1,315 @@
+package segment
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+
+	"daemoneye/bus/event"
+)
+
+const magic = "PAR1"
+
+// Write writes the rows of batches, at least one and at most event.MaxRows, as
+// a segment of their table. The batches' columns are all fetched. Beyond the
+// batches it needs the memory of a few columns and of the pages.
+func Write(w io.Writer, batches []*event.Batch) (*Info, error) {
+	rows := 0
+	for _, b := range batches {
+		rows += b.Rows
+	}
+	if rows == 0 || rows > event.MaxRows {
+		return nil, fmt.Errorf("a segment of %d rows, want 1 to %d", rows, event.MaxRows)
+	}
+	t := batches[0].Table
+	columns, err := encodeColumns(batches, rows)
+	if err != nil {
+		return nil, err
+	}
+	sw := &writer{w: w, table: t, rows: rows, columns: columns, info: &Info{Rows: rows, Chunks: make([]Chunk, len(t.Columns))}}
+	sw.write([]byte(magic))
+	for i := range columns {
+		sw.place(i)
+	}
+	sw.blooms()
+	sw.footer()
+	return sw.info, sw.err
+}
+
+// encodeColumns makes the pages of all columns, on two cores if there are.
+func encodeColumns(batches []*event.Batch, rows int) ([]column, error) {
+	t := batches[0].Table
+	sorted := order(batches, t.Index(t.Time), rows)
+	columns, errs := make([]column, len(t.Columns)), make([]error, min(2, runtime.GOMAXPROCS(0)))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for worker := range errs {
+		wg.Go(func() {
+			e, err := newEncoder(rows)
+			for i := int(next.Add(1)) - 1; i < len(columns) && err == nil; i = int(next.Add(1)) - 1 {
+				columns[i], err = e.column(&t.Columns[i], permute(e.merge(batches, i), sorted))
+			}
+			errs[worker] = err
+		})
+	}
+	wg.Wait()
+	return columns, errors.Join(errs...)
+}
+
+// column is an encoded column: offsets in meta and chunk are from its first
+// page on.
+type column struct {
+	pages []byte
+	meta  format.ColumnMetaData
+	chunk Chunk
+	bloom []byte // bits, nil: none
+}
+
+// writer writes a file of encoded columns.
+type writer struct {
+	w       io.Writer
+	err     error // the first of w
+	at      int64
+	table   *event.Table
+	rows    int
+	columns []column
+	info    *Info
+}
+
+func (w *writer) write(b []byte) {
+	if w.err != nil {
+		return
+	}
+	n, err := w.w.Write(b)
+	w.at += int64(n)
+	w.err = err
+}
+
+// place writes a column's pages.
+func (w *writer) place(i int) {
+	c := &w.columns[i]
+	if c.chunk.Size > 0 {
+		c.chunk.Offset += w.at
+	}
+	if len(c.meta.Encoding) > 2 { // there is a dictionary
+		c.meta.DictionaryPageOffset += w.at
+	}
+	c.meta.DataPageOffset += w.at
+	w.info.Chunks[i] = c.chunk
+	w.write(c.pages)
+	c.pages = nil
+}
+
+// encoder encodes one column after the other.
+type encoder struct {
+	rows          int
+	z             *compressor
+	merger        merger
+	pages         []byte
+	plain, packed []byte // scratch
+	body          []byte
+	numbers       []int64
+	codes         []uint32
+}
+
+func newEncoder(rows int) (*encoder, error) {
+	z, err := newCompressor()
+	return &encoder{rows: rows, z: z, merger: merger{codes: map[string]uint32{}}}, err
+}
+
+// body is what a data page holds.
+type body struct {
+	repetition, definition []byte
+	values                 int // NULLs and empty arrays included
+	nulls                  int // those of them without a value
+	data                   []byte
+	encoding               format.Encoding
+}
+
+// column encodes one column; v nil is all NULL.
+func (e *encoder) column(c *event.Column, v *event.Vector) (column, error) {
+	out := column{meta: format.ColumnMetaData{
+		Type: physical(c.Type), PathInSchema: path(c), Codec: format.Zstd,
+		Encoding: []format.Encoding{format.RLE},
+	}}
+	e.pages = e.pages[:0]
+	var page body
+	if v == nil {
+		definition := append(binary.AppendUvarint(nil, uint64(e.rows)<<1), 0) // a run of zeros
+		page = body{definition: definition, values: e.rows, nulls: e.rows, encoding: format.Plain}
+		out.chunk.Nulls = e.rows
+	} else {
+		dict, entries, p, err := e.encode(v)
+		if err != nil {
+			return out, fmt.Errorf("column %q: %w", c.Name, err)
+		}
+		page = p
+		summarize(&out.chunk, v, entries)
+		out.bloom = bloomOf(c.Name, v, out.chunk.Distinct)
+		if entries > 0 {
+			out.meta.Encoding = append(out.meta.Encoding, format.Plain)
+			if err := e.dictionary(&out.meta, dict, entries); err != nil {
+				return out, err
+			}
+		}
+	}
+	out.meta.NumValues = int64(page.values)
+	out.meta.Encoding = append(out.meta.Encoding, page.encoding)
+	out.meta.DataPageOffset = int64(len(e.pages))
+	if err := e.data(&out.meta, &page); err != nil {
+		return out, err
+	}
+	out.meta.Statistics = statistics(c.Type, &out.chunk)
+	if v != nil {
+		out.chunk.Size = int64(len(e.pages))
+	}
+	out.pages = bytes.Clone(e.pages)
+	return out, nil
+}
+
+// encode makes a column's values ready for its pages: with a dictionary dict
+// is its plain form.
+func (e *encoder) encode(v *event.Vector) (dict []byte, entries int, p body, err error) {
+	p.definition, p.values = definition(v), v.Len
+	switch {
+	case v.Type == event.TextArray:
+		p.repetition, p.definition, p.values = arrayLevels(v)
+		p.nulls = p.values - len(v.Codes)
+		if len(v.Codes) > 0 {
+			dict, entries = appendPlainTexts(e.plain[:0], v.Dict), len(v.Dict)
+			p.data = e.encodeCodes(v.Codes, entries)
+		}
+	case v.Type == event.Text || v.Type == event.JSONB:
+		codes := values(v, v.Codes)
+		p.nulls = v.Len - len(codes)
+		if !wantsDict(len(v.Dict), len(codes)) {
+			p.data = e.packed[:0]
+			for _, code := range codes {
+				s := v.Dict[code]
+				p.data = append(binary.LittleEndian.AppendUint32(p.data, uint32(len(s))), s...)
+			}
+			e.packed = p.data
+			break
+		}
+		dict, entries = appendPlainTexts(e.plain[:0], v.Dict), len(v.Dict)
+		p.data = e.encodeCodes(codes, entries)
+	case v.Type == event.Bool:
+		list := values(v, v.Bools)
+		p.nulls = v.Len - len(list)
+		p.data = appendPlainBools(nil, list)
+	default:
+		dict, entries, err = e.encodeNumbers(v, &p)
+	}
+	p.encoding = dataEncoding(entries > 0, v.Type)
+	if entries > 0 {
+		e.plain = dict
+	}
+	return dict, entries, p, err
+}
+
+// wantsDict decides whether a text column of n values has a dictionary. It is
+// worth its codes, of about two bytes, as long as one string in eight comes
+// again: what is read, decompressed and searched shrinks with it. There is no
+// other limit, since a segment has at most event.MaxRows rows.
+func wantsDict(distinct, n int) bool { return 8*distinct <= 7*n || n < 64 }
+
+func (e *encoder) encodeNumbers(v *event.Vector, p *body) (dict []byte, entries int, err error) {
+	list := e.numbers[:0]
+	if v.Type == event.Float8 {
+		floats := values(v, v.Floats)
+		for _, f := range floats {
+			list = append(list, int64(math.Float64bits(f)))
+		}
+		e.numbers = list
+	} else {
+		list = values(v, v.Ints)
+	}
+	p.nulls = v.Len - len(list)
+	if distinct, codes, ok := intDict(e.codes[:0], list, maxIntDict(len(list))); ok {
+		dict, entries = appendPlainInts(e.plain[:0], distinct, v.Type), len(distinct)
+		e.codes = codes
+		p.data = e.encodeCodes(codes, entries)
+		return dict, entries, nil
+	}
+	if v.Type == event.Float8 {
+		e.packed = appendPlainInts(e.packed[:0], list, v.Type)
+	} else if e.packed, err = appendDelta(e.packed[:0], list, v.Type); err != nil {
+		return nil, 0, err
+	}
+	p.data = e.packed
+	return nil, 0, nil
+}
+
+func (e *encoder) encodeCodes(codes []uint32, entries int) []byte {
+	width := widthOf(entries)
+	e.packed = appendHybrid(append(e.packed[:0], byte(width)), codes, width)
+	return e.packed
+}
+
+// values returns list without the places of NULLs.
+func values[T any](v *event.Vector, list []T) []T {
+	if v.Nulls == nil {
+		return list
+	}
+	out := make([]T, 0, v.Len)
+	for i, x := range list {
+		if !v.Nulls.Has(i) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func (e *encoder) dictionary(meta *format.ColumnMetaData, dict []byte, entries int) error {
+	// A dictionary page is compressed as its chunk's codec says.
+	data := e.z.texts(dict)
+	return e.page(meta, &format.PageHeader{
+		Type: format.DictionaryPage, UncompressedPageSize: int32(len(dict)), CompressedPageSize: int32(len(data)),
+		CRC: int32(crc32.ChecksumIEEE(data)),
+		DictionaryPageHeader: thrift.New(format.DictionaryPageHeader{
+			NumValues: int32(entries), Encoding: format.Plain,
+		}),
+	}, data)
+}
+
+func (e *encoder) data(meta *format.ColumnMetaData, p *body) error {
+	raw := len(p.repetition) + len(p.definition) + len(p.data)
+	data, compressed := p.data, false
+	if p.encoding == format.Plain {
+		if packed := e.z.texts(data); len(packed) < len(data)*7/8 {
+			data, compressed = packed, true
+		}
+	} else if packed := e.z.fast(data); len(packed) < len(data)*4/5 {
+		// Codes and packed integers are read several times faster as they are.
+		data, compressed = packed, true
+	}
+	e.body = append(append(append(e.body[:0], p.repetition...), p.definition...), data...)
+	all := e.body
+	return e.page(meta, &format.PageHeader{
+		Type: format.DataPageV2, UncompressedPageSize: int32(raw), CompressedPageSize: int32(len(all)),
+		CRC: int32(crc32.ChecksumIEEE(all)),
+		DataPageHeaderV2: thrift.New(format.DataPageHeaderV2{
+			NumValues: int32(p.values), NumNulls: int32(p.nulls), NumRows: int32(e.rows), Encoding: p.encoding,
+			DefinitionLevelsByteLength: int32(len(p.definition)), RepetitionLevelsByteLength: int32(len(p.repetition)),
+			IsCompressed: thrift.New(compressed),
+		}),
+	}, all)
+}
+
+func (e *encoder) page(meta *format.ColumnMetaData, h *format.PageHeader, data []byte) error {
+	header, err := thrift.Marshal(new(thrift.CompactProtocol), h)
+	e.pages = append(append(e.pages, header...), data...)
+	meta.TotalCompressedSize += int64(len(header) + len(data))
+	meta.TotalUncompressedSize += int64(len(header)) + int64(h.UncompressedPageSize)
+	return err
+}
