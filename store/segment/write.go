@@ -145,8 +145,11 @@ func (e *encoder) column(c *event.Column, v *event.Vector) (column, error) {
 	e.pages = e.pages[:0]
 	var page body
 	if v == nil {
-		definition := append(binary.AppendUvarint(nil, uint64(e.rows)<<1), 0) // a run of zeros
-		page = body{definition: definition, values: e.rows, nulls: e.rows, encoding: format.Plain}
+		zeros := append(binary.AppendUvarint(nil, uint64(e.rows)<<1), 0)
+		page = body{definition: zeros, values: e.rows, nulls: e.rows, encoding: format.Plain}
+		if c.Type == event.TextArray {
+			page.repetition = zeros
+		}
 		out.chunk.Nulls = e.rows
 	} else {
 		dict, entries, p, err := e.encode(v)
