@@ -215,6 +215,12 @@ func (s *Store) appended(stored []*incoming, touched map[string]*cursor, duplica
 		s.count.add(&in.meta)
 		s.folded += s.state.fold(in.batch)
 		s.dirty = true
+		if s.cfg.SealRows > 0 && s.count.waiting[in.meta.Table] >= int64(s.cfg.SealRows) {
+			select {
+			case s.kick <- struct{}{}:
+			default:
+			}
+		}
 	}
 }
 

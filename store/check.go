@@ -21,32 +21,33 @@ import (
 const (
 	formatFile    = "FORMAT"
 	formatName    = "daemoneye store"
-	formatVersion = 1
+	formatVersion = 2 // 1 had no segments
 	dbDir         = "db"
 )
 
-// checkFormat compares FORMAT with this build, and writes it in a new store.
-func checkFormat(dir string, readOnly bool) error {
+// checkFormat compares FORMAT with this build, and writes it in a new store;
+// old says that it names a version before this build's.
+func checkFormat(dir string, readOnly bool) (old bool, err error) {
 	path := filepath.Join(dir, formatFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) && !readOnly {
 		if _, err := os.Stat(filepath.Join(dir, dbDir)); err == nil {
-			return fmt.Errorf("%w: %s is missing beside %s; %s", ErrCorrupt, path, dbDir, whatToDo)
+			return false, fmt.Errorf("%w: %s is missing beside %s; %s", ErrCorrupt, path, dbDir, whatToDo)
 		}
-		return writeFormat(path)
+		return false, writeFormat(path)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	number, ok := strings.CutPrefix(strings.TrimSpace(string(text)), formatName+" ")
 	version, err := strconv.Atoi(number)
 	switch {
 	case !ok || err != nil || version < 1:
-		return fmt.Errorf("%w: %s is not a format line of a store; %s", ErrCorrupt, path, whatToDo)
+		return false, fmt.Errorf("%w: %s is not a format line of a store; %s", ErrCorrupt, path, whatToDo)
 	case version > formatVersion:
-		return fmt.Errorf("%w: format %d, this build reads up to %d; use the build that wrote it or a later one", ErrVersion, version, formatVersion)
+		return false, fmt.Errorf("%w: format %d, this build reads up to %d; use the build that wrote it or a later one", ErrVersion, version, formatVersion)
 	}
-	return nil
+	return version < formatVersion, nil
 }
 
 func writeFormat(path string) error {

@@ -15,11 +15,15 @@ const (
 	alertPrefix     = 'a'
 	alertTimePrefix = 'i'
 	chunkPrefix     = 's'
+	segmentPrefix   = 'g'
+	detailPrefix    = 'd'
+	lossPrefix      = 'q'
 )
 
 func floorKey() []byte    { return []byte{'f'} }
 func matchedKey() []byte  { return []byte{'r'} }
 func snapshotKey() []byte { return []byte{'S'} }
+func goneKey() []byte     { return []byte{'p'} }
 
 func positionKey(prefix byte, position uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{prefix}, position)
@@ -243,6 +247,16 @@ func (d *decoder) string() string {
 	s := string(d.data[:n])
 	d.data = d.data[n:]
 	return s
+}
+
+// fixed fills dst.
+func (d *decoder) fixed(dst []byte) {
+	if d.err == nil && len(d.data) < len(dst) {
+		d.err = errShort
+	}
+	if d.err == nil {
+		d.data = d.data[copy(dst, d.data):]
+	}
 }
 
 func (d *decoder) done() error {

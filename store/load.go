@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
@@ -18,16 +19,19 @@ func nopLog() *zap.Logger { return zap.NewNop() }
 // load fills the memory from the database.
 func (s *Store) load() error {
 	s.state = newProcessTable(s.cfg.MaxProcesses)
-	s.count.rows = map[string]int64{}
+	s.count.begin()
 	err := s.db.View(func(txn *badger.Txn) error {
 		var err error
-		if s.floor, err = getPosition(txn, floorKey()); err != nil {
+		if err = s.loadGone(txn); err != nil {
 			return err
 		}
 		if s.matched, err = getPosition(txn, matchedKey()); err != nil {
 			return err
 		}
 		if err := s.loadCollectors(txn); err != nil {
+			return err
+		}
+		if err := s.loadCatalog(txn); err != nil {
 			return err
 		}
 		if err := s.loadMetas(txn); err != nil {
@@ -42,6 +46,9 @@ func (s *Store) load() error {
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w; %s", ErrCorrupt, err, whatToDo)
+	}
+	if err := s.checkSegments(); err != nil {
+		return err
 	}
 	if s.readOnly {
 		return nil
@@ -85,26 +92,31 @@ func (s *Store) loadCollectors(txn *badger.Txn) error {
 // loadMetas counts what is stored, notes what is missing, and tries to read
 // the newest batches, which a power cut may have left half written.
 func (s *Store) loadMetas(txn *badger.Txn) error {
-	s.last = max(s.floor, 1) - 1
-	start := positionKey(metaPrefix, s.floor)
-	err := each(txn, []byte{metaPrefix}, start, func(_ []byte, item *badger.Item) error {
+	next := s.gone.floor()
+	err := each(txn, []byte{metaPrefix}, positionKey(metaPrefix, next), func(_ []byte, item *badger.Item) error {
 		m, err := readMeta(item)
 		if err != nil {
 			return err
 		}
-		if gap := m.Position - s.last - 1; gap > 0 {
-			s.count.damage(int64(gap), fmt.Errorf("batches %d to %d are missing", s.last+1, m.Position-1))
+		if n := s.gone.missing(next, m.Position-1); n > 0 {
+			s.count.damage(int64(n), fmt.Errorf("batches from %d to %d are missing", next, m.Position-1))
 		}
-		s.last = m.Position
-		s.count.add(&m)
+		next = m.Position + 1
+		if !s.gone.has(m.Position) {
+			s.count.add(&m)
+		}
 		return nil
 	})
+	s.last = max(next-1, s.gone.last())
 	if err != nil {
 		return err
 	}
 	const verify, verifyBytes = 256, 32 << 20
 	size := 0
-	for p := s.last; p >= max(s.floor, 1) && p+verify > s.last && size < verifyBytes; p-- {
+	for p := s.last; p >= s.gone.floor() && p+verify > s.last && size < verifyBytes; p-- {
+		if s.gone.has(p) {
+			continue
+		}
 		item, err := txn.Get(positionKey(batchPrefix, p))
 		if err == nil {
 			err = item.Value(func(data []byte) error {
@@ -134,15 +146,13 @@ func readMeta(item *badger.Item) (m Meta, err error) {
 
 // replay folds the batches after the snapshot into the state.
 func (s *Store) replay(txn *badger.Txn) error {
-	start := positionKey(metaPrefix, max(s.snapshot.Position+1, s.floor))
+	start := positionKey(metaPrefix, max(s.snapshot.Position+1, s.gone.floor()))
 	return each(txn, []byte{metaPrefix}, start, func(_ []byte, item *badger.Item) error {
 		m, err := readMeta(item)
 		if err != nil {
 			return err
 		}
-		switch m.Table {
-		case "process_events", "process_samples", "scans":
-		default:
+		if !folds(m.Table) || s.gone.has(m.Position) {
 			return nil
 		}
 		b, err := readBatch(txn, &m, nil)
@@ -155,20 +165,25 @@ func (s *Store) replay(txn *badger.Txn) error {
 	})
 }
 
+// folds reports whether batches of a table change the state.
+func folds(table string) bool { return table == "process_events" || table == "process_samples" }
+
 // finishDeletes completes what a crash interrupted.
 func (s *Store) finishDeletes() error {
 	if err := s.deleteChunks(s.snapshot.Generation); err != nil {
 		return err
 	}
 	var keys [][]byte
-	end := positionKey(metaPrefix, s.floor)
+	end := s.gone.last()
 	err := s.db.View(func(txn *badger.Txn) error {
 		return each(txn, []byte{metaPrefix}, nil, func(key []byte, _ *badger.Item) error {
-			if bytes.Compare(key, end) >= 0 {
+			position, _ := keyPosition(key)
+			if position > end {
 				return errStop
 			}
-			position, _ := keyPosition(key)
-			keys = append(keys, bytes.Clone(key), positionKey(batchPrefix, position))
+			if s.gone.has(position) {
+				keys = append(keys, bytes.Clone(key), positionKey(batchPrefix, position))
+			}
 			return nil
 		})
 	})
@@ -251,7 +266,15 @@ func keyPosition(key []byte) (uint64, bool) {
 
 // readBatch reads the batch that m describes.
 func readBatch(txn *badger.Txn, m *Meta, want func(string) bool) (b *event.Batch, err error) {
+	return readBatchLocked(&sync.Mutex{}, txn, m, want)
+}
+
+// readBatchLocked is readBatch for a transaction that several goroutines use,
+// under mu: the batch itself is read without it.
+func readBatchLocked(mu *sync.Mutex, txn *badger.Txn, m *Meta, want func(string) bool) (b *event.Batch, err error) {
+	mu.Lock()
 	item, err := txn.Get(positionKey(batchPrefix, m.Position))
+	mu.Unlock()
 	if err == nil {
 		err = item.Value(func(record []byte) error {
 			collector, sequence, data, err := splitRecord(record)

@@ -115,3 +115,20 @@ func allocated(path string) (int64, error) {
 	}
 	return st.Blocks * 512, nil
 }
+
+// syncDir makes the names in a directory survive the loss of power.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// diskFull makes the kernel's error ours.
+func diskFull(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	}
+	return err
+}

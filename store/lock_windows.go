@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -64,4 +65,15 @@ func allocated(path string) (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
+}
+
+// syncDir does nothing: names are in NTFS's own log.
+func syncDir(string) error { return nil }
+
+// diskFull makes the system's error ours.
+func diskFull(err error) error {
+	if errors.Is(err, windows.ERROR_DISK_FULL) {
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	}
+	return err
 }

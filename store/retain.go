@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,11 +21,12 @@ func (s *Store) retainInBackground() {
 	}
 }
 
-// Retain deletes the oldest batches until what remains is younger than MaxAge
-// and the directory takes less than MaxBytes, alerts and collectors older than
-// MaxAge, and gives the space back to the disk. A batch's age counts from
-// its arrival: the times in it may come of a wrong clock. While a scan runs no
-// space comes back; the next Retain does it. It returns what was deleted.
+// Retain deletes the oldest batches and segments until what remains is younger
+// than MaxAge and the directory takes less than MaxBytes, alerts and collectors
+// older than MaxAge, and gives the space back to the disk. Age counts from the
+// arrival of a batch, of a segment's last one: the times in it may come of a
+// wrong clock. While a scan runs no space comes back; the next Retain does it.
+// It returns what was deleted.
 func (s *Store) Retain(ctx context.Context) (Deleted, error) {
 	if err := s.enter(); err != nil {
 		return Deleted{}, err
@@ -40,29 +40,32 @@ func (s *Store) Retain(ctx context.Context) (Deleted, error) {
 		cutoff = s.cfg.Now().Add(-s.cfg.MaxAge).UnixMicro()
 	}
 	before := s.deleted()
-	freed, err := s.deleteBatches(ctx, cutoff, 0)
+	_, err := s.deleteOldest(ctx, cutoff, 0)
 	if err == nil {
 		err = s.deleteAlerts(ctx, cutoff)
 	}
 	s.mu.RLock()
 	garbage := s.garbage
 	s.mu.RUnlock()
-	if err == nil && (freed > 0 || garbage) {
+	if err == nil && garbage {
 		err = s.reclaim(ctx)
 	}
 	if err == nil && s.cfg.MaxBytes >= 0 {
 		err = s.shrink(ctx)
 	}
 	after := s.deleted()
-	d := Deleted{after.Batches - before.Batches, after.Rows - before.Rows, after.Alerts - before.Alerts}
+	d := Deleted{
+		Batches: after.Batches - before.Batches, Rows: after.Rows - before.Rows, Alerts: after.Alerts - before.Alerts,
+		Segments: after.Segments - before.Segments,
+	}
 	if err != nil {
 		return d, fmt.Errorf("retention: %w", err)
 	}
 	return d, nil
 }
 
-// shrink deletes the oldest batches until the directory fits in MaxBytes. What
-// is garbage already, such as old state snapshots, goes first.
+// shrink deletes the oldest batches and segments until the directory fits in
+// MaxBytes. What is garbage already, such as old state snapshots, goes first.
 func (s *Store) shrink(ctx context.Context) error {
 	for round := range 4 {
 		size, err := s.diskUse()
@@ -71,7 +74,7 @@ func (s *Store) shrink(ctx context.Context) error {
 		}
 		if round > 0 {
 			// Some air, so that it does not run again at once.
-			freed, err := s.deleteBatches(ctx, math.MinInt64, size-s.cfg.MaxBytes*9/10)
+			freed, err := s.deleteOldest(ctx, math.MinInt64, size-s.cfg.MaxBytes*9/10)
 			if err != nil || freed == 0 {
 				return err
 			}
@@ -89,88 +92,177 @@ func (s *Store) deleted() Deleted {
 	return s.count.Deleted
 }
 
-// deleteBatches deletes from the oldest batch on: those older than cutoff, and
-// more until excess bytes of batches are gone. It takes the right to write for
-// each transaction anew, so that appends go on.
-func (s *Store) deleteBatches(ctx context.Context, cutoff, excess int64) (freed int64, err error) {
+// deleteOldest deletes what was stored before cutoff, and more, oldest first,
+// until excess bytes are gone: losses that were reported, then segments and
+// waiting batches together. It takes the right to write for each transaction
+// anew, so that appends go on.
+func (s *Store) deleteOldest(ctx context.Context, cutoff, excess int64) (freed int64, err error) {
 	s.mu.RLock()
 	until := s.last // what is appended meanwhile is not for this run
 	s.mu.RUnlock()
-	for {
-		n, bytes, err := s.deleteSomeBatches(ctx, until, cutoff, excess-freed)
+	s.maintain.Lock()
+	freed, err = s.forgetLosses(ctx, cutoff, excess)
+	s.maintain.Unlock()
+	for err == nil {
+		var n int
+		var bytes int64
+		n, bytes, err = s.deleteSome(ctx, until, cutoff, excess-freed)
 		freed += bytes
-		if err != nil || n == 0 {
-			return freed, err
+		if n == 0 {
+			break
 		}
 	}
+	if err == nil && freed > 0 {
+		err = s.findOldest()
+	}
+	return freed, err
 }
 
-func (s *Store) deleteSomeBatches(ctx context.Context, until uint64, cutoff, excess int64) (n int, bytes int64, err error) {
-	if err := s.acquire(ctx); err != nil {
-		return 0, 0, err
+// deleteSome deletes one segment, or some batches, if they are to go.
+func (s *Store) deleteSome(ctx context.Context, until uint64, cutoff, excess int64) (n int, bytes int64, err error) {
+	s.maintain.Lock()
+	defer s.maintain.Unlock()
+	f := s.oldestSegment()
+	if f != nil && f.MaxReceived < cutoff {
+		return 1, f.Bytes, s.deleteSegment(ctx, f)
 	}
-	defer s.release()
-	metas, err := s.oldest(until, cutoff, excess)
-	if err != nil || len(metas) == 0 {
-		return 0, 0, err
+	before := int64(math.MaxInt64)
+	if f != nil {
+		before = f.MaxReceived
 	}
-	floor := metas[len(metas)-1].Position + 1
+	metas, err := s.oldest(until, cutoff, excess, before)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case len(metas) > 0:
+		for i := range metas {
+			bytes += int64(metas[i].Bytes)
+		}
+		return len(metas), bytes, s.deleteBatches(ctx, metas)
+	case f != nil && excess > 0:
+		return 1, f.Bytes, s.deleteSegment(ctx, f)
+	}
+	return 0, 0, nil
+}
+
+// oldestSegment returns the segment whose last batch was stored first.
+func (s *Store) oldestSegment() (oldest *segmentFile) {
 	s.mu.RLock()
-	covered := s.snapshot.Position+1 >= floor
-	s.mu.RUnlock()
-	if !covered {
-		if err := s.writeSnapshot(); err != nil {
-			return 0, 0, err
+	defer s.mu.RUnlock()
+	for _, f := range s.segments {
+		if oldest == nil || f.MaxReceived < oldest.MaxReceived {
+			oldest = f
 		}
 	}
-	txn := s.db.NewTransaction(true)
-	defer txn.Discard()
-	err = txn.Set(floorKey(), binary.AppendUvarint(nil, floor))
-	for i := range metas {
-		p := metas[i].Position
-		err = errors.Join(err, txn.Delete(positionKey(batchPrefix, p)), txn.Delete(positionKey(metaPrefix, p)))
-		bytes += int64(metas[i].Bytes)
+	return oldest
+}
+
+// deleteSegment takes a segment out of the catalog, then deletes its file.
+func (s *Store) deleteSegment(ctx context.Context, f *segmentFile) error {
+	if err := s.acquire(ctx); err != nil {
+		return err
 	}
-	if err == nil {
-		err = commit(txn)
-	}
+	err := s.update(func(txn *badger.Txn) error {
+		return errors.Join(txn.Delete(positionKey(segmentPrefix, f.ID)), txn.Delete(positionKey(detailPrefix, f.ID)))
+	})
+	s.release()
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.floor, s.dirty = floor, true
+	s.dropSegment(f)
+	s.count.Batches -= f.Batches
+	s.count.rows[f.Table] -= f.Rows
+	s.count.Deleted.Batches += f.Batches
+	s.count.Deleted.Rows += f.Rows
+	s.count.Deleted.Segments++
+	s.dirty = true
+	s.doom(f)
+	return nil
+}
+
+// deleteBatches gives batches' positions up, then deletes them.
+func (s *Store) deleteBatches(ctx context.Context, metas []Meta) error {
+	list := make([]uint64, len(metas))
+	for i := range metas {
+		list[i] = metas[i].Position
+	}
+	gone := s.gone.add(of(list).runs...)
+	if err := s.acquire(ctx); err != nil {
+		return err
+	}
+	s.mu.RLock()
+	covered := s.snapshot.Position >= metas[len(metas)-1].Position
+	s.mu.RUnlock()
+	var err error
+	if !covered {
+		err = s.writeSnapshot()
+	}
+	if err == nil {
+		err = s.update(func(txn *badger.Txn) error { return s.setGone(txn, gone) })
+	}
+	s.release()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.gone, s.dirty, s.garbage = gone, true, true
 	for i := range metas {
 		s.count.remove(&metas[i])
 	}
-	return len(metas), bytes, nil
+	s.mu.Unlock()
+	return s.giveUp(ctx, metas)
 }
 
-// oldest returns the next batches to delete, at most 64, none after until.
-func (s *Store) oldest(until uint64, cutoff, excess int64) (metas []Meta, err error) {
-	s.mu.RLock()
-	floor := s.floor
-	s.mu.RUnlock()
-	err = s.db.View(func(txn *badger.Txn) error {
-		return each(txn, []byte{metaPrefix}, positionKey(metaPrefix, floor), func(_ []byte, item *badger.Item) error {
-			m, err := readMeta(item)
-			if err != nil {
-				return err
-			}
-			old := m.Received < cutoff
-			if len(metas) == 64 || m.Position > until || !old && excess <= 0 {
-				// What remains begins here, unless times are out of order.
-				s.mu.Lock()
-				if m.MinTime != math.MinInt64 {
-					s.count.oldest = m.MinTime
-				}
-				s.mu.Unlock()
-				return errStop
-			}
-			metas = append(metas, m)
-			excess -= int64(m.Bytes)
+// findOldest sets the oldest time anew: that of a segment or of the first
+// batch that waits.
+func (s *Store) findOldest() error {
+	v := s.snapshotView()
+	defer v.close()
+	oldest := int64(math.MaxInt64)
+	for _, f := range v.segments {
+		if f.MinTime != math.MinInt64 {
+			oldest = min(oldest, f.MinTime)
+		}
+	}
+	err := each(v.txn, []byte{metaPrefix}, positionKey(metaPrefix, v.gone.floor()), func(_ []byte, item *badger.Item) error {
+		m, err := readMeta(item)
+		if err != nil || v.gone.has(m.Position) || m.MinTime == math.MinInt64 {
+			return err
+		}
+		oldest = min(oldest, m.MinTime)
+		return errStop
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if oldest != math.MaxInt64 {
+		s.count.oldest = oldest
+	}
+	return err
+}
+
+// oldest returns the next batches to delete, at most 64: those stored before
+// cutoff, or, of excess bytes, those stored no later than before; none after
+// until.
+func (s *Store) oldest(until uint64, cutoff, excess, before int64) (metas []Meta, err error) {
+	v := s.snapshotView()
+	defer v.close()
+	err = each(v.txn, []byte{metaPrefix}, positionKey(metaPrefix, v.gone.floor()), func(_ []byte, item *badger.Item) error {
+		m, err := readMeta(item)
+		if err != nil {
+			return err
+		}
+		if v.gone.has(m.Position) {
 			return nil
-		})
+		}
+		old := m.Received < cutoff
+		if len(metas) == 64 || m.Position > until || !old && (excess <= 0 || m.Received > before) {
+			return errStop
+		}
+		metas = append(metas, m)
+		excess -= int64(m.Bytes)
+		return nil
 	})
 	return metas, err
 }

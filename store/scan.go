@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -13,9 +12,10 @@ import (
 // ScanRequest says what Scan reads.
 type ScanRequest struct {
 	Table   *event.Table
-	Columns []string // nil: all. The others are nil in the batches
-	From    int64    // batches without a row in From ≤ time < To, in µs, are left out;
-	To      int64    // what remains may hold other rows. Both 0: no bounds
+	Columns []string    // nil: all. The others are nil in the batches
+	From    int64       // batches without a row in From ≤ time < To, in µs, are left out;
+	To      int64       // what remains may hold other rows. Both 0: no bounds
+	Where   []Condition // likewise for segments without a row that satisfies all
 }
 
 // DamagedError says that a read yielded all but some batches, which are
@@ -48,95 +48,73 @@ func (e *DamagedError) orNil() error {
 	return e
 }
 
-// Scan yields the stored batches of a table in the order of their positions,
-// as they were when it was called; appends go on meanwhile. The tables
-// processes, alerts and collectors are yielded as they are, with position 0.
-// The batches are the caller's. An error of yield ends the scan and is
-// returned. When batches could not be read the rest is yielded all the same and
-// the error is a *DamagedError.
+// Scan yields the rows of a table as they were when it was called, those that
+// are sealed by the time of each segment's first row, with position 0, then
+// the waiting batches in the order of their positions; appends go on meanwhile.
+// The tables processes, alerts and collectors are yielded as they are, with
+// position 0. The batches are the caller's. An error of yield ends the scan and is
+// returned. When some could not be read the rest is yielded all the same and
+// the error is a *DamagedError. Parts reads with several goroutines, and only
+// the columns that turn out to be needed.
 func (s *Store) Scan(ctx context.Context, r ScanRequest, yield func(position uint64, b *event.Batch) error) error {
-	if err := s.enter(); err != nil {
+	sc, err := s.Parts(ctx, r)
+	if err != nil {
 		return err
 	}
-	defer s.leave()
-	if r.From == 0 && r.To == 0 {
-		r.From, r.To = math.MinInt64, math.MaxInt64
-	}
-	plain := func(b *event.Batch) error { return yield(0, b) }
-	switch r.Table.Name {
-	case "processes":
-		return s.processes(ctx, plain)
-	case "collectors":
-		return s.collectorBatches(nil, plain)
-	case "alerts":
-		return s.alertBatches(ctx, r.From, r.To, plain)
-	}
-	var want func(string) bool
-	if r.Columns != nil {
-		columns := make(map[string]bool, len(r.Columns))
-		for _, c := range r.Columns {
-			columns[c] = true
+	defer sc.Close()
+	for i := range sc.Len() {
+		err := sc.read(ctx, i, func(position uint64, b *event.Batch) error {
+			if err := b.FetchAll(sc.want); err != nil {
+				return err
+			}
+			return yield(position, b)
+		})
+		if err != nil {
+			return err
 		}
-		want = func(c string) bool { return columns[c] }
 	}
-	return s.read(ctx, 0, want, yield, func(m *Meta) bool {
-		return m.Table == r.Table.Name && m.MaxTime >= r.From && (m.MinTime < r.To || r.To == math.MaxInt64)
-	})
+	return sc.Err()
 }
 
-// Batches yields every batch with a position after the given one, in order,
-// as Scan does. The matcher catches up with it after a crash.
+// Batches yields every batch that is not sealed with a position after the given one,
+// in order. The matcher catches up with it after a crash; what it has not seen
+// is not sealed, unless Config.SealUnmatched.
 func (s *Store) Batches(ctx context.Context, after uint64, yield func(position uint64, b *event.Batch) error) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
 	defer s.leave()
-	return s.read(ctx, after+1, nil, yield, func(*Meta) bool { return true })
-}
-
-// read yields the batches from a position on whose Meta is wanted.
-func (s *Store) read(ctx context.Context, from uint64, want func(string) bool, yield func(uint64, *event.Batch) error, wanted func(*Meta) bool) error {
-	s.mu.RLock()
-	from = max(from, s.floor, 1)
-	s.mu.RUnlock()
+	v := s.snapshotView()
+	defer v.close()
 	damage := &DamagedError{}
-	next := from
-	err := s.view(func(txn *badger.Txn) error {
-		return each(txn, []byte{metaPrefix}, positionKey(metaPrefix, from), func(_ []byte, item *badger.Item) error {
-			m, err := readMeta(item)
-			if err != nil {
-				return err
-			}
-			if gap := m.Position - next; gap > 0 && !s.deletedBelow(m.Position) {
-				damage.add(int64(gap), 0, fmt.Errorf("batches %d to %d are missing", next, m.Position-1))
-			}
-			next = m.Position + 1
-			if !wanted(&m) {
-				return nil
-			}
-			if err := s.stopped(ctx); err != nil {
-				return err
-			}
-			s.touchRead(m.Bytes)
-			b, err := readBatch(txn, &m, want)
-			if err != nil {
-				damage.add(1, m.Rows, err)
-				return nil
-			}
-			return yield(m.Position, b)
-		})
+	next := max(after+1, v.gone.floor())
+	err := each(v.txn, []byte{metaPrefix}, positionKey(metaPrefix, next), func(_ []byte, item *badger.Item) error {
+		m, err := readMeta(item)
+		if err != nil {
+			return err
+		}
+		if n := v.gone.missing(next, m.Position-1); n > 0 {
+			damage.add(int64(n), 0, fmt.Errorf("batches from %d to %d are missing", next, m.Position-1))
+		}
+		next = m.Position + 1
+		if v.gone.has(m.Position) {
+			return nil
+		}
+		if err := s.stopped(ctx); err != nil {
+			return err
+		}
+		s.touchRead(m.Bytes)
+		b, err := readBatch(v.txn, &m, nil)
+		if err != nil {
+			damage.add(1, m.Rows, err)
+			return nil
+		}
+		return yield(m.Position, b)
 	})
 	if err != nil {
 		return err
 	}
 	return damage.orNil()
-}
-
-// deletedBelow reports whether retention has deleted all before position.
-func (s *Store) deletedBelow(position uint64) bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.floor >= position
 }
 
 // stopped returns why a read must end now, nil when it may go on.

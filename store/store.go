@@ -41,6 +41,9 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
+
+	"daemoneye/bus/event"
+	"daemoneye/store/segment"
 )
 
 // What a caller may test for.
@@ -66,6 +69,10 @@ type Config struct {
 	MinFree        int64         // Append refuses when less would be free on the disk; 0: 64 MiB, negative: no check
 	SyncInterval   time.Duration // 0: one second
 	RetainInterval time.Duration // how often retention runs by itself; 0: one minute, negative: never
+	SealRows       int           // rows of a table that make a segment, at most and by default event.MaxRows; negative: any number
+	SealAge        time.Duration // for how long a batch waits at most; 0: ten minutes, negative: for ever
+	SealInterval   time.Duration // how often sealing looks by itself; 0: ten seconds, negative: never
+	SealUnmatched  bool          // seal without waiting for PutAlerts, for a store over which no rules run
 	Log            *zap.Logger   // nil: none
 	Now            func() time.Time
 }
@@ -79,6 +86,11 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.MaxAge, 30*24*time.Hour)
 	orDefault(&c.SyncInterval, time.Second)
 	orDefault(&c.RetainInterval, time.Minute)
+	orDefault(&c.SealAge, 10*time.Minute)
+	orDefault(&c.SealInterval, 10*time.Second)
+	if c.SealRows == 0 || c.SealRows > event.MaxRows {
+		c.SealRows = event.MaxRows
+	}
 	if c.MaxBytes == 0 {
 		c.MaxBytes = 2 << 30
 	}
@@ -105,26 +117,38 @@ type Store struct {
 	db       *badger.DB
 	lock     *dirLock
 
-	write chan struct{} // holds one token: who takes it may write
+	decoder *segment.Decoder
+
+	// maintain is held by who changes which batches and segments there are:
+	// sealing, retention, quarantine. It is taken before the right to write.
+	maintain sync.Mutex
+	write    chan struct{} // holds one token: who takes it may write
+	kick     chan struct{} // has a value when a table has enough to seal
+	lost     chan struct{} // has a value when there is a new Loss
 
 	// maps is held for reading by reads, and only tried for writing, by the
 	// collection of garbage: so reads may nest.
 	maps sync.RWMutex
 
-	mu         sync.RWMutex // guards what follows
-	state      *processTable
-	collectors map[string]*cursor
-	count      counters
-	last       uint64 // position of the newest batch
-	floor      uint64 // least position not deleted
-	matched    uint64
-	snapshot   snapshotHeader
-	folded     int // rows folded into state since the snapshot
-	dirty      bool
-	garbage    bool  // deleted batches whose space is still to be reclaimed
-	touched    int64 // bytes of mapped files read or written since the last release
-	synced     time.Time
-	syncErr    error
+	mu          sync.RWMutex // guards what follows
+	state       *processTable
+	collectors  map[string]*cursor
+	count       counters
+	last        uint64         // position of the newest batch
+	gone        *positions     // of batches that were sealed or deleted
+	segments    []*segmentFile // by ID; replaced, never changed
+	losses      []*Loss        // likewise
+	nextID      uint64         // the greatest ID of a segment or loss
+	sealErr     error          // of the last attempt
+	sealedBytes int64          // of batches, whose space is still to be reclaimed
+	matched     uint64
+	snapshot    snapshotHeader
+	folded      int // rows folded into state since the snapshot
+	dirty       bool
+	garbage     bool  // deleted batches whose space is still to be reclaimed
+	touched     int64 // bytes of mapped files read or written since the last release
+	synced      time.Time
+	syncErr     error
 
 	life   sync.Mutex
 	closed bool
@@ -176,11 +200,14 @@ func open(dir string, cfg Config, readOnly bool) (*Store, error) {
 	}
 	s := &Store{
 		dir: dir, cfg: cfg.withDefaults(), readOnly: readOnly, lock: lock,
-		write:      make(chan struct{}, 1),
+		write: make(chan struct{}, 1), kick: make(chan struct{}, 1), lost: make(chan struct{}, 1),
 		collectors: map[string]*cursor{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.write <- struct{}{}
+	if s.decoder, err = segment.NewDecoder(); err != nil {
+		return nil, errors.Join(err, lock.release())
+	}
 	if err := s.start(); err != nil {
 		s.cancel()
 		return nil, errors.Join(err, lock.release())
@@ -189,7 +216,8 @@ func open(dir string, cfg Config, readOnly bool) (*Store, error) {
 }
 
 func (s *Store) start() error {
-	if err := checkFormat(s.dir, s.readOnly); err != nil {
+	old, err := checkFormat(s.dir, s.readOnly)
+	if err != nil {
 		return err
 	}
 	db, err := openBadger(s.dir, s.readOnly, s.cfg.Log)
@@ -206,8 +234,14 @@ func (s *Store) start() error {
 		return errors.Join(err, db.Close())
 	}
 	if !s.readOnly {
+		if old { // a build that does not know segments must not miss them
+			if err := writeFormat(filepath.Join(s.dir, formatFile)); err != nil {
+				return errors.Join(err, db.Close())
+			}
+		}
 		s.task(s.cfg.SyncInterval, s.syncIfDirty)
 		s.task(s.cfg.RetainInterval, s.retainInBackground)
+		s.sealInBackground()
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func noDeadline() context.Context { return context.Background() }
 
 // quiet has no background work and no bounds that tests could meet.
 func quiet() Config {
-	return Config{MaxAge: -1, MaxBytes: -1, RetainInterval: -1, MinFree: -1}
+	return Config{MaxAge: -1, MaxBytes: -1, RetainInterval: -1, MinFree: -1, SealInterval: -1, SealUnmatched: true}
 }
 
 func openStore(t testing.TB, dir string, cfg Config) *Store {
@@ -279,7 +279,7 @@ func TestFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]error{
-		"daemoneye store 2\n": ErrVersion, "daemoneye store x": ErrCorrupt, "": ErrCorrupt,
+		"daemoneye store 3\n": ErrVersion, "daemoneye store x": ErrCorrupt, "": ErrCorrupt,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, formatFile), []byte(text), 0o640); err != nil {
 			t.Fatal(err)
