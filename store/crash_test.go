@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,20 +20,24 @@ import (
 	"daemoneye/bus/event"
 )
 
+var crashRounds = flag.Int("crash.rounds", 25, "how often TestKilledSealerLosesNothing kills")
+
 // TestMain lets the test binary be the process that is killed: it appends
 // batches of one row, pid = sequence, and prints each acknowledged sequence.
+// With STORE_TEST_SEAL it seals meanwhile, all the time, and every third batch is
+// of another table.
 func TestMain(m *testing.M) {
 	dir := os.Getenv("STORE_TEST_APPEND")
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	if err := appendForever(dir); err != nil {
+	if err := appendForever(dir, os.Getenv("STORE_TEST_SEAL") != ""); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func appendForever(dir string) error {
+func appendForever(dir string, seal bool) error {
 	s, err := Open(dir, quiet())
 	if err != nil {
 		return err
@@ -40,11 +46,29 @@ func appendForever(dir string) error {
 	for _, c := range s.Collectors() {
 		seq = c.Sequence
 	}
+	if seal {
+		go func() {
+			for {
+				if _, err := s.SealAll(noDeadline()); err != nil {
+					fmt.Fprintln(os.Stderr, err)
+					os.Exit(1)
+				}
+			}
+		}()
+	}
 	padding := strings.Repeat("p", 1200) // past the threshold: into the value log
 	for {
 		var list []Batch
 		for range 1 + rand.IntN(5) {
 			seq++
+			if seal && seq%3 == 0 {
+				b := event.NewBuilder(event.Lookup("scans"))
+				b.Column("time").Time(epoch.Add(-time.Duration(seq)))
+				b.Column("processes").Int(int64(seq))
+				b.EndRow()
+				list = append(list, Batch{"c", seq, event.Encode(nil, b.Batch())})
+				continue
+			}
 			b := event.NewBuilder(event.Lookup("process_events"))
 			b.Column("time").Time(epoch)
 			b.Column("event").Text("seen")
@@ -65,10 +89,10 @@ func appendForever(dir string) error {
 
 // killAppender runs appendForever, kills it, and returns what it had
 // acknowledged last.
-func killAppender(t *testing.T, dir string, after time.Duration) uint64 {
+func killAppender(t *testing.T, dir string, after time.Duration, env ...string) uint64 {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "STORE_TEST_APPEND="+dir)
+	cmd.Env = append(append(os.Environ(), "STORE_TEST_APPEND="+dir), env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
@@ -134,6 +158,70 @@ func TestKilledWriterLosesNothing(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// However sealing and ingest are killed, each acknowledged row is there once,
+// batches and segments together, and no file is left over.
+func TestKilledSealerLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	sealed := false
+	check := func(s *Store, acked uint64) {
+		t.Helper()
+		pids := scanned(t, s)
+		err := s.Scan(noDeadline(), ScanRequest{Table: event.Lookup("scans")}, func(_ uint64, b *event.Batch) error {
+			pids = append(pids, b.Column("processes").Ints...)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(pids)
+		for i, pid := range pids {
+			if pid != int64(i+1) {
+				t.Fatalf("row %d is of batch %d", i+1, pid)
+			}
+		}
+		if uint64(len(pids)) < acked {
+			t.Fatalf("%d batches, %d were acknowledged", len(pids), acked)
+		}
+		st, err := s.Stats()
+		if err != nil || st.Damaged != 0 || st.Quarantined != 0 || st.Position != uint64(len(pids)) || st.Batches != int64(len(pids)) {
+			t.Fatalf("Stats() = %+v, %v, want %d batches", st, err, len(pids))
+		}
+		if len(pids) > 300 && st.Processes != 100 {
+			t.Fatalf("%d processes, want 100", st.Processes)
+		}
+		if s.readOnly {
+			return
+		}
+		files, _ := filepath.Glob(filepath.Join(dir, segmentsDir, "*", "*"))
+		segments := int64(0)
+		for _, x := range st.Segments {
+			segments += x.Segments
+			sealed = true
+		}
+		if int64(len(files)) != segments {
+			t.Fatalf("files %v, the catalog has %d segments", files, segments)
+		}
+	}
+	for round := range *crashRounds {
+		acked := killAppender(t, dir, time.Duration(rand.IntN(120))*time.Millisecond, "STORE_TEST_SEAL=1")
+		if round%4 == 0 {
+			s := openReadOnly(t, dir)
+			check(s, acked)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := openStore(t, dir, quiet())
+		check(s, acked)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !sealed {
+		t.Error("nothing was ever sealed")
 	}
 }
 
