@@ -185,7 +185,7 @@ func mergeable(segments []*segmentFile, w *sealing, rows int) *segmentFile {
 
 // cover makes sure that the state snapshot knows the batches, since the next
 // Open folds only batches. Unless it must, it does so only when the snapshot is
-// no more work than the events since the last one were; else ready is false.
+// little work beside the events since the last one; else ready is false.
 func (s *Store) cover(ctx context.Context, w *sealing, force bool) (ready bool, err error) {
 	if !folds(w.table.Name) {
 		return true, nil
@@ -193,7 +193,7 @@ func (s *Store) cover(ctx context.Context, w *sealing, force bool) (ready bool, 
 	last := w.metas[len(w.metas)-1]
 	s.mu.RLock()
 	covered := s.snapshot.Position >= last.Position
-	cheap := s.folded >= 2*len(s.state.rows)
+	cheap := s.folded >= 4*len(s.state.rows)
 	s.mu.RUnlock()
 	old := s.cfg.SealAge >= 0 && w.metas[0].Received <= s.cfg.Now().Add(-s.cfg.SealAge).UnixMicro()
 	if covered || !cheap && !force && !old {

@@ -28,17 +28,20 @@ func (c *compressor) fast(data []byte) []byte {
 	return c.out
 }
 
+// small is as fast at the better level.
+func (c *compressor) small(data []byte) []byte {
+	c.out = c.better.EncodeAll(data, c.out[:0])
+	return c.out
+}
+
 // texts is as fast, at the level that pays: little data at the better one, much
 // by what becomes of its beginning.
 func (c *compressor) texts(data []byte) []byte {
 	const sample = 64 << 10
 	if len(data) > 4*sample {
-		quick := len(c.fast(data[:sample]))
-		c.out = c.better.EncodeAll(data[:sample], c.out[:0])
-		if len(c.out) > quick*19/20 {
+		if quick := len(c.fast(data[:sample])); len(c.small(data[:sample])) > quick*19/20 {
 			return c.fast(data)
 		}
 	}
-	c.out = c.better.EncodeAll(data, c.out[:0])
-	return c.out
+	return c.small(data)
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/parquet-go/bitpack"
 	"github.com/parquet-go/parquet-go/encoding/delta"
-	"github.com/parquet-go/parquet-go/format"
 
 	"daemoneye/bus/event"
 )
@@ -221,14 +220,4 @@ func arrayLevels(v *event.Vector) (repetition, definition []byte, values int) {
 		}
 	}
 	return appendHybrid(nil, reps, 1), appendHybrid(nil, defs, 2), len(reps)
-}
-
-func dataEncoding(dictionary bool, t event.Type) format.Encoding {
-	switch {
-	case dictionary:
-		return format.RLEDictionary
-	case t == event.Int4 || t == event.Int8 || t == event.Timestamptz:
-		return format.DeltaBinaryPacked
-	}
-	return format.Plain
 }

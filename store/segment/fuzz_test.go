@@ -53,13 +53,16 @@ func appendPage(t *testing.T, dst []byte, h format.PageHeader, body []byte) []by
 // that holds together.
 func FuzzPages(f *testing.F) {
 	f.Add(uint8(event.Text), uint16(3), uint16(9), uint16(2), uint16(0), uint16(20), false, []byte("\x01\x00\x00\x00a"), []byte{18, 1, 2, 3, 0, 0, 0})
-	f.Add(uint8(event.Int8), uint16(0), uint16(9), uint16(2), uint16(0), uint16(20), false, []byte{}, []byte{18, 1, 128, 1, 4, 9, 2, 2, 0, 0, 0, 0})
+	f.Add(uint8(event.Int8)+127, uint16(0), uint16(9), uint16(2), uint16(0), uint16(20), false, []byte{}, []byte{18, 1, 128, 1, 4, 9, 2, 2, 0, 0, 0, 0})
 	f.Add(uint8(event.TextArray), uint16(1), uint16(2), uint16(2), uint16(2), uint16(20), false, []byte("\x01\x00\x00\x00a"), []byte{4, 0, 4, 2, 1, 4, 0})
 	d := newDecoder(f)
 	f.Fuzz(func(t *testing.T, typ uint8, entries, rows, defs, reps, size uint16, compressed bool, dict, body []byte) {
 		kind := event.Type(typ%8 + 1)
 		var chunk []byte
-		encoding := dataEncoding(entries > 0, kind)
+		encoding := []format.Encoding{format.Plain, format.RLEDictionary, format.DeltaBinaryPacked}[min(int(entries), 1)]
+		if typ >= 128 {
+			encoding = format.DeltaBinaryPacked
+		}
 		if entries > 0 {
 			z, err := newCompressor()
 			if err != nil {

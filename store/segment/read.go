@@ -186,7 +186,8 @@ func (d *Decoder) fill(v *event.Vector, p page, ints []int64, entries int) error
 }
 
 func fillPlain(v *event.Vector, data []byte, n int, encoding format.Encoding) (err error) {
-	if encoding != dataEncoding(false, v.Type) {
+	ints := v.Type == event.Int4 || v.Type == event.Int8 || v.Type == event.Timestamptz
+	if encoding != format.Plain && (!ints || encoding != format.DeltaBinaryPacked) {
 		return damaged("encoding %v of %v", encoding, v.Type)
 	}
 	switch v.Type {
@@ -206,14 +207,9 @@ func fillPlain(v *event.Vector, data []byte, n int, encoding format.Encoding) (e
 		}
 		v.Floats = spread(toFloats(list), v.Nulls, v.Len)
 	case event.Int4, event.Int8, event.Timestamptz:
-		list, err := readDelta(data, n)
+		list, err := readNumbers(data, n, v.Type, encoding)
 		if err != nil {
 			return err
-		}
-		if v.Type == event.Int4 { // differences of 32 bits wrap there
-			for i, n := range list {
-				list[i] = int64(int32(n))
-			}
 		}
 		v.Ints = spread(list, v.Nulls, v.Len)
 	default:
@@ -227,6 +223,19 @@ func fillPlain(v *event.Vector, data []byte, n int, encoding format.Encoding) (e
 		v.Codes = spread(codes, v.Nulls, v.Len)
 	}
 	return nil
+}
+
+func readNumbers(data []byte, n int, t event.Type, encoding format.Encoding) ([]int64, error) {
+	if encoding == format.Plain {
+		return readInts(data, n, t)
+	}
+	list, err := readDelta(data, n)
+	if t == event.Int4 { // differences of 32 bits wrap there
+		for i, n := range list {
+			list[i] = int64(int32(n))
+		}
+	}
+	return list, err
 }
 
 func lookup(dict []int64, codes []uint32) []int64 {

@@ -213,8 +213,8 @@ func (e *encoder) encode(v *event.Vector) (dict []byte, entries int, p body, err
 	default:
 		dict, entries, err = e.encodeNumbers(v, &p)
 	}
-	p.encoding = dataEncoding(entries > 0, v.Type)
 	if entries > 0 {
+		p.encoding = format.RLEDictionary
 		e.plain = dict
 	}
 	return dict, entries, p, err
@@ -244,13 +244,29 @@ func (e *encoder) encodeNumbers(v *event.Vector, p *body) (dict []byte, entries 
 		p.data = e.encodeCodes(codes, entries)
 		return dict, entries, nil
 	}
-	if v.Type == event.Float8 {
+	if p.encoding = format.Plain; v.Type == event.Float8 {
 		e.packed = appendPlainInts(e.packed[:0], list, v.Type)
 	} else if e.packed, err = appendDelta(e.packed[:0], list, v.Type); err != nil {
 		return nil, 0, err
+	} else if e.plainIsSmaller(list, len(e.packed), v.Type) {
+		e.packed = appendPlainInts(e.packed[:0], list, v.Type)
+	} else {
+		p.encoding = format.DeltaBinaryPacked
 	}
 	p.data = e.packed
 	return nil, 0, nil
+}
+
+// plainIsSmaller judges by a part of a list whether zstd makes less of its
+// plain form than delta bytes: so it is with multiples of a large number that
+// do not rise, such as start times in ns.
+func (e *encoder) plainIsSmaller(list []int64, delta int, t event.Type) bool {
+	const sample = 1 << 13
+	if len(list) < 2*sample {
+		return false
+	}
+	e.plain = appendPlainInts(e.plain[:0], list[:sample], t)
+	return len(e.z.small(e.plain))*len(list) < delta*sample*4/5
 }
 
 func (e *encoder) encodeCodes(codes []uint32, entries int) []byte {
@@ -292,9 +308,10 @@ func (e *encoder) data(meta *format.ColumnMetaData, p *body) error {
 		if packed := e.z.texts(data); len(packed) < len(data)*7/8 {
 			data, compressed = packed, true
 		}
-	} else if packed := e.z.fast(data); len(packed) < len(data)*4/5 {
-		// Codes and packed integers are read several times faster as they are.
-		data, compressed = packed, true
+	} else if len(e.z.fast(data)) < len(data)*4/5 {
+		// Codes and packed integers are read several times faster as they are;
+		// these are worth it.
+		data, compressed = e.z.small(data), true
 	}
 	e.body = append(append(append(e.body[:0], p.repetition...), p.definition...), data...)
 	all := e.body

@@ -237,8 +237,8 @@ func (g *Generator) row() {
 func (g *Generator) start() process {
 	g.started++
 	g.pid++
-	if g.pid > 4_194_304 {
-		g.pid = 300 + 7*64 + 1
+	if g.pid == 32_768 { // kernel.pid_max
+		g.pid = 1000
 	}
 	if g.rng.IntN(12) == 0 || g.parent.program == nil {
 		g.parent = g.roots[g.rng.IntN(len(g.roots))]
@@ -297,7 +297,7 @@ func (g *Generator) add(p *process, kind string) {
 	c.status.Text("sleeping")
 	c.cpuTime.Float(float64(p.cpu) / 100)
 	c.cpuUsage.Float(float64(p.cpu%10) * 10)
-	c.memory.Int(program.memory + p.pid%16*4096)
+	c.memory.Int(program.memory + p.pid%4*4096)
 	c.virtual.Int(program.memory * 10)
 	c.threads.Int(1 + p.pid%3)
 	c.session.Int(parent.pid)
