@@ -34,7 +34,7 @@ func judge(s *generator.Statement, got, want answer) verdict {
 	switch {
 	case got.err == "0A000" || got.err == "54000" || got.err == "53200" || strings.Contains(got.message, "is not supported"):
 		return refused
-	case got.err == timeout || want.err == "57014":
+	case got.err == timeout || got.err == "57014" || want.err == "57014":
 		return timedOut
 	case got.err != "" && want.err != "":
 		if got.err != want.err && !(runtimeError(got.err) && runtimeError(want.err)) {

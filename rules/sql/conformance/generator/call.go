@@ -75,7 +75,7 @@ func (g *gen) argument(s scope, c signature, i int) *node {
 		return seq(quote(one(g, regexps)))
 	case c.name == "substring" && i == 2 && typ == "text":
 		return seq("'#'")
-	case i > 0 && slices.Contains([]string{"text", "text[]", "int4"}, typ) && g.percent(50):
+	case i > 0 && c.name != "||" && (typ == "text" || typ == "int4") && g.percent(50):
 		if typ == "int4" {
 			return g.count()
 		}
@@ -177,7 +177,7 @@ func (g *gen) special(s scope, typ string) *node {
 		case 1:
 			return typed(typ, "trim(", one(g, []string{"BOTH ", "LEADING ", "TRAILING "}), quote(one(g, words)), " FROM ", g.expr(s, "text"), ")")
 		case 2:
-			return typed(typ, "(", g.expr(s, "text"), ` COLLATE "C")`)
+			return typed(typ, "(", g.leaf(s, "text"), ` COLLATE "C")`)
 		}
 		return typed(typ, "overlay(", g.expr(s, "text"), " PLACING ", quote(one(g, words)), " FROM ", one(g, small), ")")
 	case "numeric":

@@ -37,7 +37,7 @@ func (g *gen) expr(s scope, typ string) *node {
 
 // leaf is a column or a constant.
 func (g *gen) leaf(s scope, typ string) *node {
-	if g.percent(75) {
+	if g.percent(85) {
 		if n := g.column(s, typ); n != nil {
 			return n
 		}
@@ -47,7 +47,10 @@ func (g *gen) leaf(s scope, typ string) *node {
 			return n
 		}
 	}
-	if d, ok := derived[typ]; ok && g.percent(70) {
+	if elem, ok := strings.CutSuffix(typ, "[]"); ok && g.percent(60) {
+		return typed(typ, listOf("ARRAY[", ", ", "]", g.leaf(s, elem), g.leaf(s, elem)))
+	}
+	if d, ok := derived[typ]; ok && g.percent(80) {
 		if c := g.column(s, d.from); c != nil {
 			return typed(typ, d.before, c, d.after)
 		}
@@ -71,7 +74,9 @@ var derived = map[string]struct{ from, before, after string }{
 	"int2":      {"int4", "(", " % 1000)::int2"},
 	"int4[]":    {"int4", "ARRAY[", "]"},
 	"varchar":   {"text", "", "::varchar"},
-	"bytea":     {"text", "sha256(convert_to(", ", 'UTF8'))"},
+	"bytea":     {"text", "decode(md5(", "), 'hex')"},
+	"uuid":      {"text", "md5(", ")::uuid"},
+	"inet":      {"int4", "(inet '10.0.0.0/8' + (", " % 100))"},
 	"bool":      {"text", "(", " > 'b')"},
 	"int8":      {"int4", "", "::int8"},
 	"float8":    {"int4", "", "::float8"},
@@ -182,7 +187,7 @@ func (g *gen) arrayOf(s scope, typ string) *node {
 	if n := g.column(s, typ); n != nil {
 		return n
 	}
-	return g.literal(typ)
+	return g.leaf(s, typ)
 }
 
 func (g *gen) jsonOf(s scope) *node {

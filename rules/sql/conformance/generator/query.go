@@ -174,13 +174,13 @@ func (g *gen) setOperation(s scope, w want) query {
 	count := 2 + g.below(2)
 	onlyUnion := true
 	for i := range count {
+		op := ""
 		if i > 0 {
-			op := operators[g.below(6)]
+			op = operators[g.below(6)]
 			if all {
 				op = " UNION ALL "
 			}
 			onlyUnion = onlyUnion && op == " UNION "
-			n.parts = append(n.parts, op)
 		}
 		branch := want{types: types, exact: true, any: true}
 		open, shut := "(", ")"
@@ -188,7 +188,9 @@ func (g *gen) setOperation(s scope, w want) query {
 			branch.bare, open, shut = true, "", ""
 		}
 		b := g.query(scope{outer: s.outer, depth: s.depth - 1}, branch)
-		n.parts = append(n.parts, open, b.node, shut)
+		part := seq(op, open, b.node, shut)
+		part.optional = i > 0
+		n.parts = append(n.parts, part)
 		if i == 0 {
 			q.columns = slices.Clone(b.columns)
 		}
