@@ -1,0 +1,144 @@
+//go:build unix
+
+package client
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"daemoneye/bus/event"
+	"daemoneye/rules/sql"
+	"daemoneye/rules/sql/conformance/generator"
+)
+
+// TestGeneratedCSV compares "query --input FILE --format csv" with psql --csv,
+// byte for byte, for random statements about random rows.
+func TestGeneratedCSV(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a PostgreSQL")
+	}
+	pg := startPostgreSQL(t)
+	ddl, _, err := app(t, "schema", "--format", "postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	batches := withoutJSONNull(generator.Data(1))
+	pg.psql(t, ddl+insertions(batches))
+	events := filepath.Join(t.TempDir(), "events.jsonl")
+	if err := os.WriteFile(events, jsonLines(batches), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	statements := accepted(batches, 300)
+	var script strings.Builder
+	outputs := make([]string, len(statements))
+	for i, s := range statements {
+		outputs[i] = filepath.Join(pg.dir, fmt.Sprintf("out%d", i))
+		fmt.Fprintf(&script, "\\o %s\n%s;\n", outputs[i], s)
+	}
+	if _, err := pg.run(script.String(), pg.client, "-X", "-q", "--csv"); err != nil {
+		t.Fatal(err)
+	}
+	compared := 0
+	for i, s := range statements {
+		want, err := os.ReadFile(outputs[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, stderr, err := app(t, "query", "--input", events, "--format", "csv", s.String())
+		if len(want) == 0 {
+			if err == nil {
+				t.Errorf("%s\nsucceeds here, psql gave nothing", s)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s\n%s", s, stderr)
+			continue
+		}
+		compared++
+		if !s.Ordered() {
+			got, want = sortedLines(got), []byte(sortedLines(string(want)))
+		}
+		if got != string(want) {
+			t.Errorf("%s\ngot:\n%s\nwant:\n%s", s, got, want)
+		}
+	}
+	if compared < len(statements)/2 {
+		t.Errorf("%d of %d statements gave rows", compared, len(statements))
+	}
+	t.Logf("%d of %d statements compared", compared, len(statements))
+}
+
+// withoutJSONNull replaces the document null, which JSON Lines can not tell from NULL.
+func withoutJSONNull(batches []*event.Batch) []*event.Batch {
+	for _, b := range batches {
+		for _, v := range b.Columns {
+			if v == nil || v.Type != event.JSONB {
+				continue
+			}
+			if i := slices.Index(v.Dict, "null"); i >= 0 {
+				v.Dict[i] = "0"
+			}
+		}
+	}
+	return batches
+}
+
+// accepted are n statements that the engine accepts and whose numbers do not
+// depend on the order of the rows.
+func accepted(batches []*event.Batch, n int) []*generator.Statement {
+	var out []*generator.Statement
+	next := generator.Statements(batches)
+	for seed := 0; len(out) < n; seed++ {
+		s := next(seed)
+		if slices.ContainsFunc(s.Tolerances(), func(f float64) bool { return f > 0 }) {
+			continue
+		}
+		if _, err := sql.Compile(s.String(), sql.Config{}); err == nil {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func insertions(batches []*event.Batch) string {
+	var b strings.Builder
+	for _, batch := range batches {
+		for i := range batch.Rows {
+			sep := "("
+			fmt.Fprintf(&b, "INSERT INTO %s VALUES ", batch.Table.Name)
+			for _, v := range batch.Columns {
+				text := "NULL"
+				if !v.IsNull(i) {
+					text = generator.Literal(v, i)
+				}
+				b.WriteString(sep + text)
+				sep = ","
+			}
+			b.WriteString(");\n")
+		}
+	}
+	return b.String()
+}
+
+// jsonLines are the rows, each naming its table.
+func jsonLines(batches []*event.Batch) []byte {
+	var out []byte
+	for _, b := range batches {
+		for i := range b.Rows {
+			row := event.AppendJSONRow(nil, b, i)
+			out = fmt.Appendf(out, "{\"table\":%q,%s\n", b.Table.Name, row[1:])
+		}
+	}
+	return out
+}
+
+func sortedLines(s string) string {
+	lines := strings.SplitAfter(s, "\n")
+	slices.Sort(lines[min(1, len(lines)):])
+	return strings.Join(lines, "")
+}
