@@ -128,6 +128,32 @@ func (g *gen) approximate(s scope) (*node, float64) {
 	return typed("float8", one(g, []string{"sum(", "avg("}), x, ")"), 1e-12
 }
 
+// inexactCall is a call of a function of double precision whose last digit
+// depends on the C library, nil when the engine lists none. Its argument is
+// within the domain of most.
+func (g *gen) inexactCall(s scope) *node {
+	list := theCalls().inexact
+	if len(list) == 0 {
+		return nil
+	}
+	c := one(g, list)
+	args := []*node{}
+	for range c.args {
+		x := typed("float8", "(abs(LEAST(GREATEST(", g.leaf(s, "float8"), ", -20), 20)) / 40)")
+		if slices.Contains([]string{"acosh", "log", "log10", "ln"}, c.name) {
+			x = typed("float8", "(", x, " + 1)")
+		}
+		args = append(args, x)
+	}
+	if c.operator && len(args) == 2 {
+		return typed("float8", "(", args[0], " "+c.name+" ", args[1], ")")
+	}
+	if c.operator {
+		return typed("float8", "("+c.name+" ", args[0], ")")
+	}
+	return typed("float8", c.name, listOf("(", ", ", ")", args...))
+}
+
 // window is a window function that gives the type, nil when none does.
 func (g *gen) window(s scope, typ string) *node {
 	if g.simple {

@@ -59,10 +59,14 @@ func (g *gen) argument(s scope, c signature, i int) *node {
 	if typ == "any" {
 		typ = g.plainType()
 	}
-	if list := arguments[c.name][i]; list != nil {
+	if list := arguments[c.name][i]; list != nil && fits(list[0], typ) {
 		return seq(one(g, list))
 	}
 	switch {
+	case (c.name == "extract" || c.name == "date_part") && i == 0:
+		return seq(one(g, fieldsOf(c.args[1])))
+	case c.name == "format" && len(c.args) == 1:
+		return seq("'100%% é'")
 	case c.name == "to_char" && i == 1:
 		return seq(quote(one(g, formats[c.args[0]])))
 	case slices.Contains([]string{"~", "~*", "!~", "!~*"}, c.name) && c.operator && i == 1 && typ == "text":
@@ -86,6 +90,30 @@ func (g *gen) argument(s scope, c signature, i int) *node {
 	return g.expr(s, typ)
 }
 
+// fits reports whether a constant can stand for an argument of the type.
+func fits(constant, typ string) bool {
+	switch constant[0] {
+	case '\'':
+		return typ == "text" || typ == "text[]"
+	case 'i', 'N':
+		return typ == "interval" || typ == "text"
+	}
+	return slices.Contains([]string{"int2", "int4", "int8", "numeric", "float8"}, typ)
+}
+
+// fieldsOf are the fields that a value of the type has.
+func fieldsOf(typ string) []string {
+	switch typ {
+	case "time":
+		return []string{"'hour'", "'minute'", "'second'", "'epoch'", "'milliseconds'", "'microseconds'"}
+	case "date":
+		return []string{"'day'", "'month'", "'year'", "'epoch'", "'century'", "'quarter'", "'decade'", "'dow'", "'doy'", "'week'", "'isoyear'"}
+	case "interval":
+		return fields
+	}
+	return slices.Concat(fields, []string{"'dow'", "'isodow'", "'doy'", "'week'", "'isoyear'"})
+}
+
 func (g *gen) regexpArgument(c signature, i int) *node {
 	switch {
 	case i == 1:
@@ -95,7 +123,10 @@ func (g *gen) regexpArgument(c signature, i int) *node {
 	case c.name == "regexp_replace" && i == 2:
 		return seq(quote(one(g, []string{"", "x", `<\1>`, `\&\&`, `\\`})))
 	}
-	return seq(quote(one(g, []string{"g", "i", "", "gi"}[:4])))
+	if c.name == "regexp_replace" && c.args[i-1] == "text" {
+		return seq(quote(one(g, []string{"g", "i", "", "gi"})))
+	}
+	return seq(quote(one(g, []string{"i", "", "n", "s"})))
 }
 
 // count is a number of characters, elements or times.
@@ -114,8 +145,13 @@ var small = []string{"1", "2", "3", "5", "8"}
 // arguments are what stands at a place of a function that takes little, or
 // whose cost grows with it.
 var arguments = map[string]map[int][]string{
-	"extract":          {0: fields[1:3]},
-	"date_part":        {0: {"'day'", "'month'", "'year'", "'epoch'", "'century'", "'quarter'", "'decade'"}},
+	"length":           {1: {"'UTF8'"}},
+	"convert_from":     {1: {"'UTF8'"}},
+	"convert_to":       {1: {"'UTF8'"}},
+	"is_normalized":    {1: {"'NFC'", "'NFD'"}},
+	"set_byte":         {1: {"0"}, 2: {"0", "65", "255"}},
+	"set_bit":          {1: {"0", "3"}, 2: {"0", "1"}},
+	"get_bit":          {1: {"0", "3"}},
 	"date_trunc":       {0: {"'hour'", "'day'", "'minute'", "'second'", "'month'", "'year'", "'milliseconds'", "'quarter'", "'century'", "'decade'", "'millennium'", "'microseconds'"}},
 	"date_bin":         {0: {"interval '15 minutes'", "interval '1 hour'", "interval '7 days'", "interval '1.5 seconds'"}},
 	"timezone":         {0: {"'UTC'"}},

@@ -287,7 +287,7 @@ func (g *gen) timeArithmetic(s scope, typ string) *node {
 	switch typ {
 	case "timestamptz":
 		if g.percent(20) {
-			return typed(typ, g.expr(s, "timestamp"), " AT TIME ZONE 'UTC'")
+			return typed(typ, "(", g.expr(s, "timestamp"), " AT TIME ZONE 'UTC')")
 		}
 		return typed(typ, "(", g.expr(s, typ), sign, step, ")")
 	case "timestamp":

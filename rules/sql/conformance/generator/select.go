@@ -1,6 +1,9 @@
 package generator
 
-import "slices"
+import (
+	"regexp"
+	"slices"
+)
 
 // selection is SELECT … FROM … WHERE … GROUP BY … ORDER BY … LIMIT ….
 type selection struct {
@@ -202,6 +205,8 @@ func (x *selection) selectList() {
 	}
 	for _, t := range types {
 		switch {
+		case w.top && x.distinct == "" && len(theCalls().inexact) > 0 && g.percent(4):
+			add(g.inexactCall(x.s.row()), "float8", alias(), false, 1e-14)
 		case w.top && x.grouped && x.distinct == "" && g.percent(8):
 			n, tolerance := g.approximate(x.s)
 			add(n, "float8", alias(), false, tolerance)
@@ -267,7 +272,7 @@ func (x *selection) orderByUnique() {
 		}
 		leading = false
 		n := g.expr(x.s, g.exactType())
-		if text := n.String(); text == "true" || text == "false" || text[0] >= '0' && text[0] <= '9' {
+		if bareConstant.MatchString(n.String()) {
 			continue // no expression, but a position, or refused
 		}
 		list.parts = append(list.parts, seq(n, g.direction()))
@@ -289,6 +294,9 @@ func (x *selection) orderByUnique() {
 		x.q.node = seq(x.q.node, optional(" FETCH FIRST 2 ROWS WITH TIES"))
 	}
 }
+
+// bareConstant is what ORDER BY takes for a position of the output.
+var bareConstant = regexp.MustCompile(`^[(]*(true|false|NULL|-?\d+|'[^']*')[)]*$`)
 
 func (x *selection) tolerant(i int) bool {
 	item := x.items.parts[i].(*node)
