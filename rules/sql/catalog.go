@@ -175,7 +175,7 @@ func makeFunction(name, signature string, impl any) *function {
 		f.eval, f.stable = evalFunc(impl), true
 	case bound:
 		f.bind = impl
-		f.eval = func(_ *env, a []value) (value, error) {
+		f.eval = func(x *env, a []value) (value, error) {
 			consts := make([]*value, len(a))
 			for i := range a {
 				if i > 0 {
@@ -186,7 +186,7 @@ func makeFunction(name, signature string, impl any) *function {
 			if err != nil {
 				return null, err
 			}
-			return run(nil, a)
+			return run(x, a)
 		}
 	default:
 		panic(fmt.Sprintf("sql: %s(%s) has implementation %T", name, signature, impl))

@@ -79,7 +79,7 @@ var grammar = [][2]string{
 	{"IS [NOT] DISTINCT FROM", "comparison in which NULL is a value"},
 	{"[NOT] IN (…), [NOT] BETWEEN [SYMMETRIC] … AND …", ""},
 	{"op ANY (array), op ALL (array)", "any operator that gives boolean"},
-	{"[NOT] LIKE, [NOT] ILIKE … [ESCAPE …]", ""},
+	{"[NOT] LIKE, [NOT] ILIKE, [NOT] SIMILAR TO … [ESCAPE …]", ""},
 	{"CASE, COALESCE, NULLIF, GREATEST, LEAST", "evaluated only as far as needed"},
 	{"CAST(x AS type), x::type, type 'literal'", ""},
 	{"ARRAY[…], x[i], x[i:j], json['key']", "arrays have one dimension, indexes start at 1"},
@@ -90,7 +90,7 @@ var grammar = [][2]string{
 // differences are what is knowingly not as in PostgreSQL 15.
 var differences = []string{
 	"Text is compared, and changed in case, by collation C: by bytes, and only ASCII letters have case. The time zone is UTC, the interval style postgres.",
-	"Regular expressions run in linear time. Back references, look-ahead and look-behind, collating elements, the options (?b), (?e), (?q), (?x), and \\m or \\M beside anything but a letter or digit are refused.",
+	"Regular expressions run in linear time. Back references, look-ahead and look-behind, named collating elements, the option (?b), and the flags b and e of functions are refused.",
 	"A constant expression that fails, such as a wrong pattern or literal, is an error when the query is compiled, even if no row would reach it.",
 	"Times are read in ISO 8601's order only, with the zones Z, UTC, GMT and ±HH[:MM]; 'now', 'today' and the like are refused, since they would be fixed when a rule is loaded. The last timestamp is in the year 294247.",
 	"Dates, times and intervals are not read with stray punctuation ('{1}'::interval), nor intervals in the SQL standard's form ('1-2').",

@@ -49,10 +49,10 @@ func (c *catalog) addPatterns() {
 			}
 			literals := newPrefilter(re.String())
 			return func(s string) (bool, error) {
-				if err := withinSteps(len(p), len(s)); err != nil {
-					return false, err
+				if !literals.passes(s) {
+					return false, withinSteps(len(p), len(s))
 				}
-				return literals.passes(s) && re.MatchString(s), nil
+				return re.matches(nil, s)
 			}, nil
 		}
 	}
@@ -68,6 +68,7 @@ func (c *catalog) addPatterns() {
 		c.op(g, e.name, e.doc, e.example, pairs{"text,text:bool", matcherFor(e.compile, false)})
 		c.op(g, e.not, "not "+e.name, "SELECT 'abc' "+e.not+" 'x'", pairs{"text,text:bool", matcherFor(e.compile, true)})
 	}
+	c.addRegexps()
 	c.functions["like_escape"] = []*function{makeFunction("like_escape", "text,text:text", func(a []value) (value, error) {
 		p, err := likeEscape(a[0].s, a[1].s)
 		return textValue(p), err

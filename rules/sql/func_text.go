@@ -65,9 +65,6 @@ func (c *catalog) addText() {
 	}
 	c.fn(g, "substr", "part from a character, counted from 1, of a length", "SELECT substr('alphabet', 3, 2)", sub)
 	c.fn(g, "substring", "the same; also substring(text FROM start FOR length)", "SELECT substring('Thomas' FROM 2 FOR 3)", sub)
-	for _, args := range [][]Type{{Text, Text}, {Text, Text, Text}} {
-		c.functions["substring"] = append(c.functions["substring"], &function{name: "substring", args: args, ret: Text, refused: "substring with a pattern"})
-	}
 	pos := pairs{"text,text:int4", func(a []value) value { return intValue(position(a[0].s, a[1].s)) }}
 	c.fn(g, "strpos", "position of the second text in the first, counted from 1; 0 if it is not there", "SELECT strpos('high', 'ig')", pos)
 	c.fn(g, "position", "the same, written position(part IN text)", "SELECT position('om' IN 'Thomas')", pos)

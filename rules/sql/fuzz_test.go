@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"daemoneye/bus/event"
 )
@@ -117,14 +118,18 @@ func TestMutations(t *testing.T) {
 }
 
 func FuzzRegexp(f *testing.F) {
-	for _, s := range []string{"a*b", `^\m[a-z\d]+\M$`, "(?i)[[:alpha:]]{2,3}?", "***=x", `\x41[^]b-]`} {
+	for _, s := range []string{"a*b", `^\m[a-z\d]+\M$`, "(?i)[[:alpha:]]{2,3}?", "***=x", `(a|ab)(c|bcd)*?(d*)`, `((a*)|b){0,3}\M`, `\x41[^]b-]`} {
 		f.Add(s, "abc")
 	}
 	f.Fuzz(func(t *testing.T, pattern, text string) {
 		for _, fold := range []bool{false, true} {
 			re, err := compileRegexp(pattern, fold)
 			if err == nil {
-				re.MatchString(text)
+				m := &reMachine{text: text}
+				match, err := m.find(re, 0, true)
+				if err == nil && utf8.ValidString(text) && (match != nil) != re.MatchString(text) {
+					t.Fatalf("compileRegexp(%q) in %q: find = %v, MatchString = %t", pattern, text, match, match == nil)
+				}
 			} else if e := new(Error); !errors.As(err, &e) {
 				t.Fatalf("compileRegexp(%q) = %#v", pattern, err)
 			}

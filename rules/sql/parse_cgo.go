@@ -312,7 +312,7 @@ func (c *converter) operator(e *pg.A_Expr) node {
 	}
 	pair := func() (node, node) { return c.expr(e.Lexpr), c.expr(e.Rexpr) }
 	switch e.Kind {
-	case pg.A_Expr_Kind_AEXPR_OP, pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE:
+	case pg.A_Expr_Kind_AEXPR_OP, pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE, pg.A_Expr_Kind_AEXPR_SIMILAR:
 		return opNode{pos, name, c.optional(e.Lexpr), c.expr(e.Rexpr)}
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
 		l, r := pair()
@@ -335,7 +335,7 @@ func (c *converter) operator(e *pg.A_Expr) node {
 		out.symmetric = e.Kind == pg.A_Expr_Kind_AEXPR_BETWEEN_SYM || e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM
 		return out
 	}
-	return c.refuse(e.Location, "SIMILAR TO")
+	return c.refuse(e.Location, "this kind of expression")
 }
 
 func (c *converter) funcCall(f *pg.FuncCall) node {

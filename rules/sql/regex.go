@@ -1,477 +1,280 @@
 package sql
 
 import (
-	"fmt"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
-	"unicode/utf8"
+	"sync"
 )
 
-// compileRegexp translates PostgreSQL's advanced regular expressions (section
-// 9.7.3 of its manual) to the same meaning in Go's, which run in linear time.
-// What has no equal there (back references, look-around) is refused by name.
-// Letters, digits and case are ASCII, by collation C.
-func compileRegexp(pattern string, foldCase bool) (*regexp.Regexp, error) {
+// regex is a compiled regular expression of PostgreSQL's section 9.7.3, run
+// in linear time. Whether a text matches is asked of Go's regexp, which knows
+// the same languages but for \m and \M; where it matches, of an automaton of
+// our own, since PostgreSQL's rules of what is longest are its own. What has
+// no equal (back references, look-around) is refused by name.
+type regex struct {
+	source string         // in Go's syntax
+	length int            // of the pattern, in bytes
+	loose  *regexp.Regexp // matches all that this does, and just that if exact
+	exact  bool
+	tree   *subre
+	groups int
+
+	program  func() reProgram // of the whole
+	dividers sync.Map         // *subre → [2]reProgram
+}
+
+// compileRegexp compiles what the operators ~ and ~* take.
+func compileRegexp(pattern string, foldCase bool) (*regex, error) {
+	return compileRegex(pattern, regexOptions{advanced: true, fold: foldCase})
+}
+
+func compileRegex(pattern string, opt regexOptions) (*regex, error) {
 	if len(pattern) > maxPattern {
 		return nil, fail(codeLimit, "a regular expression has at most %d bytes", maxPattern)
 	}
-	t := &regexTranslator{in: pattern, fold: foldCase}
-	out, err := t.translate()
+	tree, groups, err := parseRegexp(pattern, opt)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkRegexp(out); err != nil {
-		return nil, err
+	if tree.lang.size() > maxRegexp {
+		return nil, errRegexpSize()
 	}
-	re, err := regexp.Compile(out)
+	var b strings.Builder
+	exact := tree.lang.syntax(&b)
+	loose, err := regexp.Compile(b.String())
 	if err != nil {
-		return nil, invalidRegexp("%v", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return nil, errRegexpSize() // nothing but size and depth can be wrong with it
 	}
+	re := &regex{source: b.String(), length: len(pattern), loose: loose, exact: exact, tree: tree, groups: groups}
+	re.program = sync.OnceValue(func() reProgram { return tree.lang.compile(false) })
 	return re, nil
 }
 
-func invalidRegexp(format string, args ...any) *Error {
-	return fail(codeInvalidRegexp, "invalid regular expression: "+format, args...)
+func errRegexpSize() error {
+	return fail(codeLimit, "a regular expression is too large").hint("use smaller counts in {m,n}")
 }
 
-func refuseRegexp(what string) *Error {
-	return refuse(-1, what+" in a regular expression").hint("matching takes linear time, which this can not")
+// String returns an expression in Go's syntax that matches what re does, and
+// perhaps more.
+func (re *regex) String() string { return re.source }
+
+// MatchString reports whether s has a match. It panics on nothing, and says
+// false where find would fail for want of steps.
+func (re *regex) MatchString(s string) bool {
+	ok, err := re.matches(nil, s)
+	return ok && err == nil
 }
 
-type regexTranslator struct {
-	in      string
-	i       int
-	fold    bool
-	newline bool // . and [^…] stop at newlines
-	anchors bool // ^ and $ match at newlines
-	out     strings.Builder
-	depth   int
-	edges   int  // \m and \M so far
-	atom    bool // something that a quantifier may follow came just before
+func (re *regex) matches(x *env, s string) (bool, error) {
+	if err := withinSteps(re.length, len(s)); err != nil {
+		return false, err
+	}
+	if !re.loose.MatchString(s) {
+		return false, nil
+	}
+	if re.exact {
+		return true, nil
+	}
+	m := &reMachine{text: s, env: x}
+	at, err := m.search(re.program(), 0)
+	return at >= 0, err
 }
 
-func (t *regexTranslator) translate() (string, error) {
-	if rest, ok := strings.CutPrefix(t.in, "***="); ok {
-		t.quote(rest)
-		return t.out.String(), nil
+// find returns the first match from byte from on, as pairs of byte offsets:
+// of the whole and, if groups is set, of each group, -1 for one that is not
+// part of the match. It returns nil when there is none.
+func (m *reMachine) find(re *regex, from int, groups bool) ([]int, error) {
+	if from > len(m.text) {
+		return nil, nil
 	}
-	t.in = strings.TrimPrefix(t.in, "***:")
-	if strings.HasPrefix(t.in, "***") {
-		return "", invalidRegexp("quantifier operand invalid")
+	begin, err := m.search(re.program(), from)
+	if begin < 0 || err != nil {
+		return nil, err
 	}
-	if err := t.options(); err != nil {
-		return "", err
+	end := -1
+	err = m.forward(re.program(), begin, len(m.text), func(at int) bool {
+		end = at
+		return re.tree.flags&shorter == 0
+	})
+	if err != nil {
+		return nil, err
 	}
-	for t.i < len(t.in) {
-		if err := t.next(); err != nil {
-			return "", err
+	out := []int{begin, end}
+	if groups {
+		out = slices.Grow(out, 2*re.groups)
+		for range 2 * re.groups {
+			out = append(out, -1)
 		}
+		err = m.divide(re, re.tree, begin, end, out)
 	}
-	if t.depth > 0 {
-		return "", invalidRegexp("parentheses () not balanced")
-	}
-	prefix := "(?s)"
-	if t.newline {
-		prefix = ""
-	}
-	if t.anchors {
-		prefix += "(?m)"
-	}
-	return prefix + t.out.String(), nil
+	return out, err
 }
 
-func (t *regexTranslator) quote(s string) {
-	for _, r := range s {
-		t.literal(r)
+// programs returns the automata of a part, forwards and backwards.
+func (re *regex) programs(t *subre) [2]reProgram {
+	if p, ok := re.dividers.Load(t); ok {
+		return p.([2]reProgram)
 	}
+	p, _ := re.dividers.LoadOrStore(t, [2]reProgram{t.lang.compile(false), t.lang.compile(true)})
+	return p.([2]reProgram)
 }
 
-// options reads embedded options (?xyz) at the start.
-func (t *regexTranslator) options() error {
-	if !strings.HasPrefix(t.in, "(?") || len(t.in) < 3 || t.in[2] < 'a' || t.in[2] > 'z' {
+// divide finds the groups of a part that matches from begin to end, as
+// cdissect of PostgreSQL's regexec.c without what is for back references.
+func (m *reMachine) divide(re *regex, t *subre, begin, end int, out []int) error {
+	if t.cap > 0 {
+		out[2*t.cap], out[2*t.cap+1] = begin, end
+	}
+	if t.flags&captures == 0 {
 		return nil
 	}
-	end := strings.IndexByte(t.in, ')')
-	if end < 0 {
-		return invalidRegexp("invalid embedded option")
-	}
-	for _, o := range t.in[2:end] {
-		switch o {
-		case 'i':
-			t.fold = true
-		case 'c':
-			t.fold = false
-		case 'n', 'm':
-			t.newline, t.anchors = true, true
-		case 'p':
-			t.newline, t.anchors = true, false
-		case 'w':
-			t.newline, t.anchors = false, true
-		case 's':
-			t.newline, t.anchors = false, false
-		case 't':
-		default:
-			if strings.ContainsRune("bexq", o) {
-				return refuse(-1, fmt.Sprintf("the option (?%c) in a regular expression", o))
-			}
-			return invalidRegexp("invalid embedded option")
-		}
-	}
-	t.i = end + 1
-	return nil
-}
-
-// next translates one element of the pattern.
-func (t *regexTranslator) next() error {
-	r, n := utf8.DecodeRuneInString(t.in[t.i:])
-	rest := t.in[t.i+n:]
-	switch r {
-	case '(':
-		return t.open(rest)
-	case ')':
-		t.i++
-		if t.depth--; t.depth < 0 {
-			return invalidRegexp("parentheses () not balanced")
-		}
-		t.emit(")", true)
-		return nil
-	case '|':
-		t.i++
-		t.emit("|", false)
-		return nil
-	case '^', '$':
-		t.i++
-		t.emit(string(r), false)
-		return nil
+	switch t.op {
 	case '.':
-		t.i++
-		t.emit(".", true)
-		return nil
-	case '*', '+', '?':
-		t.i++
-		return t.quantifier(string(r))
-	case '{':
-		if rest != "" && rest[0] >= '0' && rest[0] <= '9' {
-			return t.bounds()
+		return m.divideChain(re, t, begin, end, out)
+	case '(':
+		return m.divide(re, t.kids[0], begin, end, out)
+	case '|':
+		for _, k := range t.kids {
+			whole := false
+			err := m.forward(re.programs(k)[0], begin, end, func(at int) bool {
+				whole = at == end
+				return true
+			})
+			if err != nil || whole {
+				if err == nil {
+					err = m.divide(re, k, begin, end, out)
+				}
+				return err
+			}
 		}
-		t.i++
-		t.literal('{')
-		return nil
-	case '[':
-		return t.bracket()
-	case '\\':
-		return t.escape()
+	case '*':
+		return m.divideRepeat(re, t, begin, end, out)
 	}
-	t.i += n
-	t.literal(r)
 	return nil
 }
 
-func (t *regexTranslator) emit(s string, atom bool) {
-	t.out.WriteString(s)
-	t.atom = atom
+// maxDivision bounds the bits that a division holds.
+const maxDivision = 1 << 27
+
+func (m *reMachine) tooMuch() error {
+	return fail(codeLimit, "a match of a regular expression in a text of %d bytes can not be divided into its groups: too long", len(m.text))
 }
 
-func isLetter(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' }
-
-func isWord(r rune) bool { return r == '_' || r >= '0' && r <= '9' || isLetter(r) }
-
-// literal emits one character, in both cases when case is folded.
-func (t *regexTranslator) literal(r rune) {
-	if t.fold && isLetter(r) {
-		t.emit(fmt.Sprintf("[%c%c]", r&^0x20, r|0x20), true)
-	} else {
-		t.emit(regexp.QuoteMeta(string(r)), true)
+// divideChain divides what a row of parts matches: each in turn gets the
+// longest or shortest piece that lets the others match.
+func (m *reMachine) divideChain(re *regex, t *subre, begin, end int, out []int) error {
+	var parts []*subre
+	for ; t.op == '.' && t.cap == 0 || len(parts) == 0; t = t.kids[1] {
+		parts = append(parts, t.kids[0])
 	}
-}
-
-func (t *regexTranslator) open(rest string) error {
-	switch {
-	case strings.HasPrefix(rest, "?:"):
-		t.i += 3
-		t.emit("(?:", false)
-	case strings.HasPrefix(rest, "?=") || strings.HasPrefix(rest, "?!"):
-		return refuseRegexp("look-ahead (?" + rest[1:2])
-	case strings.HasPrefix(rest, "?<="), strings.HasPrefix(rest, "?<!"):
-		return refuseRegexp("look-behind (?" + rest[1:3])
-	case strings.HasPrefix(rest, "?"):
-		return invalidRegexp("quantifier operand invalid")
-	default:
-		t.i++
-		t.emit("(", false)
+	parts = append(parts, t)
+	if len(parts)*(end-begin) > maxDivision {
+		return m.tooMuch()
 	}
-	t.depth++
-	return nil
-}
-
-// quantifier emits * + ? or {m,n}, with a ? after it for non-greedy.
-func (t *regexTranslator) quantifier(q string) error {
-	if !t.atom {
-		return invalidRegexp("quantifier operand invalid")
-	}
-	if t.i < len(t.in) && t.in[t.i] == '?' {
-		t.i++
-		q += "?"
-	}
-	t.emit(q, false)
-	return nil
-}
-
-func (t *regexTranslator) bounds() error {
-	end := strings.IndexByte(t.in[t.i:], '}')
-	if end < 0 {
-		return invalidRegexp("braces {} not balanced")
-	}
-	text := t.in[t.i+1 : t.i+end]
-	low, high, ranged := strings.Cut(text, ",")
-	m, err := strconv.Atoi(low)
-	if err != nil || digits(low) != len(low) || m > 255 {
-		return invalidRegexp("invalid repetition count(s)")
-	}
-	if ranged && high != "" {
-		if n, err := strconv.Atoi(high); err != nil || digits(high) != len(high) || n > 255 || n < m {
-			return invalidRegexp("invalid repetition count(s)")
-		}
-	}
-	t.i += end + 1
-	return t.quantifier("{" + text + "}")
-}
-
-// classes are the class escapes in the syntax of Go's brackets.
-var regexClasses = map[byte]string{'d': "0-9", 's': `\t-\r `, 'w': "0-9A-Za-z_"}
-
-// escape translates \x outside of brackets.
-func (t *regexTranslator) escape() error {
-	if t.i+1 >= len(t.in) {
-		return invalidRegexp("invalid escape \\ sequence")
-	}
-	c := t.in[t.i+1]
-	switch c {
-	case 'd', 's', 'w':
-		t.i += 2
-		t.emit("["+regexClasses[c]+"]", true)
-		return nil
-	case 'D', 'S', 'W':
-		t.i += 2
-		t.emit("[^"+regexClasses[c|0x20]+"]", true)
-		return nil
-	case 'A':
-		t.i += 2
-		t.emit(`\A`, false)
-		return nil
-	case 'Z':
-		t.i += 2
-		t.emit(`\z`, false)
-		return nil
-	case 'y':
-		t.i += 2
-		t.emit(`\b`, false)
-		return nil
-	case 'Y':
-		t.i += 2
-		t.emit(`\B`, false)
-		return nil
-	case 'm', 'M':
-		t.i += 2
-		t.edges++
-		t.emit(fmt.Sprintf(`(?P<%c%d>\b)`, c, t.edges), false)
-		return nil
-	}
-	if c >= '1' && c <= '9' {
-		return refuseRegexp(`the back reference \` + string(c))
-	}
-	t.i++
-	r, err := t.escaped()
-	if err != nil {
-		return err
-	}
-	t.literal(r)
-	return nil
-}
-
-// escaped reads the character after a backslash, at t.i.
-func (t *regexTranslator) escaped() (rune, error) {
-	r, n := utf8.DecodeRuneInString(t.in[t.i:])
-	t.i += n
-	switch r {
-	case 'a':
-		return '\a', nil
-	case 'b':
-		return '\b', nil
-	case 'B':
-		return '\\', nil
-	case 'e':
-		return 0x1b, nil
-	case 'f':
-		return '\f', nil
-	case 'n':
-		return '\n', nil
-	case 'r':
-		return '\r', nil
-	case 't':
-		return '\t', nil
-	case 'v':
-		return '\v', nil
-	case '0': // octal, at most two more digits
-		v := rune(0)
-		for n := 0; n < 2 && t.i < len(t.in) && t.in[t.i] >= '0' && t.in[t.i] <= '7'; n++ {
-			v = v*8 + rune(t.in[t.i]-'0')
-			t.i++
-		}
-		return v, nil
-	case 'u':
-		return t.hex(4)
-	case 'U':
-		return t.hex(8)
-	case 'x':
-		n := 0
-		for t.i+n < len(t.in) && strings.IndexByte("0123456789abcdefABCDEF", t.in[t.i+n]) >= 0 {
-			n++
-		}
-		return t.hex(n)
-	case 'c':
-		if t.i >= len(t.in) {
-			return 0, invalidRegexp("invalid escape \\ sequence")
-		}
-		r, n := utf8.DecodeRuneInString(t.in[t.i:])
-		t.i += n
-		return r & 0x1f, nil
-	}
-	if isLetter(r) || r >= '0' && r <= '9' {
-		return 0, invalidRegexp("invalid escape \\ sequence")
-	}
-	return r, nil
-}
-
-func (t *regexTranslator) hex(n int) (rune, error) {
-	if n < 1 || t.i+n > len(t.in) {
-		return 0, invalidRegexp("invalid escape \\ sequence")
-	}
-	v, err := strconv.ParseUint(t.in[t.i:t.i+n], 16, 32)
-	if err != nil || v > utf8.MaxRune {
-		return 0, invalidRegexp("invalid escape \\ sequence")
-	}
-	t.i += n
-	return rune(v), nil
-}
-
-// bracket translates […].
-func (t *regexTranslator) bracket() error {
-	if strings.HasPrefix(t.in[t.i:], "[[:<:]]") || strings.HasPrefix(t.in[t.i:], "[[:>:]]") {
-		return refuse(-1, "[[:<:]] in a regular expression").hint(`write \y`)
-	}
-	t.i++
-	var b strings.Builder
-	b.WriteByte('[')
-	if t.i < len(t.in) && t.in[t.i] == '^' {
-		b.WriteByte('^')
-		if t.newline {
-			b.WriteString(`\n`)
-		}
-		t.i++
-	}
-	for first := true; ; first = false {
-		if t.i >= len(t.in) {
-			return invalidRegexp("brackets [] not balanced")
-		}
-		if t.in[t.i] == ']' && !first {
-			t.i++
-			break
-		}
-		if err := t.bracketItem(&b, first); err != nil {
+	// rest[k] is where the parts from k on match up to the end.
+	rest := make([]bitset, len(parts))
+	rest[len(parts)-1] = nil
+	ends := make(bitset, (end-begin)/64+1)
+	ends.set(end - begin)
+	for k := len(parts) - 1; k > 0; k-- {
+		var err error
+		if ends, err = m.backward(re.programs(parts[k])[1], begin, end, ends); err != nil {
 			return err
 		}
+		rest[k] = ends
 	}
-	b.WriteByte(']')
-	t.emit(b.String(), true)
-	return nil
-}
-
-var regexPosix = map[string]string{
-	"alpha": "A-Za-z", "digit": "0-9", "alnum": "0-9A-Za-z", "upper": "A-Z", "lower": "a-z", "space": `\t-\r `,
-	"blank": ` \t`, "punct": "!-/:-@\\[-`{-~", "xdigit": "0-9A-Fa-f", "cntrl": `\x00-\x1f\x7f`, "print": " -~", "graph": "!-~", "word": "0-9A-Za-z_",
-}
-
-func (t *regexTranslator) bracketItem(b *strings.Builder, first bool) error {
-	rest := t.in[t.i:]
-	if strings.HasPrefix(rest, "[:") {
-		end := strings.Index(rest, ":]")
-		if end < 0 {
-			return invalidRegexp("invalid character class")
+	at := begin
+	for k, part := range parts {
+		to := end
+		if k < len(parts)-1 {
+			var err error
+			if to, err = m.piece(re, part, at, begin, end, rest[k+1], false); err != nil {
+				return err
+			}
 		}
-		class, ok := regexPosix[rest[2:end]]
-		if !ok {
-			return invalidRegexp("invalid character class")
-		}
-		if name := rest[2:end]; t.fold && (name == "upper" || name == "lower") {
-			class = "A-Za-z"
-		}
-		b.WriteString(class)
-		t.i += end + 2
-		return nil
-	}
-	if strings.HasPrefix(rest, "[.") || strings.HasPrefix(rest, "[=") {
-		return refuse(-1, "a collating element in a regular expression")
-	}
-	if rest[0] == '\\' && len(rest) > 1 {
-		if class, ok := regexClasses[rest[1]]; ok {
-			t.i += 2
-			b.WriteString(class)
-			return nil
-		}
-		if strings.IndexByte("DSW", rest[1]) >= 0 {
-			t.i += 2
-			b.WriteString(map[byte]string{'D': `\D`, 'S': `\x00-\x08\x0e-\x1f!-\x{10FFFF}`, 'W': `\W`}[rest[1]])
-			return nil
-		}
-	}
-	low, err := t.bracketChar(first)
-	if err != nil {
-		return err
-	}
-	high := low
-	if r := t.in[t.i:]; len(r) > 1 && r[0] == '-' && r[1] != ']' {
-		t.i++
-		if high, err = t.bracketChar(true); err != nil {
+		if err := m.divide(re, part, at, to, out); err != nil {
 			return err
 		}
-		if high < low {
-			return invalidRegexp("invalid character range")
-		}
+		at = to
 	}
-	t.writeRange(b, low, high)
 	return nil
 }
 
-// bracketChar reads one character of a bracket.
-func (t *regexTranslator) bracketChar(any bool) (rune, error) {
-	if t.i >= len(t.in) {
-		return 0, invalidRegexp("brackets [] not balanced")
-	}
-	r, n := utf8.DecodeRuneInString(t.in[t.i:])
-	if r == '\\' {
-		if t.i+1 >= len(t.in) {
-			return 0, invalidRegexp("invalid escape \\ sequence")
+// piece returns where the piece of part that starts at from ends: at the last
+// of the places allowed, or the first if the part prefers that.
+func (m *reMachine) piece(re *regex, part *subre, from, begin, end int, allowed bitset, nonempty bool) (int, error) {
+	to := from
+	err := m.forward(re.programs(part)[0], from, end, func(at int) bool {
+		if !allowed.has(at-begin) || nonempty && at == from {
+			return true
 		}
-		t.i++
-		return t.escaped()
-	}
-	if r == '-' && !any && t.i+1 < len(t.in) && t.in[t.i+1] != ']' {
-		return 0, invalidRegexp("invalid character range")
-	}
-	t.i += n
-	return r, nil
+		to = at
+		return part.flags&shorter == 0
+	})
+	return to, err
 }
 
-func (t *regexTranslator) writeRange(b *strings.Builder, low, high rune) {
-	fmt.Fprintf(b, `\x{%x}-\x{%x}`, low, high)
-	if !t.fold {
-		return
-	}
-	for r := max(low, 'A'); r <= min(high, 'z'); r++ {
-		if isLetter(r) {
-			fmt.Fprintf(b, `\x{%x}`, r^0x20)
+// divideRepeat divides what a repeated part matches; the groups are those of
+// the last repetition.
+func (m *reMachine) divideRepeat(re *regex, t *subre, begin, end int, out []int) error {
+	part := t.kids[0]
+	if begin == end {
+		// One repetition, if it can be empty and prefers to be long; else none.
+		if part.flags&shorter != 0 {
+			return nil
 		}
+		empty := false
+		err := m.forward(re.programs(part)[0], begin, end, func(int) bool { empty = true; return false })
+		if err == nil && empty {
+			err = m.divide(re, part, begin, end, out)
+		}
+		return err
 	}
+	rounds := t.max
+	if rounds < 0 || rounds > end-begin {
+		rounds = end - begin
+	}
+	if t.max == 1 {
+		return m.divide(re, part, begin, end, out)
+	}
+	if t.max > 0 && rounds*(end-begin) > maxDivision {
+		return m.tooMuch()
+	}
+	// rest[k] is where at most k more repetitions lead to the end; without a
+	// bound on them one set is enough.
+	last := make(bitset, (end-begin)/64+1)
+	last.set(end - begin)
+	rest := []bitset{last}
+	if t.max < 0 {
+		any := &subre{lang: &reNode{op: reRepeat, subs: []*reNode{part.lang}, max: -1}}
+		all, err := m.backward(any.lang.compile(true), begin, end, last)
+		if err != nil {
+			return err
+		}
+		rest[0] = all
+	}
+	for k := 1; t.max > 0 && k < rounds; k++ {
+		more, err := m.backward(re.programs(part)[1], begin, end, rest[k-1])
+		if err != nil {
+			return err
+		}
+		more.set(end - begin)
+		rest = append(rest, more)
+	}
+	at := begin
+	for k := rounds - 1; at < end; k-- {
+		to, err := m.piece(re, part, at, begin, end, rest[max(min(k, len(rest)-1), 0)], true)
+		if err != nil {
+			return err
+		}
+		if to == end {
+			return m.divide(re, part, at, end, out)
+		}
+		if to == at {
+			return nil
+		}
+		at = to
+	}
+	return nil
 }
