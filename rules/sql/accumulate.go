@@ -345,7 +345,4 @@ func (c *catalog) addAggregates() {
 	add("array_agg", "array of all values, NULLs too", "SELECT array_agg(1)", &function{args: []Type{anyNonArray}, ret: anyArray, agg: func() accumulator { return &arrayJoin{} }})
 }
 
-// orderedSet marks aggregates that are called with WITHIN GROUP.
-type orderedSet struct{}
-
 func bigInt(i int64) *big.Int { return big.NewInt(i) }

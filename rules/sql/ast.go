@@ -183,7 +183,8 @@ type funcCall struct {
 	orderBy  []sortItem
 	filter   node
 	variadic bool
-	within   bool       // orderBy is of WITHIN GROUP
+	within   bool       // WITHIN GROUP (ORDER BY orderBy)
+	names    []string   // of the arguments, "" for those without; nil when none has one
 	over     *windowDef // of a window function
 }
 

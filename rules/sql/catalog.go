@@ -27,8 +27,17 @@ type function struct {
 	// that are constant (others nil): it checks and prepares them, say a pattern.
 	bind func(consts []*value) (evalFunc, error)
 
+	// typed, if set, makes the function for arguments of the types given: of
+	// one that takes values of any type.
+	typed func(types []Type) *function
+
+	// params are the names of the arguments, of a function that may be called
+	// with names; those left out are defaults.
+	params   []string
+	defaults []value
+
 	agg        func() accumulator // of an aggregate
-	orderedSet *orderedSet        // of an aggregate that is called with WITHIN GROUP
+	orderedSet bool               // WITHIN GROUP: its arguments are the sort key, then those in the brackets
 	window     windowFunc         // of a window function
 
 	// rows, of a set-returning function, gives its rows one after the other;
@@ -73,7 +82,7 @@ var theCatalog = sync.OnceValue(func() *catalog {
 	}{
 		{"Comparison", []func(){c.addComparisons}},
 		{"Mathematics", []func(){c.addArithmetic, c.addBits, c.addMath}},
-		{"Text", []func(){c.addText}},
+		{"Text", []func(){c.addText, c.addQuoting, c.addUnicode, c.addFormat}},
 		{"Patterns", []func(){c.addPatterns}},
 		{"Binary", []func(){c.addBytea, c.addDigests}},
 		{"Times", []func(){c.addTimes, c.addTimeFields, c.addTimesOfDay}},

@@ -153,9 +153,6 @@ func (k *checker) rowIn(left rowNode, n inNode) (expr, error) {
 
 // function checks a call of a function, aggregate or window function.
 func (k *checker) function(n funcCall) (expr, error) {
-	if n.variadic {
-		return nil, refuse(n.pos(), "VARIADIC")
-	}
 	list := theCatalog().functions[n.name]
 	if len(list) == 0 {
 		if t := typeByName(n.name); t != 0 && !t.pseudo() && len(n.args) == 1 {
@@ -183,7 +180,21 @@ func (k *checker) function(n funcCall) (expr, error) {
 		leave()
 		return nil, err
 	}
-	e, err := k.call(list, args, n.pos(), describeFunction(n.name), false)
+	var e expr
+	switch {
+	case n.within && n.over != nil:
+		err = refuse(n.pos(), "OVER for an ordered-set aggregate")
+	case n.within:
+		e, err = k.withinGroup(n, list, args)
+		leave()
+		return e, err
+	case len(n.names) > 0:
+		e, err = k.namedCall(n, list, args)
+	case n.variadic:
+		e, err = k.variadicCall(n, list, args)
+	default:
+		e, err = k.call(list, args, n.pos(), describeFunction(n.name), false)
+	}
 	if err != nil {
 		leave()
 		return nil, err
@@ -240,11 +251,11 @@ func (k *checker) callForm(fn *function, n funcCall) error {
 		return nil
 	case fn.agg != nil:
 		switch {
-		case len(n.args) == 0 && !n.star && fn.orderedSet == nil:
+		case len(n.args) == 0 && !n.star && !fn.orderedSet:
 			return failAt(n.pos(), codeWrongObject, "%s(*) must be used to call a parameterless aggregate function", n.name).hint("write count(*)")
-		case n.within && fn.orderedSet == nil:
+		case n.within && !fn.orderedSet:
 			return failAt(n.pos(), codeWrongObject, "%s is not an ordered-set aggregate, so it cannot have WITHIN GROUP", n.name)
-		case !n.within && fn.orderedSet != nil:
+		case !n.within && fn.orderedSet:
 			return failAt(n.pos(), codeWrongObject, "WITHIN GROUP is required for ordered-set aggregate %s", n.name)
 		}
 		return nil

@@ -91,12 +91,27 @@ func (c *catalog) addArrays() {
 			return arrayToString(a[0], a[1].s, a[2])
 		}),
 	})
-	c.fn(g, "string_to_array", "parts of a text split at a separator", "SELECT string_to_array('a,b', ',')", pairs{
+	c.fn(g, "string_to_array", "parts of a text split at a separator, or into characters if that is NULL; parts equal to the third argument become NULL", "SELECT string_to_array('a,b', ',')", pairs{
 		"text,text:text[]", notStrict(func(_ *env, a []value) (value, error) {
 			if a[0].null {
 				return null, nil
 			}
 			return stringToArray(a[0].s, a[1])
+		}),
+		"text,text,text:text[]", notStrict(func(_ *env, a []value) (value, error) {
+			if a[0].null {
+				return null, nil
+			}
+			v, err := stringToArray(a[0].s, a[1])
+			if err != nil || a[2].null {
+				return v, err
+			}
+			for i, e := range elements(v) {
+				if e.s == a[2].s {
+					elements(v)[i] = null
+				}
+			}
+			return v, nil
 		}),
 	})
 }

@@ -14,13 +14,7 @@ func (c *catalog) addText() {
 		"text,text:text", func(a []value) (value, error) { return joinText(a[0].s, a[1].s) },
 	})
 	for _, t := range scalarTypes() {
-		show := func(v value) (string, error) {
-			if cast := c.casts[[2]Type{t, Text}]; cast != nil {
-				shown, err := cast.eval(nil, []value{v})
-				return shown.s, err
-			}
-			return outputText(t, v)
-		}
+		show := c.textOf(t)
 		l := define("||", Text, t, Text, func(a []value) (value, error) {
 			s, err := show(a[1])
 			if err != nil {
@@ -109,6 +103,18 @@ func (c *catalog) addText() {
 	c.addTrims()
 }
 
+// textOf is the cast of type t to text, of values that are not NULL.
+func (c *catalog) textOf(t Type) func(v value) (string, error) {
+	cast := c.casts[[2]Type{t, Text}]
+	return func(v value) (string, error) {
+		if cast == nil {
+			return outputText(t, v)
+		}
+		shown, err := cast.eval(nil, []value{v})
+		return shown.s, err
+	}
+}
+
 // scalarTypes are the types of values that are not arrays, nor text.
 func scalarTypes() []Type {
 	return []Type{Bool, Int2, Int4, Int8, Float8, Numeric, Timestamptz, Timestamp, Date, Time, Interval, JSONB, Bytea, UUID, Inet, Cidr}
@@ -134,14 +140,18 @@ func (c *catalog) addTextJoins() {
 	c.entries = append(c.entries,
 		entry{"concat", "text of all arguments joined; NULLs are left out", "SELECT concat('a', NULL, 1)", "function", g},
 		entry{"concat_ws", "text of the arguments joined by the first; NULLs are left out", "SELECT concat_ws(',', 'a', NULL, 'b')", "function", g})
-	// The types of "any" arguments are only known when the call is checked: see checker.concat.
-	c.functions["concat"] = []*function{{name: "concat", args: []Type{anyType}, ret: Text, variadic: true}}
-	c.functions["concat_ws"] = []*function{{name: "concat_ws", args: []Type{Text, anyType}, ret: Text, variadic: true}}
+	concat := &function{name: "concat", args: []Type{anyType}, ret: Text, variadic: true}
+	concat.typed = func(types []Type) *function { return concatFunction(concat, types) }
+	c.functions["concat"] = []*function{concat}
+	ws := &function{name: "concat_ws", args: []Type{Text, anyType}, ret: Text, variadic: true}
+	ws.typed = func(types []Type) *function { return concatFunction(ws, types) }
+	c.functions["concat_ws"] = []*function{ws}
 }
 
 // concatFunction is concat or concat_ws for arguments of the types given.
 func concatFunction(fn *function, types []Type) *function {
 	out := *fn
+	out.typed = nil
 	out.eval = func(_ *env, a []value) (value, error) {
 		sep, rest, from := "", a, 0
 		if fn.name == "concat_ws" {

@@ -343,8 +343,9 @@ func (c *converter) funcCall(f *pg.FuncCall) node {
 	if len(f.Funcname) > 1 && f.Funcname[0].GetString_().GetSval() != "pg_catalog" {
 		return c.refuse(f.Location, "a function of another schema")
 	}
+	args, names := argumentNames(f.Args)
 	out := funcCall{
-		at: at(f.Location), name: name, args: c.list(f.Args), star: f.AggStar, distinct: f.AggDistinct,
+		at: at(f.Location), name: name, args: c.list(args), names: names, star: f.AggStar, distinct: f.AggDistinct,
 		orderBy: c.sort(f.AggOrder), filter: c.optional(f.AggFilter), variadic: f.FuncVariadic, within: f.AggWithinGroup,
 	}
 	if f.Over != nil {
@@ -355,6 +356,20 @@ func (c *converter) funcCall(f *pg.FuncCall) node {
 		out.over = &w
 	}
 	return out
+}
+
+// argumentNames takes the names from arguments written name => value.
+func argumentNames(list []*pg.Node) (args []*pg.Node, names []string) {
+	for i, n := range list {
+		if named := n.GetNamedArgExpr(); named != nil {
+			if names == nil {
+				names = make([]string, len(list))
+			}
+			names[i], n = named.Name, named.Arg
+		}
+		args = append(args, n)
+	}
+	return args, names
 }
 
 func (c *converter) typeName(t *pg.TypeName) typeName {

@@ -405,19 +405,19 @@ func wants(list []*function, operator bool) string {
 // makeCall builds the call, preparing what depends on constants only.
 func (k *checker) makeCall(fn *function, args []expr, t Type, pos int) (expr, error) {
 	switch {
-	case fn.agg != nil:
-		return &aggExpr{fn: fn, args: args, t: t, at: pos}, nil
 	case fn.window != nil:
 		return &windowExpr{fn: fn, args: args, t: t, at: pos}, nil
 	case fn.rows != nil:
 		return k.rowsCall(fn, args, t, pos)
-	}
-	if fn.eval == nil {
+	case fn.typed != nil:
 		types := make([]Type, len(args))
 		for i, a := range args {
 			types[i] = a.typ()
 		}
-		fn = concatFunction(fn, types)
+		fn = fn.typed(types)
+	}
+	if fn.agg != nil {
+		return &aggExpr{fn: fn, args: args, t: t, at: pos}, nil
 	}
 	if fn.ret == anyCompatibleArray {
 		fn = withElements(fn, t.Elem())
