@@ -81,7 +81,7 @@ var theCatalog = sync.OnceValue(func() *catalog {
 		adds []func()
 	}{
 		{"Comparison", []func(){c.addComparisons}},
-		{"Mathematics", []func(){c.addArithmetic, c.addBits, c.addMath}},
+		{"Mathematics", []func(){c.addArithmetic, c.addBits, c.addMath, c.addPowers, c.addIntegers, c.addTrigonometry}},
 		{"Text", []func(){c.addText, c.addQuoting, c.addUnicode, c.addFormat}},
 		{"Patterns", []func(){c.addPatterns}},
 		{"Binary", []func(){c.addBytea, c.addDigests}},

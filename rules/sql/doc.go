@@ -98,6 +98,7 @@ var differences = []string{
 	"A function can not be called as a field (e.count), nor a table's name used as a type.",
 	"Interval fields as a type (INTERVAL DAY TO SECOND, INTERVAL(3)) are refused, but interval '5' minute and its like work.",
 	"Arrays have one dimension and start at 1.",
+	"The last digit of cbrt, sinh, cosh, tanh, asinh, acosh, atanh, and rarely of other such functions of double precision, may differ: PostgreSQL's is that of its C library.",
 	"Numbers are written in decimal, as before PostgreSQL 16. A number of type numeric has at most 16,383 decimals.",
 	"A text, array or jsonb that an expression makes has at most 16 MiB, and 262,144 elements. A LIKE pattern or regular expression has at most 64 KiB, and its length times that of the text matched is at most 2^30.",
 	"Rows come in no particular order without ORDER BY, which may be another one than PostgreSQL's.",
