@@ -342,7 +342,26 @@ func (c *catalog) addAggregates() {
 	add("every", "the same as bool_and", "SELECT every(true)", agg("bool:bool", true, and))
 	add("bool_or", "true if one value is", "SELECT bool_or(false)", agg("bool:bool", true, func() accumulator { return &boolOr{} }))
 	add("string_agg", "values joined by a separator", "SELECT string_agg('a', ',')", agg("text,text:text", true, func() accumulator { return &stringJoin{} }), agg("bytea,bytea:bytea", true, func() accumulator { return &stringJoin{} }))
-	add("array_agg", "array of all values, NULLs too", "SELECT array_agg(1)", &function{args: []Type{anyNonArray}, ret: anyArray, agg: func() accumulator { return &arrayJoin{} }})
+	list := &function{args: []Type{anyElement}, ret: JSONB}
+	list.typed = func(types []Type) *function {
+		f := *list
+		convert := jsonOf(types[0])
+		f.typed, f.agg = nil, func() accumulator { return &jsonList{convert: convert} }
+		return &f
+	}
+	list.agg = func() accumulator { return &jsonList{} }
+	add("jsonb_agg", "array of all values as jsonb, NULLs too", "SELECT jsonb_agg(1)", list)
+	members := &function{args: []Type{anyType, anyType}, ret: JSONB}
+	members.typed = func(types []Type) *function {
+		f := *members
+		convert := jsonOf(types[1])
+		f.typed, f.agg = nil, func() accumulator {
+			return &jsonMembers{jsonList: jsonList{convert: convert}, keyType: types[0]}
+		}
+		return &f
+	}
+	members.agg = func() accumulator { return &jsonMembers{} }
+	add("jsonb_object_agg", "object of keys and values", "SELECT jsonb_object_agg('a', 1)", members)
+	add("array_agg", "array of all values, NULLs too", "SELECT array_agg(1)", &function{args: []Type{anyNonArray}, ret: anyArray, agg: func() accumulator { return &arrayJoin{} }},
+		&function{args: []Type{anyArray}, ret: anyArray, refused: "array_agg of arrays"})
 }
-
-func bigInt(i int64) *big.Int { return big.NewInt(i) }

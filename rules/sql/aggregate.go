@@ -339,7 +339,9 @@ func (t *groupTable) accumulate(x *env, c *chunk, e *aggExpr, n int, sel []int32
 }
 
 // growing reports whether an aggregate holds all its input.
-func growing(name string) bool { return name == "array_agg" || name == "string_agg" }
+func growing(name string) bool {
+	return name == "array_agg" || name == "string_agg" || name == "jsonb_agg" || name == "jsonb_object_agg"
+}
 
 func filterGroups(x *env, c *chunk, cond expr, sel []int32, groups []*group) ([]int32, []*group, error) {
 	v, err := cond.eval(x, c, sel)

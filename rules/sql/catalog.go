@@ -80,16 +80,16 @@ var theCatalog = sync.OnceValue(func() *catalog {
 		name string
 		adds []func()
 	}{
-		{"Comparison", []func(){c.addComparisons}},
+		{"Comparison", []func(){c.addComparisons, c.addNullCounts}},
 		{"Mathematics", []func(){c.addArithmetic, c.addBits, c.addMath, c.addPowers, c.addIntegers, c.addTrigonometry}},
 		{"Text", []func(){c.addText, c.addQuoting, c.addUnicode, c.addFormat}},
 		{"Patterns", []func(){c.addPatterns}},
 		{"Binary", []func(){c.addBytea, c.addDigests}},
 		{"Times", []func(){c.addTimes, c.addTimeFields, c.addTimesOfDay}},
 		{"Networks", []func(){c.addNetworks}},
-		{"Arrays", []func(){c.addArrays}},
-		{"JSON", []func(){c.addJSON}},
-		{"Aggregates", []func(){c.addAggregates}},
+		{"Arrays", []func(){c.addArrays, c.addArrayEdits}},
+		{"JSON", []func(){c.addJSON, c.addJSONBuilders}},
+		{"Aggregates", []func(){c.addAggregates, c.addStatistics}},
 		{"Window functions", []func(){c.addWindows}},
 		{"Sets of rows", []func(){c.addRows}},
 	} {

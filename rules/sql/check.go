@@ -36,6 +36,7 @@ type checker struct {
 	ctes   *cteScope
 	scope  *scope // what FROM lets expressions name; nil without FROM
 	hidden *scope // what a subquery in FROM does not see, for the error
+	barred *scope // what LATERAL does not see in the right side of a RIGHT or FULL JOIN
 
 	context     clause
 	inAggregate bool

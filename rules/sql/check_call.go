@@ -235,6 +235,10 @@ func (k *checker) windowMisplaced(n funcCall) error {
 func (k *checker) callForm(fn *function, n funcCall) error {
 	star := failAt(n.pos(), codeUndefinedFunction, "%s(*) does not exist: only count may be applied to *", n.name)
 	switch {
+	case n.within && n.star:
+		return failAt(n.pos(), codeWrongObject, "%s is not an ordered-set aggregate, so it cannot have WITHIN GROUP", n.name)
+	case n.within && !fn.orderedSet:
+		return failAt(n.pos(), codeUndefinedFunction, "ordered-set aggregate %s does not exist", n.name)
 	case n.star && n.name != "count":
 		return star
 	case fn.window != nil:
@@ -253,8 +257,8 @@ func (k *checker) callForm(fn *function, n funcCall) error {
 		switch {
 		case len(n.args) == 0 && !n.star && !fn.orderedSet:
 			return failAt(n.pos(), codeWrongObject, "%s(*) must be used to call a parameterless aggregate function", n.name).hint("write count(*)")
-		case n.within && !fn.orderedSet:
-			return failAt(n.pos(), codeWrongObject, "%s is not an ordered-set aggregate, so it cannot have WITHIN GROUP", n.name)
+		case !n.within && fn.orderedSet && len(n.args) != len(fn.args):
+			return failAt(n.pos(), codeUndefinedFunction, "function %s does not exist with %d arguments", n.name, len(n.args)).hint("write WITHIN GROUP (ORDER BY …) after it")
 		case !n.within && fn.orderedSet:
 			return failAt(n.pos(), codeWrongObject, "WITHIN GROUP is required for ordered-set aggregate %s", n.name)
 		}
@@ -270,8 +274,6 @@ func (k *checker) callForm(fn *function, n funcCall) error {
 		return failAt(n.pos(), codeWrongObject, "OVER specified, but %s is not a window function nor an aggregate function", n.name)
 	case n.distinct:
 		what = "DISTINCT"
-	case n.within:
-		what = "WITHIN GROUP"
 	case n.filter != nil:
 		what = "FILTER"
 	case len(n.orderBy) > 0:
@@ -286,6 +288,9 @@ func (k *checker) callForm(fn *function, n funcCall) error {
 func (k *checker) typeCall(n funcCall, t Type) (expr, error) {
 	if n.distinct || len(n.orderBy) > 0 || n.filter != nil {
 		return nil, failAt(n.pos(), codeWrongObject, "%s is not an aggregate function", n.name)
+	}
+	if n.names != nil || n.variadic {
+		return nil, failAt(n.pos(), codeUndefinedFunction, "function %s does not exist with such arguments", n.name)
 	}
 	arg, err := k.expr(n.args[0])
 	if err != nil {

@@ -263,7 +263,7 @@ func (k *checker) operators(name string) []*function {
 // postgresOperators are operators that PostgreSQL has and this engine does not.
 var postgresOperators = map[string]bool{
 	"~~~": true,
-	"@@":  true, "@?": true, "#-": true, "-|-": true, "<->": true,
+	"@@":  true, "@?": true, "-|-": true, "<->": true,
 }
 
 func (k *checker) logic(n logicNode) (expr, error) {

@@ -250,11 +250,12 @@ func (k *checker) join(n *joinRef, before *scope) (fromTree, *scope, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	visible := before.join(ls)
+	visible, barred := before.join(ls), k.barred
 	if n.kind == joinRight || n.kind == joinFull {
-		visible = before
+		visible, k.barred = before, ls
 	}
 	right, rs, err := k.side(n.right, visible, n.kind == joinLeft || n.kind == joinFull)
+	k.barred = barred
 	if err != nil {
 		return nil, nil, err
 	}

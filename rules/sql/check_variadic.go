@@ -132,8 +132,6 @@ func (f *function) arrange(names []string, args []expr) ([]expr, bool) {
 // becomes the first argument, and what the rows are sorted by.
 func (k *checker) withinGroup(n funcCall, list []*function, args []expr) (expr, error) {
 	switch {
-	case !list[0].orderedSet:
-		return nil, failAt(n.pos(), codeWrongObject, "%s is not an ordered-set aggregate, so it cannot have WITHIN GROUP", n.name)
 	case len(n.orderBy) != 1:
 		return nil, failAt(n.pos(), codeUndefinedFunction, "function %s does not exist with %d sort keys", n.name, len(n.orderBy))
 	case n.distinct:

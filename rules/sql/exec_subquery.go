@@ -27,7 +27,11 @@ func (p *planner) planSubqueries(list ...expr) error {
 
 func (p *planner) subquery(s *subExpr) error {
 	if s.frame.plan == nil {
-		op, err := s.query.plan(p, allColumns(s.query))
+		need := allColumns(s.query)
+		if s.kind == sublinkExists {
+			clear(need)
+		}
+		op, err := s.query.plan(p, need)
 		if err != nil {
 			return err
 		}

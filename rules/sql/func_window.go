@@ -1,5 +1,7 @@
 package sql
 
+import "math/big"
+
 // windowFunc computes a window function for row i of a partition; args are
 // columns of it.
 type windowFunc func(p *windowPart, args []int, i int) (value, error)
@@ -131,15 +133,15 @@ func (s *intSum) remove(a []value) {
 	s.n--
 	s.any = s.n > 0
 	if s.over != nil {
-		s.over.Sub(s.over, bigInt(a[0].i))
+		s.over.Sub(s.over, big.NewInt(a[0].i))
 		return
 	}
 	if t := s.sum - a[0].i; (t < s.sum) == (a[0].i > 0) || a[0].i == 0 {
 		s.sum = t
 		return
 	}
-	s.over = bigInt(s.sum)
-	s.over.Sub(s.over, bigInt(a[0].i))
+	s.over = big.NewInt(s.sum)
+	s.over.Sub(s.over, big.NewInt(a[0].i))
 }
 
 // nth gives column k at the n-th row, from 1, of the frame of row i.

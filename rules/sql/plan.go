@@ -308,6 +308,14 @@ func (s *steps) finish(p *planner, in *stage, where expr) (operator, error) {
 		order[i].typ = order[i].expr.typ()
 	}
 	lim := &limitNode{limit: b.limit, offset: b.offset}
+	for _, e := range []expr{b.limit, b.offset} {
+		if e == nil {
+			continue
+		}
+		if err := p.planSubqueries(e); err != nil {
+			return nil, err
+		}
+	}
 	limited := b.limit != nil || b.offset != nil
 	blocking := b.grouped || b.distinct || b.distinctOn != nil || len(b.order) > 0 || len(s.windows) > 0 || len(s.rows) > 0
 	project := &projectNode{input: in.op, exprs: list}

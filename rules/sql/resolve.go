@@ -89,7 +89,7 @@ func polymorphic(actual, declared []Type, ret Type) (args []Type, result Type, o
 		switch t {
 		case anyElement, anyNonArray:
 			if element == 0 {
-				return Text
+				return t
 			}
 			return element
 		case anyArray:
@@ -349,7 +349,7 @@ func (k *checker) call(list []*function, args []expr, pos int, describe func(typ
 		return nil, failAt(pos, codeUndefinedFunction, "function does not exist: %s", describe(actual))
 	}
 	for i := range args {
-		if declared[i] == anyArray {
+		if declared[i] == anyArray || declared[i] == anyElement || declared[i] == anyNonArray {
 			return nil, failAt(pos, codeDatatypeMismatch, "could not determine polymorphic type because input has type unknown")
 		}
 		if c.args[i] == anyType {

@@ -218,6 +218,9 @@ func (k *checker) unknownColumn(n columnRef) error {
 // unknownSpace is the error for qualifier.column.
 func (k *checker) unknownSpace(n columnRef) error {
 	for c := k; c != nil; c = c.frame.outer {
+		if c.barred != nil && c.barred.space(n.fields[0]) != nil {
+			return failAt(n.pos(), codeInvalidReference, "invalid reference to FROM-clause entry for table %q", n.fields[0]).hint("for LATERAL the JOIN must be INNER or LEFT")
+		}
 		for _, s := range []*scope{c.scope, c.hidden} {
 			if s == nil {
 				continue

@@ -107,6 +107,18 @@ func (w *windowStep) plan(p *planner, in *stage) (*stage, error) {
 		o.column = i
 		n.order = append(n.order, o)
 	}
+	for _, e := range []*expr{&n.spec.start, &n.spec.end} {
+		if *e == nil {
+			continue
+		}
+		var err error
+		if *e, err = fold(*e); err == nil {
+			err = p.planSubqueries(*e)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	for _, c := range w.calls {
 		call := windowCall{fn: c.fn, t: c.t, filter: -1}
 		for _, a := range c.args {

@@ -1,0 +1,145 @@
+package sql
+
+import "math"
+
+// orderedSet collects the values of an aggregate with WITHIN GROUP, which
+// come sorted, each with the arguments that are not sorted by.
+type orderedSet struct {
+	vals  []value
+	args  []value
+	final func(vals []value, args []value) (value, error)
+}
+
+func (s *orderedSet) add(a []value) error {
+	if len(s.vals) == 0 {
+		s.args = append(s.args, a[1:]...)
+	}
+	s.vals = append(s.vals, a[0])
+	return nil
+}
+
+func (s *orderedSet) result() (value, error) {
+	if len(s.vals) == 0 {
+		return null, nil
+	}
+	return s.final(s.vals, s.args)
+}
+
+func checkFraction(p float64) error {
+	if p < 0 || p > 1 || math.IsNaN(p) {
+		return fail(codeOutOfRange, "percentile value %g is not between 0 and 1", p)
+	}
+	return nil
+}
+
+// eachFraction applies f to a fraction, or to each of an array.
+func eachFraction(many bool, f func(vals []value, p float64) (value, error)) func(vals, args []value) (value, error) {
+	return func(vals, args []value) (value, error) {
+		if args[0].null {
+			return null, nil
+		}
+		if !many {
+			if err := checkFraction(args[0].f); err != nil {
+				return null, err
+			}
+			return f(vals, args[0].f)
+		}
+		out := &array{}
+		for _, p := range elements(args[0]) {
+			if p.null {
+				out.vals = append(out.vals, null)
+				continue
+			}
+			err := checkFraction(p.f)
+			v := null
+			if err == nil {
+				v, err = f(vals, p.f)
+			}
+			if err != nil {
+				return null, err
+			}
+			out.vals = append(out.vals, v)
+		}
+		return value{o: out}, nil
+	}
+}
+
+// discrete is the first value whose place reaches the fraction.
+func discrete(vals []value, p float64) (value, error) {
+	return vals[max(int(math.Ceil(p*float64(len(vals))))-1, 0)], nil
+}
+
+// continuous interpolates between the two values next to the fraction.
+func continuous(between func(low, high value, part float64) (value, error)) func(vals []value, p float64) (value, error) {
+	return func(vals []value, p float64) (value, error) {
+		at := p * float64(len(vals)-1)
+		low, high := int(math.Floor(at)), int(math.Ceil(at))
+		if low == high {
+			return vals[low], nil
+		}
+		return between(vals[low], vals[high], at-math.Floor(at))
+	}
+}
+
+func betweenFloats(low, high value, part float64) (value, error) {
+	return floatValue(low.f + float64(part*(high.f-low.f))), nil
+}
+
+func betweenIntervals(low, high value, part float64) (value, error) {
+	minus, err := low.interval().neg()
+	if err != nil {
+		return null, err
+	}
+	span, err := high.interval().add(minus)
+	if err == nil {
+		span, err = span.mul(part)
+	}
+	if err == nil {
+		span, err = low.interval().add(span)
+	}
+	return intervalValue(span), err
+}
+
+func (c *catalog) addOrderedSets() {
+	add := func(name, doc, example string) func(args []Type, ret Type, final func(vals, args []value) (value, error)) {
+		c.entries = append(c.entries, entry{name, doc, example, "aggregate", "Aggregates"})
+		return func(args []Type, ret Type, final func(vals, args []value) (value, error)) {
+			c.functions[name] = append(c.functions[name], &function{
+				name: name, args: args, ret: ret, strict: true, orderedSet: true,
+				agg: func() accumulator { return &orderedSet{final: final} },
+			})
+		}
+	}
+	floats, intervals := continuous(betweenFloats), continuous(betweenIntervals)
+	cont := add("percentile_cont", "value at a fraction of the sorted ones, interpolated, or an array for an array of fractions", "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY 3)")
+	cont([]Type{Float8, Float8}, Float8, eachFraction(false, floats))
+	cont([]Type{Float8, Interval}, Interval, eachFraction(false, intervals))
+	cont([]Type{ArrayOf(Float8), Float8}, ArrayOf(Float8), eachFraction(true, floats))
+	cont([]Type{ArrayOf(Float8), Interval}, ArrayOf(Interval), eachFraction(true, intervals))
+	disc := add("percentile_disc", "first of the sorted values that reaches a fraction, or an array for an array of fractions", "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY 3)")
+	disc([]Type{Float8, anyElement}, anyElement, eachFraction(false, discrete))
+	disc([]Type{ArrayOf(Float8), anyElement}, anyArray, eachFraction(true, discrete))
+	c.entries = append(c.entries, entry{"mode", "most frequent value, the first of those sorted", "SELECT mode() WITHIN GROUP (ORDER BY 3)", "aggregate", "Aggregates"})
+	mode := &function{name: "mode", args: []Type{anyElement}, ret: anyElement, strict: true, orderedSet: true, agg: func() accumulator { return &orderedSet{} }}
+	mode.typed = func(types []Type) *function {
+		f := *mode
+		f.typed, f.agg = nil, func() accumulator {
+			return &orderedSet{final: func(vals, _ []value) (value, error) {
+				best, most, run := vals[0], 0, 0
+				for i, v := range vals {
+					if i > 0 && compare(types[0], v, vals[i-1]) == 0 {
+						run++
+					} else {
+						run = 1
+					}
+					if run > most {
+						best, most = v, run
+					}
+				}
+				return best, nil
+			}}
+		}
+		return &f
+	}
+	c.functions["mode"] = []*function{mode}
+}
