@@ -201,6 +201,26 @@ sh|-c|curl -d '{"password":"abcX","b":"Y"}' y
 sh|-c|curl -H "Authorization: Bearer abcX" https://y
 sh|-c|curl -H Authorization:\ Bearer\ abcX https://y
 app|{password:abcX,b:Y}
+sh|-c|echo $(case x in a) mysql -pabcX;; esac) Y
+sh|-c|case $1 in a) mysql -pabcX;; esac
+sh|-c|mysql -p${P:-abcX}
+su|root|-cmysql -pabcX
+systemd-run|--unit=y|mysqldump|-pabcX
+nsenter|-t|1|-m|mysql|-pabcX
+strace|-f|mysql|-pabcX
+taskset|-c|0|mysql|-pabcX
+psql|-c|ALTER USER y WITH PASSWORD 'abcX'; select 'Y'
+mysql|-e|CREATE USER y IDENTIFIED BY 'abcX'
+app|jdbc:oracle:thin:scottY/abcX@//h/s
+app|jdbc:sqlserver://h:1433;user=y;password=abcX;encrypt=Y
+xfreerdp|/u:y|/p:abcX|/v:hY
+htpasswd|-b|/y|user|abcX
+vault|login|abcX
+aws|configure|set|aws_secret_access_key|abcX
+git|config|--global|github.token|abcX
+git|-c|http.extraHeader=Authorization: Basic abcX|fetchY
+terraform|apply|-var|db_password=abcX
+kubectl|create|secret|generic|y|--from-literal=password=abcX
 mount|-t|cifs|-o|user=y,pass=abcX,uid=Y
 mount|-o|password=abcX,uid=Y|/y
 helm|install|--set|db.password=abcX,a=Y
@@ -263,7 +283,9 @@ func TestRedactExactly(t *testing.T) {
 		{"app|-----BEGIN PRIVATE KEY-----abc", "app|-----BEGIN PRIVATE KEY-----[REDACTED]"},
 		{"app|password: two words\nuser: x", "app|password: [REDACTED]\nuser: x"},
 		{"curl|-H|Authorization: Digest username=\"a\", response=\"b\"", "curl|-H|Authorization: Digest [REDACTED]"},
-		{"mysql|--password|db", "mysql|--password|db"}, // asks for it
+		{"psql|--password|db", "psql|--password|db"}, // asks for it
+		{"mysql|--password|-h|db", "mysql|--password|-h|db"},
+		{`app|{"passwordCredentials":{"password":"x"}}`, `app|{"passwordCredentials":{"password":"[REDACTED]"}}`},
 		{"mysql|-u|x|--password=***", "mysql|-u|x|--password=***"},
 	} {
 		if got := strings.Join(r.args(splitLine(c.in)), "|"); got != c.want {

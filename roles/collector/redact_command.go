@@ -27,13 +27,20 @@ func (s *scan) value(w *word, mode textMode) { s.item(w, mode, false) }
 func (s *scan) item(w *word, mode textMode, list bool) {
 	f := finder{text: w.text, word: w, shell: mode == surelyScript, list: list}
 	f.find()
-	if mode == formsOnly || !strings.ContainsAny(w.text, " \t\n;|&()`<>") {
+	if mode != formsOnly {
+		s.nested(w, 0)
+	}
+}
+
+// nested looks for commands in the part of a word that begins at from.
+func (s *scan) nested(w *word, from int) {
+	if !strings.ContainsAny(w.text, " \t\n;|&()`<>") {
 		return
 	}
 	var found spans
-	s.script(w.text, &found)
+	s.script(w.text[from:], &found)
 	for _, at := range found {
-		w.add(at.from, at.to)
+		w.add(from+at.from, from+at.to)
 	}
 }
 
@@ -106,7 +113,7 @@ func (c *command) plain(i int) int {
 		c.value(w, surelyScript)
 		c.program, c.script, c.unsure = nil, false, true
 		return i + 1
-	case i > 1 && (before == "=" || strings.EqualFold(c.words[i-2].text, "set")) && c.setting(i, before):
+	case i > 1 && (before == "=" || c.words[1].text == "config" || strings.EqualFold(c.words[i-2].text, "set")) && c.setting(i, before):
 		w.add(0, len(w.text))
 		return i + 1
 	case p == nil || p.kind == launcher:
@@ -131,6 +138,12 @@ func (c *command) plain(i int) int {
 		return c.step(i)
 	case p.after != "" && before == p.after && w.text != "":
 		w.add(0, len(w.text))
+		return i + 1
+	case p.last != "" && i > 2 && i == len(c.words)-1 && len(c.words[1].text) < 16 && strings.ContainsAny(c.words[1].text, p.last):
+		w.add(0, len(w.text))
+		return i + 1
+	case p.colon != "" && strings.HasPrefix(w.text, p.colon):
+		w.add(len(p.colon), len(w.text))
 		return i + 1
 	case p.slash:
 		if user, password, ok := strings.Cut(w.text, "/"); ok && user != "" && !strings.HasPrefix(w.text, "@") {
@@ -164,7 +177,7 @@ func (c *command) launched(i int, before string) int {
 		return i + 1
 	}
 	if p == nil || !c.active || p.command == "" {
-		if q := c.r.lookup(w.text); q != nil && q.kind != plain && !q.word && (before == "" || before[0] != '-' || flagOption(before)) {
+		if q := c.r.lookup(w.text); q != nil && q.kind != plain && !q.word && (before == "" || before[0] != '-' || strings.Contains(before, "=") || flagOption(before)) {
 			c.begin(q, before != "--")
 			return i + 1
 		}
@@ -273,7 +286,7 @@ func (c *command) kind(name string, single bool) optionKind {
 			return bareOption
 		}
 	}
-	if single && len(name) < 4 {
+	if single && (len(name) < 4 || name[0] == 'D') { // -DNAME of compilers and java
 		return plainOption
 	}
 	return kindOfOption(name)
@@ -395,7 +408,8 @@ func (c *command) letter(letter byte, w *word, from, next int) int {
 		c.loginValue(w, from, "")
 		return next
 	case is(p.script):
-		c.value(w, surelyScript)
+		c.value(w, formsOnly)
+		c.nested(w, from)
 		return next
 	case is(p.module) && from == 0:
 		c.started = false

@@ -29,6 +29,8 @@ func (f *finder) find() {
 			}
 		case '@':
 			i = f.source(i)
+		case '\'', '"':
+			i = f.clause(i)
 		case '-', 'A', 'd', 'e', 'g', 'h', 'n', 's', 'x':
 			if i > 0 && wordByte(s[i-1]) {
 				i++
@@ -219,6 +221,9 @@ func (f *finder) field(i int) int {
 	case !secretName(name) || !quoted && !inner && (!start || at == i+1):
 		return i + 1
 	}
+	if at < len(s) && !header && (s[at] == '{' || s[at] == '[') { // an object, a list
+		return at
+	}
 	if at < len(s) && (quote(s[at]) || s[at] == '\\') {
 		if a, b, next, ok := f.quoted(at); ok {
 			if scheme {
@@ -247,6 +252,23 @@ func (f *finder) field(i int) int {
 	to = upTo(s, at, stop)
 	f.secret(name, at, to)
 	return max(i+1, to)
+}
+
+// clause looks at the quote at i: PASSWORD 'secret' and IDENTIFIED BY 'secret' in
+// SQL. It returns where to go on.
+func (f *finder) clause(i int) int {
+	if f.shell || i < 3 || !blank(f.text[i-1]) {
+		return i + 1
+	}
+	from, to, quoted, _ := f.name(i)
+	name := f.text[from:to]
+	by := strings.EqualFold(name, "by") && from >= 11 && strings.EqualFold(f.text[from-11:from], "identified ")
+	if quoted || !by && !strings.EqualFold(name, "password") {
+		return i + 1
+	}
+	a, b, next, _ := f.quoted(i)
+	f.secret("password", a, b)
+	return next
 }
 
 // headerName reports whether name is that of a header whose value is a secret,
@@ -371,7 +393,7 @@ func plainUser(s string) bool {
 func (f *finder) source(i int) int {
 	s := f.text
 	rest := s[i+1:]
-	if !strings.HasPrefix(rest, "tcp(") && !strings.HasPrefix(rest, "unix(") && !strings.HasPrefix(rest, "tcp6(") && !strings.HasPrefix(rest, "(") {
+	if !strings.HasPrefix(rest, "tcp(") && !strings.HasPrefix(rest, "unix(") && !strings.HasPrefix(rest, "tcp6(") && !strings.HasPrefix(rest, "(") && !strings.HasPrefix(rest, "//") {
 		return i + 1
 	}
 	from := i
@@ -381,7 +403,13 @@ func (f *finder) source(i int) int {
 	if n := strings.Index(s[from:i], "://"); n >= 0 {
 		from += n + 3
 	}
-	if n := strings.IndexByte(s[from:i], ':'); n >= 0 && (!f.shell || s[from+n+1] != '$') {
+	if n := strings.Index(s[from:i], ":thin:"); n >= 0 { // jdbc:oracle:thin:user/secret@//host
+		if m := strings.IndexByte(s[from+n:i], '/'); m >= 0 {
+			f.word.add(from+n+m+1, i)
+		}
+		return i + 1
+	}
+	if n := strings.IndexByte(s[from:i], ':'); n >= 0 && rest[0] != '/' && (!f.shell || s[from+n+1] != '$') {
 		f.word.add(from+n+1, i)
 	}
 	return i + 1

@@ -149,6 +149,9 @@ func harmlessValue(name, v string) bool {
 	if v == "" || len(v) <= 5 && switchValue(v) {
 		return true
 	}
+	if v[0] == '=' && digits(strings.ReplaceAll(v[1:], ".", "")) { // a version of a package
+		return len(v) < 16
+	}
 	if name == "PWD" {
 		return v[0] == '/'
 	}

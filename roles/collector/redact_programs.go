@@ -22,6 +22,8 @@ type program struct {
 	skip     int    // words before the command that it runs
 	command  string // only with this subcommand the letters above hold
 	after    string // the word after this one is a secret
+	colon    string // what comes before the secret in a word: /p:SECRET
+	last     string // with one of these letters the last word is the secret
 	slash    bool   // user/SECRET@database
 	values   string // long options that take a word, each between blanks
 }
@@ -45,7 +47,7 @@ func programs() map[string]*program {
 			m[n] = &p
 		}
 	}
-	add(program{attached: "p", takes: "uhPDSe", bare: true, after: "password"}, `mysql mysqldump mysqladmin mysqlimport mysqlshow mysqlcheck
+	add(program{attached: "p", takes: "uhPDSe", prompts: true, after: "password"}, `mysql mysqldump mysqladmin mysqlimport mysqlshow mysqlcheck
 		mysqlslap mysqlbinlog mysqlpump mysqldumpslow mysql_upgrade mysql_secure_installation mysqlrepair mysqloptimize mysqlanalyze mariadb
 		mariadb-dump mariadb-admin mariadb-import mariadb-show mariadb-check mariadb-slap mariadb-binlog mariadb-upgrade mydumper myloader
 		xtrabackup mariabackup innobackupex`)
@@ -72,29 +74,32 @@ func programs() map[string]*program {
 	add(program{long: " pin so-pin puk new-pin ", secret: "p", takes: "mdiolsyak"}, "pkcs11-tool pkcs15-tool pkcs15-init")
 	add(program{names: true, long: " k pass passin passout K "}, "openssl")
 	add(program{names: true, long: " pw pwd "}, "plink pscp psftp putty puttygen plink.exe x11vnc keytool jarsigner")
-	add(program{after: "password"}, "nmcli rabbitmqctl")
+	add(program{after: "password"}, "nmcli")
+	add(program{after: "login"}, "vault")
+	add(program{colon: "/p:"}, "xfreerdp xfreerdp3 wlfreerdp sdl-freerdp")
+	add(program{last: "b"}, "htpasswd")
 	add(program{slash: true}, "sqlplus expdp impdp exp imp sqlldr rman sqlcl")
 	add(program{bare: true, kind: plain}, `psql pg_dump pg_dumpall pg_restore pg_basebackup pg_receivewal pg_isready createdb dropdb createuser dropuser
 		vacuumdb reindexdb clusterdb pgbench pg_recvlogical`)
 	add(program{prompts: true}, "influx cockroach clickhouse-client clickhouse svn kinit")
 
-	add(program{kind: launcher, command: "login", secret: "p", takes: "u", kept: " secret from-file from-env-file "}, `docker podman nerdctl buildah skopeo helm az oc cf
+	add(program{kind: launcher, command: "login", secret: "p", takes: "u", kept: " secret from-file from-env-file set-file "}, `docker podman nerdctl buildah skopeo helm az oc cf
 		kubectl docker-compose podman-compose`)
 	add(program{kind: wrapper, secret: "p", takes: "fdP"}, "sshpass")
 	add(program{kind: wrapper, takes: "CDghprRTtuU", values: " user group host prompt chdir "}, "sudo doas")
 	add(program{kind: wrapper, takes: "uC", script: "S", values: " unset chdir "}, "env")
-	add(program{kind: wrapper, takes: "ncpuaPofeskt", values: " adjustment class classdata signal kill-after output format "}, `nice ionice nohup setsid
-		stdbuf xvfb-run dbus-run-session unbuffer fakeroot strace ltrace setarch prlimit tini dumb-init caffeinate catchsegv`)
+	add(program{kind: wrapper, takes: "ncpuPioefs", values: " adjustment class classdata output error input "}, `nice ionice nohup setsid stdbuf xvfb-run
+		dbus-run-session unbuffer fakeroot setarch tini dumb-init caffeinate catchsegv`)
+	add(program{kind: wrapper, takes: "eoPpsSuaIbEXtG", values: " output trace target "}, "strace ltrace nsenter")
 	add(program{kind: wrapper, takes: "afo", word: true}, "exec command builtin eval time if then else elif while until do coproc ! {")
 	add(program{kind: wrapper, takes: "ks", skip: 1, values: " signal kill-after "}, "timeout")
-	add(program{kind: wrapper, takes: "cpa", skip: 1}, "taskset chrt")
 	add(program{kind: wrapper, takes: "GuUg", skip: 1}, "chroot gosu su-exec s6-setuidgid setuidgid")
 	add(program{kind: wrapper, takes: "wE", script: "c", skip: 1, values: " timeout conflict-exit-code "}, "flock")
 	add(program{kind: wrapper, takes: "n", script: ""}, "watch busybox")
 	add(program{kind: wrapper, takes: "aEIiLlnPsd", values: " max-args max-procs replace delimiter arg-file "}, "xargs parallel")
 	add(program{kind: wrapper, takes: "bcDeEFIiJLlmoOpQRSWwB", skip: 1}, "ssh mosh autossh dbclient")
 	add(program{kind: launcher, takes: "Ggsuw", script: "c"}, "su runuser script")
-	add(program{kind: launcher}, "systemd-run nsenter unshare setpriv ip lxc lxc-attach flatpak snap firejail bwrap tmux screen start-stop-daemon capsh")
+	add(program{kind: launcher}, "systemd-run taskset chrt prlimit unshare setpriv ip lxc lxc-attach flatpak snap firejail bwrap tmux screen start-stop-daemon capsh")
 	add(program{kind: wrapper, takes: "cWXQerIM", module: "m"}, "python python2 python3 pypy pypy3 perl ruby node nodejs php lua tclsh expect")
 	add(program{kind: shell, takes: "oO", values: " rcfile init-file "}, "sh bash dash zsh ksh mksh ash fish rbash")
 

@@ -142,10 +142,16 @@ type parser struct {
 // commands walks commands until closer, ')' or '`', or the end.
 func (p *parser) commands(closer byte) {
 	var words []word
-	parens := 0
+	parens, cases := 0, 0
 	target := false // the next word is where a redirection leads
 	flush := func() {
 		if len(words) > 0 {
+			switch words[0].text {
+			case "case":
+				cases++
+			case "esac":
+				cases = max(0, cases-1)
+			}
 			p.scan.command(words)
 			words = words[:0]
 		}
@@ -171,7 +177,7 @@ func (p *parser) commands(closer byte) {
 		case ')':
 			flush()
 			p.at++
-			if parens == 0 && closer == ')' {
+			if parens == 0 && cases == 0 && closer == ')' {
 				return
 			}
 			parens = max(0, parens-1)
@@ -337,7 +343,7 @@ func (p *parser) escape(b *builder, number int) {
 }
 
 // dollar takes "$" or "`" and the substitution that it begins. In the word
-// stands "$()" for it.
+// stands "$_" for it.
 func (p *parser) dollar(b *builder, number int) {
 	at, rest := p.at, p.source[p.at:]
 	closer, skip := byte(0), 1
@@ -351,8 +357,8 @@ func (p *parser) dollar(b *builder, number int) {
 	case closer != 0 && p.subshells < maxSubshells:
 		p.at += skip
 		p.subshell(closer)
-		b.literal("$(", at, run{section: number})
-		b.literal(")", p.at-1, run{section: number})
+		b.literal("$", at, run{section: number})
+		b.literal("_", p.at-1, run{section: number})
 	case strings.HasPrefix(rest, "${"):
 		name := 2 + nameLength(rest[2:])
 		if name < len(rest) && rest[name] == '}' {
