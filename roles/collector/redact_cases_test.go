@@ -109,6 +109,11 @@ curl|--user|aY:a:bcX
 curl|--proxy-user|aY:abcX
 curl|-b|sid=abcX|https://hostY
 curl|--cookie|sid=abc; other=dX
+curl|--cookie=sid=abcX
+curl|-x|userY:abcX@proxyY:3128
+curl|--proxy|userY:abcX@proxyY:3128
+curl|--proxy=http://userY:abcX@proxyY:3128
+ssh|-o|ProxyCommand=sshpass -p abcX ssh jumpY|hostY
 curl|-H|Authorization: Bearer abcX
 curl|-H|Authorization: Token token="abcX"
 curl|-HAuthorization: Basic abcX
@@ -275,6 +280,9 @@ func TestRedactExactly(t *testing.T) {
 		{`app|{\"password\":\"a\"}`, `app|{\"password\":\"[REDACTED]\"}`},
 		{"app|eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-d x", "app|[REDACTED] x"},
 		{"app|a=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0", "app|a=[REDACTED]"},
+		{`sh|-c|x --password=\'ab y`, `sh|-c|x --password=[REDACTED] y`},
+		{`sh|-c|x --password=$P y`, `sh|-c|x --password=$P y`},
+		{`sh|-c|x --password='$P' y`, `sh|-c|x --password='[REDACTED]' y`},
 		{"app|k=AKIAIOSFODNN7EXAMPLE;", "app|k=[REDACTED];"},
 		{
 			"app|-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\nx",

@@ -89,6 +89,8 @@ func (c *command) step(i int) int {
 		n := nameLength(w.text)
 		if n == 0 || n == len(w.text) || w.text[n] != '=' {
 			c.begin(c.r.lookup(w.text), false)
+		} else if p := c.r.lookup(w.text[n+1:]); p != nil && p.kind == wrapper && p.secret != "" {
+			c.begin(p, false) // ProxyCommand=sshpass -p …
 		}
 		if option && c.program == nil {
 			return c.option(i)
@@ -252,6 +254,20 @@ func (c *command) option(i int) int {
 		}
 	}
 	p := c.program
+	if p != nil && p.cookie != "" && (name == "cookie" || name == "proxy" || name == "preproxy") {
+		at, from, next := w, end+1, i+1
+		if !joined {
+			if next == len(c.words) {
+				return next
+			}
+			at, from, next = &c.words[i+1], 0, i+2
+		}
+		letter := p.address[0]
+		if name == "cookie" {
+			letter = p.cookie[0]
+		}
+		return c.letter(letter, at, from, next)
+	}
 	if p != nil && !joined && i+1 < len(c.words) {
 		switch {
 		case p.script != "" && (name == "command" || name == "session-command"):
@@ -346,6 +362,16 @@ func (c *command) loginValue(w *word, from int, name string) {
 	c.value(w, formsOnly)
 }
 
+// address takes the secret out of user:secret@host, which begins at from.
+func (c *command) address(w *word, from int) {
+	v := w.text[from:]
+	if a, b := strings.IndexByte(v, ':'), strings.LastIndexByte(v, '@'); !strings.Contains(v, "://") && a >= 0 && a < b {
+		w.add(from+a+1, from+b)
+		return
+	}
+	c.value(w, formsOnly)
+}
+
 // cluster walks short options written together, and returns the word to go on
 // with, 0 when they mean nothing here.
 func (c *command) cluster(i int) int {
@@ -369,7 +395,7 @@ func (c *command) cluster(i int) int {
 			return i + 1
 		case p.kind == shell && letter == 'c':
 			c.script = true
-		case is(p.secret), is(p.login), is(p.percent), is(p.script), is(p.module), is(p.takes):
+		case is(p.secret), is(p.login), is(p.percent), is(p.cookie), is(p.address), is(p.script), is(p.module), is(p.takes):
 			at := w
 			next := i + 1
 			if rest >= len(t) {
@@ -397,12 +423,17 @@ func (c *command) letter(letter byte, w *word, from, next int) int {
 		if from == 0 && len(v) > 1 && v[0] == '-' && p.prompts {
 			return next - 1
 		}
-		if letter == 'b' && !strings.Contains(v, "=") { // the file with the cookies
-			break
-		}
 		if !switchValue(v) {
 			w.add(from, len(w.text))
 		}
+		return next
+	case is(p.cookie):
+		if strings.Contains(w.text[from:], "=") {
+			w.add(from, len(w.text))
+		}
+		return next
+	case is(p.address):
+		c.address(w, from)
 		return next
 	case is(p.login), is(p.percent):
 		c.loginValue(w, from, "")

@@ -179,7 +179,8 @@ func (f *finder) quoted(at int) (from, to, next int, ok bool) {
 		}
 		seen = 0
 	}
-	return from, len(s), len(s), true
+	// In a script it may be a quote by itself.
+	return from, len(s), len(s), !f.shell
 }
 
 // secret notes a value, unless it is harmless.

@@ -9,6 +9,8 @@ type program struct {
 	attached string // -pSECRET
 	secret   string // -pSECRET, -p=SECRET or -p SECRET
 	login    string // -u user:SECRET, attached or separate
+	address  string // -x user:SECRET@host
+	cookie   string // -b NAME=SECRET; without "=" it is the name of a file
 	percent  string // -U user%SECRET
 	script   string // the value is a shell script
 	module   string // the value is the program to run
@@ -66,7 +68,7 @@ func programs() map[string]*program {
 		ldapmodrdn ldapexop`)
 	add(program{secret: "AX", takes: "vclunaxetr"}, "snmpget snmpwalk snmpset snmpgetnext snmpbulkwalk snmpbulkget snmptrap snmptable")
 	add(program{percent: "U", takes: "IpcdDlmnNsStTWkbLMOiR"}, "smbclient rpcclient smbget smbcacls smbpasswd smbtree net winexe wmic")
-	add(program{login: "uU", secret: "b", takes: "AcCdDeEFHKmoPQrtTwxXyYz", long: " cookie "}, "curl")
+	add(program{login: "uU", cookie: "b", address: "x", takes: "AcCdDeEFHKmoPQrtTwXyYz"}, "curl")
 	add(program{takes: "aoiBtOTwQPUlARDIX", login: " "}, "wget wget2 aria2c")
 	add(program{login: "a", takes: "Aopsv"}, "http https httpie xh")
 	add(program{login: "AP", takes: "bcCegHikmnpsTtuvXxyz"}, "ab")
