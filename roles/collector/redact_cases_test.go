@@ -70,6 +70,17 @@ mysql|-ubash|-pabcX|sudo|-pabcX
 mysql|--host|env|-pabcX
 mysql|--password=abcX
 mysql8.0|-pabcX
+C:\Program Files\MySQL\mysql.exe|-pabcX
+mysql|-NBe|select 1|-pabcX
+docker|login|-p|-abcX
+sh|-c|A=$(mysql -pabcX) B="$(mysql -pabcX "Y $(mysql -p'abcX')")"
+sh|-c|diff <(mysql -pabcX y) <(mysql -pabcX Y)
+sh|-c|curl -d user=aY\&pwd=abcX Y
+sh|-c|ssh h "mysql -p'abcX' -e \"select 'Y'\""
+sh|-c|my"sql" -p"abcX" Y
+bash|-c|--|mysql -pabcX
+app|Endpoint=sb://y/;SharedAccessKeyName=Root;SharedAccessKey=abcX;EntityPath=Y
+app|https://h/y#access_token=abcX
 cqlsh|-u|yY|-p|abcX
 cqlsh|-pabcX
 mongo|-p|abcX

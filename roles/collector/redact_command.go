@@ -253,33 +253,42 @@ func (c *command) option(i int) int {
 			return i + 2
 		}
 	}
-	p := c.program
-	if p != nil && p.cookie != "" && (name == "cookie" || name == "proxy" || name == "preproxy") {
-		at, from, next := w, end+1, i+1
-		if !joined {
-			if next == len(c.words) {
-				return next
-			}
-			at, from, next = &c.words[i+1], 0, i+2
-		}
+	if next := c.known(i, name, end); next > 0 {
+		return next
+	}
+	c.item(w, c.mode(), joined && listOption(t[:end]))
+	return i + 1
+}
+
+// known looks at a long option that means something to the present program,
+// and returns the word to go on with, 0 when it does not. end is where the name
+// ends, with dashes.
+func (c *command) known(i int, name string, end int) int {
+	w, p := &c.words[i], c.program
+	joined := end < len(w.text)
+	switch {
+	case p == nil:
+		return 0
+	case p.cookie != "" && (name == "cookie" || name == "proxy" || name == "preproxy"):
 		letter := p.address[0]
 		if name == "cookie" {
 			letter = p.cookie[0]
 		}
-		return c.letter(letter, at, from, next)
-	}
-	if p != nil && !joined && i+1 < len(c.words) {
-		switch {
-		case p.script != "" && (name == "command" || name == "session-command"):
-			c.value(&c.words[i+1], surelyScript)
-			return i + 2
-		case p.values != "" && strings.Contains(p.values, " "+name+" "):
-			c.value(&c.words[i+1], maybeScript)
-			return i + 2
+		if joined {
+			return c.letter(letter, w, end+1, i+1)
 		}
+		if i+1 < len(c.words) {
+			return c.letter(letter, &c.words[i+1], 0, i+2)
+		}
+	case joined || i+1 == len(c.words):
+	case p.script != "" && (name == "command" || name == "session-command"):
+		c.value(&c.words[i+1], surelyScript)
+		return i + 2
+	case p.values != "" && strings.Contains(p.values, " "+name+" "):
+		c.value(&c.words[i+1], maybeScript)
+		return i + 2
 	}
-	c.item(w, c.mode(), joined && listOption(t[:end]))
-	return i + 1
+	return 0
 }
 
 // kind judges a long option of the present program. One dash before it makes a

@@ -115,7 +115,7 @@ func programs() map[string]*program {
 
 // lookup returns the program of a name or path, nil when it is not known.
 func (r *redactor) lookup(name string) *program {
-	if i := strings.LastIndexByte(name, '/'); i >= 0 {
+	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
 		name = name[i+1:]
 	}
 	if name == "" || len(name) > 40 {
