@@ -336,6 +336,18 @@ func TestRedactHarmless(t *testing.T) {
 	}
 }
 
+// Commands longer than what is held of them at a time.
+func TestRedactManyWords(t *testing.T) {
+	r := newTestRedactor(t, Redaction{})
+	for n := maxWords - 6; n < maxWords+6; n++ {
+		in := "mysql " + strings.Repeat("y ", n) + "-pX --token X z"
+		want := "mysql " + strings.Repeat("y ", n) + "-p[REDACTED] --token [REDACTED] z"
+		if got := r.args([]string{"sh", "-c", in})[2]; got != want {
+			t.Errorf("after %d words: …%q", n, got[len(got)-60:])
+		}
+	}
+}
+
 // What grows at all grows by a bounded number of bytes.
 func TestRedactGrowth(t *testing.T) {
 	r := newTestRedactor(t, Redaction{})

@@ -7,6 +7,9 @@ const (
 	// the command substitutions within each other.
 	maxScripts   = 8
 	maxSubshells = 64
+	// maxWords bounds the words of a command that are held at a time. When there
+	// are more, the program and the last two are held on to.
+	maxWords = 4096
 )
 
 // word is an argument, or a word of a script with its quotes removed.
@@ -204,7 +207,10 @@ func (p *parser) commands(closer byte) {
 				p.scan.value(&w, maybeScript)
 				continue
 			}
-			words = append(words, w)
+			if words = append(words, w); len(words) == maxWords {
+				p.scan.command(words)
+				words = append(words[:1], words[maxWords-2:]...)
+			}
 		}
 	}
 }
