@@ -36,6 +36,7 @@ type agentLink struct {
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 	beat      chan struct{} // capacity 1: a heartbeat is due
+	outage    outage
 
 	mu        sync.Mutex
 	conn      *bus.Conn // the last one; it may have ended
@@ -49,7 +50,7 @@ type agentLink struct {
 func newAgentLink(cfg Config, l *losses, hasher *procfs.Hasher) *agentLink {
 	a := &agentLink{
 		cfg: cfg, log: cfg.Log, losses: l, hasher: hasher,
-		first: make(chan *state, 1), beat: make(chan struct{}, 1),
+		first: make(chan *state, 1), beat: make(chan struct{}, 1), outage: outage{log: cfg.Log},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
@@ -61,7 +62,7 @@ func newAgentLink(cfg Config, l *losses, hasher *procfs.Hasher) *agentLink {
 			<-ready
 			return a.connected(ctx, conn)
 		},
-		Log: func(err error) { a.log.Info("connection to the agent", core.Err(err)) },
+		Log: func(err error) { a.outage.failed(err, time.Now()) },
 	})
 	close(ready)
 	a.wg.Go(func() { a.heartbeats(ctx) })
@@ -91,6 +92,7 @@ func (a *agentLink) connected(ctx context.Context, conn *bus.Conn) error {
 	if err != nil {
 		return err
 	}
+	a.outage.ended()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.conn = conn
