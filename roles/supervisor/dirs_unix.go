@@ -66,11 +66,12 @@ func own(dir *os.File, user platform.User) error {
 	if int(owner) == user.UID {
 		return nil
 	}
+	foreign := &ownerError{dirs: []string{dir.Name()}, owner: int(owner), user: user}
 	if user.UID == os.Geteuid() {
-		return fmt.Errorf("directory %q belongs to uid %d, the agent runs as uid %d; give it to that user with chown -R, or use another directory", dir.Name(), owner, user.UID)
+		return foreign
 	}
 	if _, err := dir.Readdirnames(1); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("directory %q belongs to uid %d and is not empty, the agent runs as %v; give it to that user with chown -R, or use another directory", dir.Name(), owner, user)
+		return foreign
 	}
 	// While it is root's own: afterwards it takes CAP_FOWNER.
 	if err := dir.Chmod(0o750); err != nil {

@@ -6,6 +6,7 @@ package supervisor
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -121,9 +122,7 @@ func (s *supervisor) check() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.agent.role, &permanentError{err})
 	}
-	for _, f := range launch.Files[1:] {
-		_ = f.Close()
-	}
+	closeAll(launch.Files[1:])
 	return nil
 }
 
@@ -199,15 +198,27 @@ func agentLaunch(c *config.Config, user platform.User) (platform.Launch, map[str
 		dirs[path] = handoff.FD + len(launch.Files)
 		launch.Files = append(launch.Files, f)
 	}
+	var foreign *ownerError // all that are somebody else's, so that one command puts it right
 	for _, path := range []string{paths.Store, paths.Run} {
 		f, err := openOwned(path, user)
-		if err != nil {
-			for _, f := range launch.Files[1:] {
-				_ = f.Close()
-			}
-			return platform.Launch{}, nil, err
+		var e *ownerError
+		switch {
+		case err == nil:
+			inherit(path, f)
+			continue
+		case errors.As(err, &e) && foreign == nil:
+			foreign = e
+			continue
+		case errors.As(err, &e):
+			foreign.dirs = append(foreign.dirs, e.dirs...)
+			continue
 		}
-		inherit(path, f)
+		closeAll(launch.Files[1:])
+		return platform.Launch{}, nil, err
+	}
+	if foreign != nil {
+		closeAll(launch.Files[1:])
+		return platform.Launch{}, nil, foreign
 	}
 	// Rules may lie where only root may enter. A directory that can not be
 	// opened is the agent's to report.
@@ -217,6 +228,12 @@ func agentLaunch(c *config.Config, user platform.User) (platform.Launch, map[str
 		}
 	}
 	return launch, dirs, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
 }
 
 func (s *supervisor) run(ctx context.Context, signals <-chan os.Signal) error {

@@ -169,7 +169,7 @@ func TestFirstStartEndsOnBadDirectory(t *testing.T) {
 		{"read-only, made before", made, fmt.Sprintf("directory %q can not be written to: read-only file system", filepath.Join(made, "store"))},
 		{"too long", long, fmt.Sprintf("make directory %q: file name too long", long)},
 		{"a file", file, fmt.Sprintf("make directory %q: not a directory", file)},
-		{"of somebody else", theirs, fmt.Sprintf("directory %q belongs to uid 12345 and is not empty, the agent runs as uid 54321; give it to that user with chown -R, or use another directory", filepath.Join(theirs, "store"))},
+		{"of somebody else", theirs, fmt.Sprintf("directory %q belongs to uid 12345, and the agent runs as uid 54321", filepath.Join(theirs, "store"))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg, err := load(c.data)
@@ -201,7 +201,7 @@ func TestOpenOwnedKeepsOwner(t *testing.T) {
 	if err == nil {
 		_ = f.Close()
 	}
-	if err == nil || !strings.Contains(err.Error(), "belongs to uid 12345, the agent runs as uid 0") || !ownedBy(dir, platform.User{UID: 12345}) {
+	if err == nil || !strings.Contains(err.Error(), "belongs to uid 12345, and the agent runs as root (uid 0)") || !ownedBy(dir, platform.User{UID: 12345}) {
 		t.Errorf("openOwned = %v, want a refusal and the owner left as it was", err)
 	}
 }
