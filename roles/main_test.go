@@ -90,8 +90,14 @@ func start(t testing.TB, attr *syscall.SysProcAttr, args ...string) *instance {
 
 func launch(t testing.TB, dir string, attr *syscall.SysProcAttr, args ...string) *instance {
 	t.Helper()
+	return launchCommand(t, dir, attr, append([]string{"run", "--data-dir", dir}, args...)...)
+}
+
+// launchCommand runs a command that goes on until it is stopped.
+func launchCommand(t testing.TB, dir string, attr *syscall.SysProcAttr, args ...string) *instance {
+	t.Helper()
 	in := &instance{t: t, dir: dir, done: make(chan error, 1), grown: make(chan struct{})}
-	in.cmd = exec.Command("daemoneye", append([]string{"run", "--data-dir", dir}, args...)...)
+	in.cmd = exec.Command("daemoneye", args...)
 	in.cmd.Dir = "/"
 	in.cmd.SysProcAttr = attr
 	stdout, err := in.cmd.StdoutPipe()
@@ -153,15 +159,24 @@ func (in *instance) logged() string {
 	return in.log.String()
 }
 
+// lastLines returns the last n lines of standard error.
+func (in *instance) lastLines(n int) string {
+	lines := strings.SplitAfter(strings.TrimSuffix(in.logged(), "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "")
+}
+
 // waitFor waits until standard output has text.
 func (in *instance) waitFor(text string) { in.t.Helper(); in.waitIn(&in.out, text) }
+
+// waitInLog waits until standard error has text.
+func (in *instance) waitInLog(text string) { in.t.Helper(); in.waitIn(&in.log, text) }
 
 func (in *instance) waitIn(where *bytes.Buffer, text string) {
 	in.t.Helper()
 	timeout := time.After(patience)
 	for {
 		in.mu.Lock()
-		found, grown := strings.Contains(in.out.String(), text), in.grown
+		found, grown := strings.Contains(where.String(), text), in.grown
 		in.mu.Unlock()
 		if found {
 			return

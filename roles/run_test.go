@@ -253,12 +253,41 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 	if status := again.wait(); status != 1 {
 		t.Errorf("exit status %d, want 1", status)
 	}
-	if !strings.Contains(again.logged(), "in use") {
-		t.Errorf("the error does not say that the store is in use:\n%s", again.logged())
+	h, ok := in.health()
+	if want := fmt.Sprintf("daemoneye: already running as pid %d on %s\nhint: ", h.pid("daemoneye-agent"), in.dir); !strings.HasPrefix(again.lastLines(2), want) {
+		t.Errorf("its last lines are %q, want %q", again.lastLines(2), want)
+	}
+	if !ok || strings.Contains(again.logged(), "status 78") {
+		t.Errorf("it speaks of exit statuses:\n%s", again.logged())
 	}
 	if h, ok := in.health(); !ok || !h.Healthy {
 		t.Errorf("the first instance suffered: %+v", h)
 	}
+}
+
+// After another user was configured for the agent, the refusal names the
+// command that helps, and the command helps.
+func TestForeignDataDirectory(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: the agent changes its user")
+	}
+	in := start(t, nil)
+	if status := in.stop(os.Interrupt); status != 0 {
+		t.Fatalf("exit status %d", status)
+	}
+	t.Setenv("DAEMONEYE_AGENT__USER", "54321")
+	again := launch(t, in.dir, nil)
+	if status := again.wait(); status != 1 {
+		t.Errorf("exit status %d, want 1", status)
+	}
+	want := fmt.Sprintf("chown -R 54321:54321 %s/store", in.dir)
+	if !strings.Contains(again.lastLines(1), want) {
+		t.Fatalf("the hint %q does not say %q", again.lastLines(1), want)
+	}
+	if out, err := exec.Command("sh", "-c", want).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	launch(t, in.dir, nil).waitFor("Alerts appear below")
 }
 
 func TestReloadRules(t *testing.T) {

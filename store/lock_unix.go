@@ -4,7 +4,6 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -57,17 +56,17 @@ func (l *dirLock) flock(how int) error {
 		_ = unix.Flock(int(l.f.Fd()), unix.LOCK_UN)
 		return ErrReaders
 	}
-	return fmt.Errorf("%w by %s", ErrLocked, l.holder())
+	return &LockedError{PID: l.holder()}
 }
 
-// holder names the process that wrote the file last.
-func (l *dirLock) holder() string {
+// holder returns the process that wrote the file last, 0 when it has gone.
+func (l *dirLock) holder() int {
 	text, err := io.ReadAll(io.NewSectionReader(l.f, 0, 32))
 	pid, numErr := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil || numErr != nil || !alive(pid) {
-		return "another process"
+		return 0
 	}
-	return fmt.Sprintf("process %d", pid)
+	return pid
 }
 
 func alive(pid int) bool {

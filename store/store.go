@@ -61,6 +61,21 @@ var (
 	ErrNotExist  = errors.New("there is no store")
 )
 
+// LockedError is the ErrLocked that knows who holds the store.
+type LockedError struct {
+	PID int // 0: not known
+}
+
+func (e *LockedError) Error() string {
+	if e.PID == 0 {
+		return ErrLocked.Error() + " by another process"
+	}
+	return fmt.Sprintf("%v by process %d", ErrLocked, e.PID)
+}
+
+// Is makes it an ErrLocked.
+func (e *LockedError) Is(target error) bool { return target == ErrLocked }
+
 // Config configures a Store. The zero value is the default.
 type Config struct {
 	MaxAge         time.Duration // batches and alerts older than this are deleted; 0: 30 days, negative: never

@@ -30,6 +30,7 @@ type Config struct {
 	Log        *zap.Logger
 	Version    string
 	Token      handoff.Token                                            // of the collector that runs already; without a key there is none yet
+	TokenFile  string                                                   // where a token is written for a collector that is started by hand; "": nowhere
 	Tokens     func(ctx context.Context, add func(handoff.Token)) error // of later ones; returns when the supervisor is gone. May be nil
 	Dirs       map[string]int                                           // directory → descriptor, see handoff.Start
 	Reload     <-chan os.Signal                                         // each value reloads the rules and opens the alert file anew
@@ -61,6 +62,7 @@ type agent struct {
 	broker   *bus.Broker
 	registry *registry
 	jsonl    *jsonlSink    // nil when there is none
+	token    *tokenFile    // nil when there is none
 	queries  chan struct{} // holds a value for each query that computes
 	begun    chan struct{} // and for each that has begun
 	dirs     dirs
@@ -87,6 +89,11 @@ func (a *agent) open(ctx context.Context) (err error) {
 	c := a.cfg.Config
 	if err := a.openStore(ctx); err != nil {
 		return err
+	}
+	if a.cfg.TokenFile != "" {
+		if a.token, err = writeToken(a.cfg.TokenFile); err != nil {
+			return &PermanentError{err}
+		}
 	}
 	if c.Alerts.JSONL.Path != "" {
 		if a.jsonl, err = newJSONLSink(a.dirs.path(c.Alerts.JSONL.Path)); err != nil {
@@ -145,10 +152,32 @@ func (a *agent) openStore(ctx context.Context) (err error) {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	if err != nil {
+	var locked *store.LockedError
+	switch {
+	case errors.As(err, &locked):
+		return &PermanentError{&runningError{pid: locked.PID, dir: c.Paths.State}}
+	case err != nil:
 		return &PermanentError{err}
 	}
 	return nil
+}
+
+// runningError says that another agent has the data directory.
+type runningError struct {
+	pid int // 0: not known
+	dir string
+}
+
+func (e *runningError) Error() string {
+	if e.pid == 0 {
+		return "another agent is already running on " + e.dir
+	}
+	return fmt.Sprintf("already running as pid %d on %s", e.pid, e.dir)
+}
+
+// HintText says what can be done about it.
+func (e *runningError) HintText() string {
+	return "leave it and ask it with the client commands, or stop it first; --data-dir DIR starts another instance beside it"
 }
 
 // maxConnections bounds the clients that are connected at once.
@@ -239,6 +268,7 @@ func (a *agent) serve(ctx context.Context) error {
 		})
 	}
 	a.allow(a.cfg.Token)
+	a.allowFile()
 	a.log.Info("agent serves", zap.String("socket", a.cfg.Config.Paths.Socket), zap.String("store", a.cfg.Config.Paths.Store))
 	select {
 	case <-ctx.Done():
@@ -260,6 +290,7 @@ func (a *agent) close() error {
 	if a.jsonl != nil {
 		errs = append(errs, a.jsonl.close())
 	}
+	a.closeToken() // while the store is still locked
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}
@@ -291,6 +322,9 @@ func (a *agent) busEvent(e bus.Event) {
 	switch e.Kind {
 	case bus.EventConnected, bus.EventClosed:
 		a.connection(e)
+		if e.Kind == bus.EventClosed && e.Peer.Role == bus.Collector {
+			a.allowFile()
+		}
 		a.log.Debug("connection "+string(e.Kind), fields...)
 	default:
 		a.log.Warn("connection "+string(e.Kind), fields...)

@@ -2,10 +2,7 @@ package agent
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -83,7 +80,12 @@ func supervised(ctx context.Context, version string, reload <-chan os.Signal) er
 		run.Out = term.New(os.Stdout, os.Getenv)
 	}
 	err = Run(ctx, run)
-	if err != nil {
+	var permanent *PermanentError
+	switch {
+	case err == nil:
+	case errors.As(err, &permanent) && handoff.Tell(start.Reason, permanent.Err):
+		logger.Info("agent ends", zap.Error(err)) // the supervisor says it to whoever started it
+	default:
 		logger.Error("agent ends", zap.Error(err))
 	}
 	return err
@@ -108,13 +110,14 @@ func alone(ctx context.Context, c *cli.Context, reload <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	token, err := makeToken(cfg.Paths)
-	if err != nil {
-		return err
-	}
 	logPrivileges(logger)
 	tuneMemory(cfg)
-	return Run(ctx, Config{Config: cfg, Log: logger, Version: c.App.Version, Token: token, Reload: reload})
+	err = Run(ctx, Config{Config: cfg, Log: logger, Version: c.App.Version, TokenFile: cfg.Paths.Token, Reload: reload})
+	var permanent *PermanentError
+	if errors.As(err, &permanent) {
+		return permanent.Err // no supervisor would start it again
+	}
+	return err
 }
 
 // tuneMemory trades a little CPU for memory: the agent shares its host with
@@ -143,23 +146,4 @@ func logPrivileges(logger *zap.Logger) {
 	}
 	logger.Info("privileges", zap.Int("uid", s.UID), zap.Int("gid", s.GID), zap.Strings("kept", s.Permitted),
 		zap.Strings("dropped", s.Dropped()), zap.Strings("bounding", s.Bounding), zap.Bool("no_new_privs", s.NoNewPrivs))
-}
-
-// makeToken writes a new token for a collector that is started by hand.
-func makeToken(paths config.Paths) (handoff.Token, error) {
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // it never fails
-	if err := os.MkdirAll(paths.State, 0o750); err != nil {
-		return handoff.Token{}, fmt.Errorf("make %q: %w", paths.State, err)
-	}
-	// A new file, so that the mode is ours and nobody has the old one open.
-	fresh := paths.Token + ".new"
-	_ = os.Remove(fresh)
-	if err := os.WriteFile(fresh, []byte(hex.EncodeToString(key)+"\n"), 0o600); err != nil {
-		return handoff.Token{}, fmt.Errorf("write token: %w", err)
-	}
-	if err := os.Rename(fresh, paths.Token); err != nil {
-		return handoff.Token{}, fmt.Errorf("write token: %w", err)
-	}
-	return handoff.Token{Key: key}, nil
 }

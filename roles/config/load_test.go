@@ -196,8 +196,15 @@ func TestFormatsAreEqual(t *testing.T) {
 
 func TestListRoundTrip(t *testing.T) {
 	for _, items := range [][]string{
-		nil, {"a"}, {"a", "b c"}, {"a,b", `c"d`, `"e"`}, {`a{1,2}`, `[x,y]`, `\d`}, {`C:\rules\`, `D:\`},
-		{"/d/. ", " a", "\u00a0b"}, {"a\r\nb", "\n"}, {`k="v"`},
+		nil,
+		{"a"},
+		{"a", "b c"},
+		{"a,b", `c"d`, `"e"`},
+		{`a{1,2}`, `[x,y]`, `\d`},
+		{`C:\rules\`, `D:\`},
+		{"/d/. ", " a", "\u00a0b"},
+		{"a\r\nb", "\n"},
+		{`k="v"`},
 	} {
 		if got, err := SplitList(JoinList(items)); err != nil || !slices.Equal(got, items) {
 			t.Errorf("SplitList(%q) = %q, %v, want %q", JoinList(items), got, err, items)

@@ -34,6 +34,7 @@ type Start struct {
 	Correlation string         `json:"correlation"` // the same for all roles of one start of the supervisor
 	Token       Token          `json:"token"`
 	Dirs        map[string]int `json:"dirs,omitempty"` // directory → inherited descriptor that is open on it
+	Reason      int            `json:"reason"`         // descriptor for the Reason of the role's end; 0: none
 	Restarts    int            `json:"restarts"`       // of this role, 0 at its first start
 	Supervisor  int            `json:"supervisor"`     // pid
 	Print       bool           `json:"print"`          // print the opening lines and alerts for a person

@@ -109,24 +109,26 @@ func (c *child) begin() (<-chan error, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		for _, f := range launch.Files[1:] {
-			_ = f.Close()
-		}
-	}()
+	dirs := launch.Files[1:]
+	defer closeAll(dirs)
 	pipe, end, err := handoff.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = end.Close() }()
 	launch.Files[0] = end
+	reason, told, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make pipe: %w", err), pipe.Close())
+	}
+	defer func() { _ = told.Close() }()
+	launch.Files = append(launch.Files, told)
 	process, err := platform.Start(launch)
 	if err != nil {
-		_ = pipe.Close()
-		return nil, err
+		return nil, errors.Join(err, pipe.Close(), reason.Close())
 	}
 	done := make(chan error, 1)
-	go func() { done <- process.Wait() }()
+	go func() { done <- ending(process.Wait(), reason) }()
 	c.log.Info("role started", zap.String("child", c.role), zap.Int("pid", process.PID),
 		zap.String("user", launch.User.String()), zap.Strings("kept", process.Kept), zap.Strings("unavailable", process.Unavailable))
 	if c.started != nil {
@@ -136,10 +138,31 @@ func (c *child) begin() (<-chan error, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.process, c.pipe, c.ran = process, pipe, true
-	if err := pipe.Start(c.start(process.PID, c.restarts)); err != nil {
+	start := c.start(process.PID, c.restarts)
+	start.Reason = handoff.FD + len(launch.Files) - 1
+	if err := pipe.Start(start); err != nil {
 		c.log.Warn("hand over", zap.String("child", c.role), zap.Error(err))
 	}
 	return done, nil
+}
+
+// endError is the end of a role with what it said about it.
+type endError struct {
+	exit   error
+	reason *handoff.Reason
+}
+
+func (e *endError) Error() string   { return e.reason.Message }
+func (e *endError) Unwrap() []error { return []error{e.exit, e.reason} }
+
+// ending adds what the role said to the way in which its process ended.
+func ending(exit error, f *os.File) error {
+	reason := handoff.ReadReason(f)
+	_ = f.Close()
+	if exit == nil || reason == nil {
+		return exit
+	}
+	return &endError{exit, reason}
 }
 
 // stop asks the process to end and waits for it.

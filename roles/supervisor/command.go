@@ -12,6 +12,7 @@ import (
 
 	"daemoneye/platform"
 	"daemoneye/roles/config"
+	"daemoneye/roles/handoff"
 	"daemoneye/roles/log"
 	"daemoneye/roles/term"
 )
@@ -81,7 +82,10 @@ func run(c *cli.Context) error {
 	})
 	var exit *platform.ExitError
 	var permanent *permanentError
+	var reason *handoff.Reason
 	switch {
+	case errors.As(err, &reason):
+		return reason
 	case errors.As(err, &exit) && exit.Code == platform.ExitConfig:
 		return fmt.Errorf("stopped: %w; the line of that role above says why", err)
 	case errors.As(err, &permanent):
