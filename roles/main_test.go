@@ -96,8 +96,14 @@ func launch(t testing.TB, dir string, attr *syscall.SysProcAttr, args ...string)
 // launchCommand runs a command that goes on until it is stopped.
 func launchCommand(t testing.TB, dir string, attr *syscall.SysProcAttr, args ...string) *instance {
 	t.Helper()
+	return launchProgram(t, dir, attr, "daemoneye", args...)
+}
+
+// launchProgram is launchCommand of any program that becomes one.
+func launchProgram(t testing.TB, dir string, attr *syscall.SysProcAttr, name string, args ...string) *instance {
+	t.Helper()
 	in := &instance{t: t, dir: dir, done: make(chan error, 1), grown: make(chan struct{})}
-	in.cmd = exec.Command("daemoneye", args...)
+	in.cmd = exec.Command(name, args...)
 	in.cmd.Dir = "/"
 	in.cmd.SysProcAttr = attr
 	stdout, err := in.cmd.StdoutPipe()

@@ -77,10 +77,20 @@ As root it sees every process; otherwise it runs as you and says what it cannot 
 		client.Commands(),
 		[]*cli.Command{collector.Command(), agent.Command()},
 	)
-	inherit(app.Commands, globalFlags())
+	app.Flags = append(app.Flags, client.SocketFlag())
+	for _, c := range app.Commands {
+		flags := globalFlags()
+		if !slices.Contains(roleNames(), c.Name) {
+			flags = append(flags, client.SocketFlag())
+		}
+		inherit([]*cli.Command{c}, flags)
+	}
 	prepare(app.Commands)
 	return app
 }
+
+// roleNames are the commands that serve; the others ask.
+func roleNames() []string { return []string{"run", "agent", collector.Name} }
 
 func globalFlags() []cli.Flag {
 	return []cli.Flag{

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -114,28 +115,88 @@ func agentError(err error) error {
 	return err
 }
 
-// dial connects to the agent. The error is errNoAgent when none is there.
-func (c *call) dial(cfg *config.Config) (*bus.Conn, error) {
-	conn, err := bus.Dial(c.ctx, cfg.Paths.Socket, bus.DialConfig{})
-	if err != nil {
-		return nil, dialError(cfg.Paths.Socket, err)
+// dial connects to the agent and returns its socket's name. The error is a
+// noAgentError when none is there. An ordinary user who runs no agent gets
+// root's, if that is open to them.
+func (c *call) dial(cfg *config.Config) (*bus.Conn, string, error) {
+	own, system := cfg.Paths.Socket, cfg.Paths.System
+	conn, err := bus.Dial(c.ctx, own, bus.DialConfig{})
+	if err == nil {
+		return conn, own, nil
 	}
-	return conn, nil
+	err = dialError(own, err)
+	var none *noAgentError
+	if !errors.As(err, &none) {
+		return nil, own, err
+	}
+	none.named = c.socket() != ""
+	if system == "" {
+		return nil, own, none
+	}
+	switch conn, err := bus.Dial(c.ctx, system, bus.DialConfig{}); {
+	case err == nil:
+		c.note("no agent of yours runs; asking root's at %s", system)
+		return conn, system, nil
+	case c.ctx.Err() != nil:
+		return nil, own, err
+	default:
+		none.other = closedTo(system, err)
+	}
+	return nil, own, none
 }
 
-// dialError turns an error of bus.Dial into one for people, errNoAgent when
-// nobody listens on the socket.
+// closedTo says why root's instance, at the socket, does not serve this user;
+// "" when there is none.
+func closedTo(socket string, err error) string {
+	var refused *bus.Error
+	switch {
+	case errors.As(dialError(socket, err), new(*noAgentError)):
+		return ""
+	case errors.Is(err, os.ErrPermission), errors.As(err, &refused) && refused.Code == bus.CodeRefused:
+		return fmt.Sprintf("root's instance at %s is there, but serves only root, its user and members of its group%s", socket, groupOf(filepath.Dir(socket)))
+	}
+	return fmt.Sprintf("root's instance at %s: %v", socket, socketReason(err))
+}
+
+// noAgentError says that nobody listens on the socket.
+type noAgentError struct {
+	socket string
+	named  bool   // by --socket
+	other  string // a sentence on another instance that does not serve this user, or ""
+}
+
+func (e *noAgentError) Error() string {
+	text := "no agent answers at " + e.socket
+	if e.other != "" {
+		text += "; " + e.other
+	}
+	return text
+}
+
+// HintText says what can be done about it.
+func (e *noAgentError) HintText() string {
+	switch {
+	case e.named:
+		return "another socket is named with --socket, an instance with --data-dir"
+	case e.other != "":
+		return `become a member of that group, run this as root, or start an instance of your own with "daemoneye run"`
+	}
+	return `start it with "daemoneye run", or name the instance with --data-dir or its socket with --socket`
+}
+
+// dialError turns an error of bus.Dial into one for people, a noAgentError
+// when nobody listens on the socket.
 func dialError(socket string, err error) error {
 	var refused *bus.Error
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, bus.ErrNotSupported):
-		return errNoAgent
+		return &noAgentError{socket: socket}
 	case errors.Is(err, os.ErrPermission):
 		return &Error{
 			Err:  fmt.Errorf("cannot reach the agent at %s: %w", socket, socketReason(err)),
-			Hint: "run this as root, as the agent's user or as a member of its group; another instance is named with --data-dir",
+			Hint: "run this as root, as the agent's user or as a member of its group; another instance is named with --data-dir or --socket",
 		}
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.EAGAIN):
 		return silent(socket)
@@ -152,7 +213,7 @@ func dialError(socket string, err error) error {
 	}
 	return &Error{
 		Err:  fmt.Errorf("cannot reach the agent at %s: %w", socket, socketReason(err)),
-		Hint: "it may be starting or stopping: ask again in a moment; another instance is named with --data-dir",
+		Hint: "it may be starting or stopping: ask again in a moment; another instance is named with --data-dir or --socket",
 	}
 }
 
@@ -191,22 +252,13 @@ func ask(ctx context.Context, conn *bus.Conn, socket, name string, limit time.Du
 	return reply, nil
 }
 
-var errNoAgent = errors.New("no agent runs")
-
 // agent connects to the agent, which must run, and returns its socket's name.
 func (c *call) agent() (conn *bus.Conn, socket string, err error) {
 	cfg, err := c.config()
 	if err != nil {
 		return nil, "", err
 	}
-	conn, err = c.dial(cfg)
-	if errors.Is(err, errNoAgent) {
-		err = &Error{
-			Err:  fmt.Errorf("no agent answers at %s", cfg.Paths.Socket),
-			Hint: `start it with "daemoneye run", or name the instance with --data-dir`,
-		}
-	}
-	return conn, cfg.Paths.Socket, err
+	return c.dial(cfg)
 }
 
 // engine returns the agent, or the store at rest when no agent runs.
@@ -215,11 +267,12 @@ func (c *call) engine() (engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := c.dial(cfg)
+	conn, _, err := c.dial(cfg)
 	if err == nil {
 		return &agentEngine{conn}, nil
 	}
-	if !errors.Is(err, errNoAgent) {
+	var none *noAgentError
+	if !errors.As(err, &none) || none.named {
 		return nil, err
 	}
 	e, err := storeEngine(cfg)
@@ -227,14 +280,13 @@ func (c *call) engine() (engine, error) {
 		c.warn("the agent is not running; reading the store at %s", cfg.Paths.Store)
 		return e, nil
 	}
-	const start = `start one with "daemoneye run", or name the instance with --data-dir`
 	switch {
 	case errors.Is(err, store.ErrNotExist):
-		return nil, &Error{Err: fmt.Errorf("no agent answers at %s, and there is no store at %s", cfg.Paths.Socket, cfg.Paths.Store), Hint: start}
+		return nil, &Error{Err: fmt.Errorf("%w, and there is no store at %s", none, cfg.Paths.Store), Hint: none.HintText()}
 	case errors.Is(err, store.ErrLocked):
-		return nil, &Error{Err: fmt.Errorf("no agent answers at %s, but its store is in use", cfg.Paths.Socket), Hint: "it may be starting or stopping: ask again in a moment"}
+		return nil, &Error{Err: fmt.Errorf("%w, but its store is in use", none), Hint: "it may be starting or stopping: ask again in a moment"}
 	case errors.Is(err, os.ErrPermission):
-		return nil, &Error{Err: fmt.Errorf("no agent answers at %s: %w", cfg.Paths.Socket, err), Hint: "run this as root or as the agent's user; " + start}
+		return nil, &Error{Err: fmt.Errorf("%w: %w", none, err), Hint: "run this as root or as the agent's user; " + none.HintText()}
 	}
 	return nil, err
 }

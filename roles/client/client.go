@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -22,8 +23,13 @@ import (
 	"daemoneye/roles/term"
 )
 
+// SocketFlag is the flag of all client commands that names the agent's socket.
+func SocketFlag() cli.Flag {
+	return &cli.StringFlag{Name: "socket", Usage: "ask the agent at the socket `PATH` (also DAEMONEYE_SOCKET) instead of looking for it"}
+}
+
 // Commands returns the client's subcommands. The app that runs them may have
-// the global flags --data-dir, --config and --log-level.
+// the global flags --data-dir, --config, --log-level and --socket.
 func Commands() []*cli.Command {
 	return []*cli.Command{
 		queryCommand(), psCommand(), watchCommand(), rulesCommand(), replayCommand(), alertsCommand(),
@@ -92,7 +98,25 @@ func (c *call) config() (*config.Config, error) {
 	if err != nil {
 		return nil, configError(err)
 	}
+	if socket := c.socket(); socket != "" {
+		if cfg.Paths.Socket, err = filepath.Abs(socket); err != nil {
+			return nil, fmt.Errorf("socket %q: %w", socket, err)
+		}
+		cfg.Paths.System = ""
+	}
 	return cfg, nil
+}
+
+// socket is the one that was named, "" when the agent is to be found. A flag
+// stands above the environment, --data-dir among them.
+func (c *call) socket() string {
+	switch {
+	case c.String("socket") != "":
+		return c.String("socket")
+	case c.IsSet("data-dir"):
+		return ""
+	}
+	return os.Getenv("DAEMONEYE_SOCKET")
 }
 
 func configError(err error) error {

@@ -85,11 +85,12 @@ func (c *call) rulesEngine() (engine, error) {
 		return nil, err
 	}
 	if len(c.repeated("rules")) == 0 {
-		conn, err := c.dial(cfg)
+		conn, _, err := c.dial(cfg)
 		if err == nil {
 			return &agentEngine{conn}, nil
 		}
-		if !errors.Is(err, errNoAgent) {
+		var none *noAgentError
+		if !errors.As(err, &none) || none.named {
 			return nil, err
 		}
 		c.note("the agent is not running; reading the rules that it would load")

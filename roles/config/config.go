@@ -109,6 +109,7 @@ type Paths struct {
 	Store     string   // directory, in State
 	Run       string   // directory of Socket
 	Socket    string   // of the agent
+	System    string   // socket of root's instance, which serves its group's members; "" when it is not to be asked: for root, and when a data directory is named
 	Token     string   // file
 	RulesDirs []string // Rules.Dirs, or those default ones that exist
 }

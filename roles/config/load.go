@@ -183,11 +183,11 @@ func (l *loader) environment() layer {
 }
 
 // ignored says that an environment variable is not a setting: the file's name,
-// and what Kubernetes sets in every container beside a service that is called
+// the socket that clients ask, and what Kubernetes sets in every container beside a service that is called
 // daemoneye.
 func ignored(name string) bool {
 	rest := strings.TrimPrefix(name, envPrefix)
-	return rest == "CONFIG" || rest == "PORT" || rest == "SERVICE_HOST" || rest == "SERVICE_PORT" ||
+	return rest == "CONFIG" || rest == "SOCKET" || rest == "PORT" || rest == "SERVICE_HOST" || rest == "SERVICE_PORT" ||
 		strings.HasPrefix(rest, "PORT_") || strings.HasPrefix(rest, "SERVICE_PORT_")
 }
 

@@ -99,6 +99,10 @@ func (h host) paths(c *Config) (Paths, error) {
 		if p.Run == "" {
 			p.Run = filepath.Join(p.State, "run")
 		}
+		p.System = "/run/daemoneye/agent.sock"
+		if runtime.GOOS == "darwin" {
+			p.System = "/var/run/daemoneye/agent.sock"
+		}
 	}
 	p.Store = filepath.Join(p.State, "store")
 	p.Socket = filepath.Join(p.Run, "agent.sock")

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package client
+
+func groupOf(string) string { return "" }
