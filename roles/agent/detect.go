@@ -51,6 +51,7 @@ type detector struct {
 
 	position uint64        // of the last batch that the rules have seen
 	unmarked int           // batches since it was stored
+	scan     history.Scan  // the last one that listed the processes
 	pending  []event.Alert // not stored yet, oldest change first
 
 	mu     sync.Mutex
@@ -113,7 +114,7 @@ func (d *detector) run(ctx context.Context) {
 			if err != nil && !errors.Is(err, context.Canceled) {
 				d.log.Warn("run rules over history", zap.Error(err))
 			}
-			d.raise(matches)
+			d.raise(matches, now)
 			d.mark(ctx)
 		}
 	}
@@ -128,6 +129,11 @@ func (d *detector) handle(ctx context.Context, s stored) {
 	case "event_gaps":
 		d.gaps.add(s.batch)
 	case "scans":
+		for i := range s.batch.Rows {
+			if scan, ok := history.ScanOf(s.batch, i); ok {
+				d.scan = scan
+			}
+		}
 		scanned, err := d.matcher.RunScan(ctx, d.view.Reader(), now)
 		if err != nil && !errors.Is(err, context.Canceled) {
 			d.log.Warn("run rules after a scan", zap.Error(err))
@@ -136,22 +142,22 @@ func (d *detector) handle(ctx context.Context, s stored) {
 	}
 	d.position = s.position
 	d.unmarked++
-	d.raise(matches)
+	d.raise(matches, now)
 	if len(d.pending) >= maxPending/2 || d.unmarked >= markEvery {
 		d.mark(ctx)
 	}
 }
 
 // raise counts matches into alerts, publishes the new ones and queues all for
-// the store.
-func (d *detector) raise(matches []rules.Match) {
+// the store. now is when the rules ran.
+func (d *detector) raise(matches []rules.Match, now time.Time) {
 	for len(matches) > 0 {
-		rule := matches[0].Rule
-		n := slices.IndexFunc(matches, func(m rules.Match) bool { return m.Rule != rule })
-		if n < 0 {
-			n = len(matches)
+		rule, completeness := matches[0].Rule, d.completeness(&matches[0], now)
+		n := 1
+		for n < len(matches) && matches[n].Rule == rule && slices.Equal(d.completeness(&matches[n], now).Reasons, completeness.Reasons) {
+			n++
 		}
-		for _, change := range d.grouper.Add(matches[:n], d.completeness(matches[:n])) {
+		for _, change := range d.grouper.Add(matches[:n], completeness) {
 			d.enqueue(change.Alert)
 			if change.New {
 				d.publish(&change.Alert)
@@ -161,33 +167,26 @@ func (d *detector) raise(matches []rules.Match) {
 	}
 }
 
-// completeness says what was lost of the rule's tables from its window before
-// the first match up to the last one.
-func (d *detector) completeness(matches []rules.Match) rules.Completeness {
-	rule := matches[0].Rule
-	first, last := matches[0].Time, matches[0].Time
-	for _, m := range matches {
-		if m.Time.Before(first) {
-			first = m.Time
-		}
-		if m.Time.After(last) {
-			last = m.Time
-		}
-	}
+// completeness says what was lost that could have changed the match: of the
+// row's own moment for a rule over the stream, of the time that a rule over
+// history looked back to, and of the state that the last scan has not mended.
+func (d *detector) completeness(m *rules.Match, now time.Time) rules.Completeness {
+	rule := m.Rule
 	var reasons []string
 	for _, table := range rule.Tables {
-		reasons = append(reasons, d.gaps.reasons(sourceTable(table), first.Add(-rule.Window).UnixMicro(), last.UnixMicro()+1)...)
+		switch {
+		case event.Lookup(table).Kind == event.State:
+			reasons = append(reasons, d.gaps.open(table, d.scan)...)
+		case rule.Mode == rules.Stream:
+			at := m.Time.UnixMicro()
+			reasons = append(reasons, d.gaps.reasons(table, at, at+1)...)
+		default:
+			from, to := rule.Query().TimeRange(table, now)
+			from, to = max(from, now.Add(-rule.Window).UnixMicro()), min(to, now.UnixMicro()+1)
+			reasons = append(reasons, d.gaps.reasons(table, from, to)...)
+		}
 	}
 	return rules.Completeness{Complete: len(reasons) == 0, Reasons: reasons}
-}
-
-// sourceTable is the table in whose gaps a loss for table shows: processes is
-// made of process_events.
-func sourceTable(table string) string {
-	if table == "processes" {
-		return "process_events"
-	}
-	return table
 }
 
 // enqueue notes that an alert is to be stored. Later states replace earlier

@@ -86,7 +86,7 @@ func (a *agent) answer(ctx context.Context, c *bus.Call, q *sql.Query, req *api.
 	done := api.QueryDone{Rows: total, Incomplete: reader.Damaged()}
 	for _, table := range q.Tables() {
 		from, to := q.TimeRange(table, now)
-		reasons, err := a.view.Gaps(ctx, sourceTable(table), from, to)
+		reasons, err := a.view.Gaps(ctx, table, from, to)
 		if err != nil {
 			return err
 		}

@@ -308,9 +308,6 @@ func storeEngine(cfg *config.Config) (*localEngine, error) {
 			reasons := reader.Damaged()
 			for _, table := range q.Tables() {
 				from, to := q.TimeRange(table, now)
-				if table == "processes" {
-					table = "process_events" // whose rows it is made of
-				}
 				lost, err := view.Gaps(ctx, table, from, to)
 				if err != nil {
 					lost = append(lost, fmt.Sprintf("what was lost of %s is not known: %v", table, err))

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"daemoneye/bus/event"
 	"daemoneye/rules/sql"
@@ -68,40 +67,3 @@ func (r *Reader) Scan(ctx context.Context, q sql.ScanRequest, yield func(*event.
 	}
 	return err
 }
-
-// Gaps says, for people, which stretches of lost events the store knows that
-// touch the rows of table with from ≤ time < to (µs), without repeats.
-func (v *View) Gaps(ctx context.Context, table string, from, to int64) ([]string, error) {
-	var list []string
-	request := store.ScanRequest{Table: event.Lookup("event_gaps")}
-	err := v.Store.Scan(ctx, request, func(_ uint64, b *event.Batch) error {
-		names, starts, ends := b.Column("table_name"), b.Column("start_time"), b.Column("end_time")
-		for i := range b.Rows {
-			start, end := starts.Int(i), ends.Int(i)
-			if names.Text(i) != table || end <= from || start >= to {
-				continue
-			}
-			text := GapText(b, i)
-			if !slices.Contains(list, text) {
-				list = append(list, text)
-			}
-		}
-		return nil
-	})
-	if errors.Is(err, store.ErrCorrupt) {
-		return append(list, fmt.Sprintf("event_gaps: %v", err)), nil
-	}
-	return list, err
-}
-
-// GapText says, for people, what row i of a batch of event_gaps means.
-func GapText(b *event.Batch, i int) string {
-	text := fmt.Sprintf("%s lost between %s and %s: %s", b.Column("table_name").Text(i),
-		seconds(b.Column("start_time").Int(i)), seconds(b.Column("end_time").Int(i)), b.Column("reason").Text(i))
-	if lost := b.Column("lost"); !lost.IsNull(i) {
-		text += fmt.Sprintf(" (%d rows)", lost.Int(i))
-	}
-	return text
-}
-
-func seconds(us int64) string { return time.UnixMicro(us).UTC().Format("2006-01-02 15:04:05Z") }
