@@ -61,8 +61,10 @@ type agent struct {
 	gaps     *gapLog
 	broker   *bus.Broker
 	registry *registry
-	jsonl    *jsonlSink    // nil when there is none
-	token    *tokenFile    // nil when there is none
+	jsonl    *jsonlSink   // nil when there is none
+	token    *tokenFile   // nil when there is none
+	out      *term.Output // Config.Out behind the curtain; nil when there is none
+	curtain  *curtain
 	queries  chan struct{} // holds a value for each query that computes
 	begun    chan struct{} // and for each that has begun
 	dirs     dirs

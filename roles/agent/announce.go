@@ -20,11 +20,20 @@ import (
 // openingWait is how long the opening lines wait for the first scan.
 const openingWait = 5 * time.Second
 
-// announce prints the opening lines once the first scan is in.
+// announce prints the opening lines once the first scan is in, and what was
+// held back for them.
 func (a *agent) announce(ctx context.Context) {
-	if a.cfg.Out == nil || a.cfg.Restarts > 0 {
+	if a.cfg.Out == nil {
 		return
 	}
+	if a.cfg.Restarts > 0 {
+		if err := a.curtain.rise(func() error { return nil }); err != nil {
+			a.log.Warn("print alerts", zap.Error(err))
+		}
+		return
+	}
+	progress := term.StartProgress(a.cfg.Out, "first scan of all processes", "processes", 0)
+	defer progress.Stop()
 	timer := time.NewTimer(openingWait)
 	defer timer.Stop()
 	select {
@@ -33,6 +42,7 @@ func (a *agent) announce(ctx context.Context) {
 	case <-a.registry.scanned:
 	case <-timer.C:
 	}
+	progress.Stop()
 	c := a.cfg.Config
 	set := a.matcher.Set()
 	op := opening{
@@ -41,7 +51,7 @@ func (a *agent) announce(ctx context.Context) {
 		retention: retention(c.Store.Retention.Age, c.Store.Retention.Bytes),
 	}
 	op.collector, _ = a.registry.get()
-	if err := op.write(a.cfg.Out); err != nil {
+	if err := a.curtain.rise(func() error { return op.write(a.cfg.Out) }); err != nil {
 		a.log.Warn("print opening lines", zap.Error(err))
 	}
 }
@@ -76,6 +86,10 @@ func (a *agent) startSinks(ctx context.Context, wg *sync.WaitGroup) error {
 		errs = append(errs, start(api.AlertsTopic+"+", bus.Wait, a.writeAlert))
 	}
 	if a.cfg.Out != nil {
+		a.curtain = &curtain{w: a.cfg.Out}
+		out := *a.cfg.Out
+		out.Writer = a.curtain
+		a.out = &out
 		errs = append(errs, start(api.AlertsTopic+"+", bus.Shed, a.printAlert))
 	}
 	if a.cfg.Out != nil && a.cfg.Verbose {
@@ -116,10 +130,10 @@ func (a *agent) printAlert(body []byte, missed uint64) {
 	var alert event.Alert
 	err := msgpack.Unmarshal(body, &alert)
 	if err == nil && missed > 0 {
-		_, err = fmt.Fprintf(a.cfg.Out, "%d alerts were not shown; see %s alerts list\n", missed, a.cfg.Invocation)
+		_, err = fmt.Fprintf(a.out, "%d alerts were not shown; see %s alerts list\n", missed, a.cfg.Invocation)
 	}
 	if err == nil {
-		err = term.Alert(a.cfg.Out, &alert)
+		err = term.Alert(a.out, &alert)
 	}
 	if err != nil {
 		a.log.Debug("print alert", zap.String("alert", alert.ID), zap.Error(err))
@@ -138,7 +152,7 @@ func (a *agent) printNew(body []byte, _ uint64) {
 		if kind.Text(i) != "seen" && kind.Text(i) != "exec" {
 			continue
 		}
-		if err := term.Event(a.cfg.Out, b, i); err != nil {
+		if err := term.Event(a.out, b, i); err != nil {
 			a.log.Debug("print event", zap.Error(err))
 			return
 		}

@@ -135,26 +135,29 @@ func TestLossInWindowOfHistoryRule(t *testing.T) {
 		ago  time.Duration
 		want string
 	}{{5 * time.Minute, "false"}, {15 * time.Minute, "true"}} {
-		r := newRunning(t)
-		r.stop()
-		rule := "-- id: many\n-- title: Many\n-- severity: low\n-- window: 10m\nSELECT count(*) AS n FROM process_events HAVING count(*) > 0\n"
-		if err := os.WriteFile(filepath.Join(r.config.Paths.RulesDirs[0], "many.sql"), []byte(rule), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		r.start()
-		r.dial()
-		p := newPublisher(t, r.config.Paths.Socket, r.token)
-		now := time.Now()
-		r.send(p, gapAt(now.Add(-c.ago), now.Add(-c.ago+time.Second), "c", "collector"), canaryAt(now, 1))
-		var cells []string
-		for deadline := time.Now().Add(30 * time.Second); len(cells) == 0 && time.Now().Before(deadline); {
-			var err error
-			if cells, _, err = r.query("SELECT complete FROM alerts WHERE rule_id = 'many'"); err != nil {
+		t.Run(c.ago.String(), func(t *testing.T) {
+			t.Parallel()
+			r := newRunning(t)
+			r.stop()
+			rule := "-- id: many\n-- title: Many\n-- severity: low\n-- window: 10m\nSELECT count(*) AS n FROM process_events HAVING count(*) > 0\n"
+			if err := os.WriteFile(filepath.Join(r.config.Paths.RulesDirs[0], "many.sql"), []byte(rule), 0o644); err != nil {
 				t.Fatal(err)
 			}
-		}
-		if !reflect.DeepEqual(cells, []string{c.want}) {
-			t.Errorf("a loss %v ago, window 10m: complete = %v, want %s", c.ago, cells, c.want)
-		}
+			r.start()
+			r.dial()
+			p := newPublisher(t, r.config.Paths.Socket, r.token)
+			now := time.Now()
+			r.send(p, gapAt(now.Add(-c.ago), now.Add(-c.ago+time.Second), "c", "collector"), canaryAt(now, 1))
+			var cells []string
+			for deadline := time.Now().Add(30 * time.Second); len(cells) == 0 && time.Now().Before(deadline); {
+				var err error
+				if cells, _, err = r.query("SELECT complete FROM alerts WHERE rule_id = 'many'"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !reflect.DeepEqual(cells, []string{c.want}) {
+				t.Errorf("a loss %v ago, window 10m: complete = %v, want %s", c.ago, cells, c.want)
+			}
+		})
 	}
 }

@@ -64,7 +64,7 @@ func (op *opening) write(o *term.Output) error {
 			line("", "and %d more: %s rules list", len(op.refused)-i, op.invocation)
 			break
 		}
-		line("", "%s: %s", r.File, r.Message)
+		line("", "%s", r.Message) // it begins with the file
 	}
 	line("data", "%s, kept %s", op.store, op.retention)
 	for i, r := range op.roles {

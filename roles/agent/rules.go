@@ -29,8 +29,12 @@ func (a *agent) loadRules() *rules.Set {
 		sources = append(sources, source)
 	}
 	set := rules.Load(rules.LoadConfig{}, sources...)
+	refused := a.log.Warn
+	if a.matcher == nil && a.cfg.Out != nil && a.cfg.Restarts == 0 {
+		refused = a.log.Info // the opening lines say it to a person
+	}
 	for _, r := range set.Refused {
-		a.log.Warn("rule refused", zap.String("file", r.File), zap.String("reason", r.Error()))
+		refused("rule refused", zap.String("file", r.File), zap.String("reason", r.Error()))
 	}
 	a.log.Info("rules loaded", zap.Int("loaded", len(set.Rules)), zap.Int("refused", len(set.Refused)))
 	return set

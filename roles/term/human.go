@@ -56,6 +56,8 @@ func Duration(d time.Duration) string {
 		return "-" + Duration(-d)
 	}
 	switch {
+	case d == 0:
+		return "0 s"
 	case d >= 24*time.Hour:
 		return fmt.Sprintf("%dd %dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
 	case d >= time.Hour:

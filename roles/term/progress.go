@@ -7,7 +7,7 @@ import (
 )
 
 // Progress shows that long work goes on: one line on a terminal, rewritten
-// a few times a second from the first second on; nothing in a pipe.
+// a few times a second after half a second; nothing in a pipe.
 type Progress struct {
 	out   *Output
 	label string
@@ -46,7 +46,7 @@ func (p *Progress) Stop() {
 
 func (p *Progress) run(start time.Time) {
 	defer close(p.ended)
-	ticker := time.NewTicker(200 * time.Millisecond)
+	ticker := time.NewTicker(250 * time.Millisecond)
 	defer ticker.Stop()
 	shown := false
 	for {
@@ -57,7 +57,7 @@ func (p *Progress) run(start time.Time) {
 			}
 			return
 		case now := <-ticker.C:
-			if elapsed := now.Sub(start); elapsed >= time.Second {
+			if elapsed := now.Sub(start); elapsed >= 500*time.Millisecond {
 				fmt.Fprintf(p.out, "\r%s\x1b[K", p.out.Fit(p.line(elapsed), p.out.Width-1))
 				shown = true
 			}
@@ -74,5 +74,9 @@ func (p *Progress) line(elapsed time.Duration) string {
 	case done > 0:
 		s += ": " + Count(done) + " " + p.unit
 	}
-	return s + ", " + Duration(elapsed.Truncate(time.Second))
+	unit := time.Second
+	if elapsed < unit {
+		unit = 100 * time.Millisecond
+	}
+	return s + ", " + Duration(elapsed.Truncate(unit))
 }

@@ -169,7 +169,7 @@ func TestHuman(t *testing.T) {
 		in   time.Duration
 		want string
 	}{
-		{0, "0 ns"},
+		{0, "0 s"},
 		{1500 * time.Nanosecond, "1.5 µs"},
 		{12300 * time.Microsecond, "12.3 ms"},
 		{2 * time.Second, "2 s"},
