@@ -58,9 +58,9 @@ func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 	case c == nil:
 		list = append(list, "no collector has registered: nothing is observed")
 	case c != nil && !c.Connected:
-		list = append(list, fmt.Sprintf("the collector is not connected since %s: nothing is observed", c.LastSeen.Format(time.TimeOnly)))
+		list = append(list, fmt.Sprintf("the collector is not connected since %s: nothing is observed", clock(c.LastSeen)))
 	case now.Sub(later(c.LastScanAt, c.Registered)) > scansLate(c.Interval):
-		list = append(list, fmt.Sprintf("the collector has not finished a scan since %s", later(c.LastScanAt, c.Registered).Format(time.TimeOnly)))
+		list = append(list, fmt.Sprintf("the collector has not finished a scan since %s", clock(later(c.LastScanAt, c.Registered))))
 	}
 	if c := h.Collector; c != nil && c.Dropped > 0 {
 		list = append(list, fmt.Sprintf("the collector had to drop %d rows; event_gaps says when", c.Dropped))
@@ -83,6 +83,9 @@ func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 	}
 	return list
 }
+
+// clock is a time of day for people, in UTC as all times are.
+func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 
 // scansLate is for how long scans may fail to come before something is wrong:
 // three intervals and the time of a heartbeat.

@@ -252,4 +252,4 @@ func showAlert(out *term.Output, a *event.Alert, falsePositives []string) error 
 }
 
 // stamp is a time in full.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }

@@ -134,7 +134,7 @@ func printProcesses(out *term.Output, lines []psLine) error {
 	for _, l := range lines {
 		var start, cpu, memory any
 		if l.Start != nil {
-			start = out.Started(*l.Start, now)
+			start = term.Started(*l.Start, now)
 		}
 		if l.CPU != nil {
 			cpu = strconv.FormatFloat(*l.CPU, 'f', 1, 64)

@@ -14,9 +14,9 @@ import (
 
 // Alert writes a as it is read in one glance, without a blank line:
 //
-//	12:04:31  HIGH  Shell started by a web server
-//	          nginx → php-fpm → sh (pid 4711, www-data)
-//	          command_line: sh -c id
+//	12:04:31Z  HIGH  Shell started by a web server
+//	           nginx → php-fpm → sh (pid 4711, www-data)
+//	           command_line: sh -c id
 //
 // Further lines say that it was counted more than once and what may be
 // missing. Everything that was observed is escaped and cut to the terminal.

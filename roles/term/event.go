@@ -14,7 +14,7 @@ import (
 
 // Event writes row i of b on one line:
 //
-//	12:04:31  exec     4711  www-data  nginx → php-fpm → sh -c id
+//	12:04:31Z  exec     4711  www-data  nginx → php-fpm → sh -c id
 //
 // Rows of tables other than process_events and processes are shown as
 // their table and name=value pairs.
@@ -114,7 +114,7 @@ func plain(value any) string {
 		}
 		return v
 	case time.Time:
-		return v.Format(time.RFC3339Nano)
+		return v.UTC().Format(time.RFC3339Nano)
 	case json.RawMessage:
 		return string(v)
 	case []string:

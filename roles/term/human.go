@@ -74,17 +74,13 @@ func Duration(d time.Duration) string {
 	return fmt.Sprintf("%d ns", d)
 }
 
-// Started returns when something began, as short as ps does: the time of day
-// within the last day, the day within the last year, else the date.
-func (o *Output) Started(t, now time.Time) string {
-	location := o.Location
-	if location == nil {
-		location = time.Local
-	}
-	t = t.In(location)
+// Started returns when something began, in UTC and as short as ps does: the
+// time of day within the last day, the day within the last year, else the date.
+func Started(t, now time.Time) string {
+	t = t.UTC()
 	switch age := now.Sub(t); {
 	case age < 24*time.Hour:
-		return t.Format("15:04:05")
+		return t.Format(timeOnly)
 	case age < 365*24*time.Hour:
 		return t.Format("Jan 02")
 	}

@@ -38,14 +38,15 @@ func TestEscapeJSON(t *testing.T) {
 
 func TestClockShowsOtherDays(t *testing.T) {
 	now := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
-	o := &Output{Terminal: true, Location: time.UTC, Now: func() time.Time { return now }}
+	zone := time.FixedZone("elsewhere", 9*3600) // whatever the machine's is
+	o := &Output{Terminal: true, Now: func() time.Time { return now }}
 	for at, want := range map[time.Time][2]string{
-		now:                                    {"10:00:00", "10:00:00"},
-		now.Add(-11 * time.Hour):               {"2026-03-01 23:00:00", "Mar 01 23:00"},
-		now.AddDate(-2, 0, 0):                  {"2024-03-02 10:00:00", "2024-03-02"},
-		now.Add(13*time.Hour + 59*time.Minute): {"23:59:00", "23:59:00"},
+		now:                                    {"10:00:00Z", "10:00:00Z"},
+		now.Add(-11 * time.Hour):               {"2026-03-01 23:00:00Z", "Mar 01 23:00Z"},
+		now.AddDate(-2, 0, 0):                  {"2024-03-02 10:00:00Z", "2024-03-02"},
+		now.Add(13*time.Hour + 59*time.Minute): {"23:59:00Z", "23:59:00Z"},
 	} {
-		if got := [2]string{o.Clock(at), o.Moment(at)}; got != want {
+		if got := [2]string{o.Clock(at.In(zone)), o.Moment(at.In(zone))}; got != want {
 			t.Errorf("Clock, Moment(%v) = %q, want %q", at, got, want)
 		}
 	}

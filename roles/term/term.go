@@ -17,13 +17,11 @@ import (
 // everything but the Writer is a plain pipe.
 type Output struct {
 	io.Writer
-	Terminal bool           // someone looks at it now
-	Width    int            // in character cells; 0: unlimited
-	Color    bool           // may be coloured
-	ASCII    bool           // nothing but ASCII can be shown
-	Location *time.Location // of the times in Alert and Event; nil: local time
-
-	Now func() time.Time // whose day is today; nil: time.Now
+	Terminal bool             // someone looks at it now
+	Width    int              // in character cells; 0: unlimited
+	Color    bool             // may be coloured
+	ASCII    bool             // nothing but ASCII can be shown
+	Now      func() time.Time // whose day is today; nil: time.Now
 }
 
 // New returns w with what it can show. NO_COLOR, CLICOLOR=0 and TERM=dumb switch
@@ -143,26 +141,33 @@ func (o *Output) arrow() string {
 	return " → "
 }
 
+// Times are in UTC everywhere, and say so: what is read here is compared with
+// the logs of other hosts.
+const (
+	timeOnly = "15:04:05Z"
+	dateTime = "2006-01-02 15:04:05Z"
+)
+
 // Clock returns t as people read it now: the time of day on a terminal if that
 // day is today, the date too on another day and in a pipe, which may be a file
 // that is read next month.
 func (o *Output) Clock(t time.Time) string {
-	t, today := o.local(t)
+	t, today := o.utc(t)
 	if o.Terminal && today {
-		return t.Format(time.TimeOnly)
+		return t.Format(timeOnly)
 	}
-	return t.Format(time.DateTime)
+	return t.Format(dateTime)
 }
 
-// Moment is Clock where room is short: "15:04:05" today, "Jan 02 15:04" within
-// a year, else the date.
+// Moment is Clock where room is short: "15:04:05Z" today, "Jan 02 15:04Z"
+// within a year, else the date.
 func (o *Output) Moment(t time.Time) string {
-	t, today := o.local(t)
+	t, today := o.utc(t)
 	switch {
 	case today:
-		return t.Format(time.TimeOnly)
+		return t.Format(timeOnly)
 	case o.now().Sub(t).Abs() < 365*24*time.Hour:
-		return t.Format("Jan 02 15:04")
+		return t.Format("Jan 02 15:04Z")
 	}
 	return t.Format(time.DateOnly)
 }
@@ -174,12 +179,8 @@ func (o *Output) now() time.Time {
 	return time.Now()
 }
 
-// local returns t where o is read, and whether it is of the present day there.
-func (o *Output) local(t time.Time) (local time.Time, today bool) {
-	location := o.Location
-	if location == nil {
-		location = time.Local
-	}
-	local = t.In(location)
-	return local, local.Format(time.DateOnly) == o.now().In(location).Format(time.DateOnly)
+// utc returns t in UTC, and whether it is of the present day there.
+func (o *Output) utc(t time.Time) (utc time.Time, today bool) {
+	utc = t.UTC()
+	return utc, utc.Format(time.DateOnly) == o.now().UTC().Format(time.DateOnly)
 }

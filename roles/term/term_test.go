@@ -194,12 +194,11 @@ func TestHuman(t *testing.T) {
 
 func TestStarted(t *testing.T) {
 	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
-	o := &Output{Location: time.UTC}
 	for _, c := range []struct {
 		ago  time.Duration
 		want string
-	}{{time.Hour, "11:00:00"}, {48 * time.Hour, "Mar 02"}, {800 * 24 * time.Hour, "2023-12-25"}} {
-		if got := o.Started(now.Add(-c.ago), now); got != c.want {
+	}{{time.Hour, "11:00:00Z"}, {48 * time.Hour, "Mar 02"}, {800 * 24 * time.Hour, "2023-12-25"}} {
+		if got := Started(now.Add(-c.ago), now); got != c.want {
 			t.Errorf("Started(%v ago) = %q, want %q", c.ago, got, c.want)
 		}
 	}
@@ -226,40 +225,40 @@ func TestAlert(t *testing.T) {
 		want  string
 	}{
 		{"pipe", Output{}, hostileAlert(), `
-2026-01-02 03:04:05  HIGH  Web server started a shell\x1b[2J
-                     nginx\u{202e} → php-fpm → dash (pid 4711, www-data)
-                     command_line: sh -c \x1b]0;owned\x07 id
+2026-01-02 03:04:05Z  HIGH  Web server started a shell\x1b[2J
+                      nginx\u{202e} → php-fpm → dash (pid 4711, www-data)
+                      command_line: sh -c \x1b]0;owned\x07 id
 `},
 		{"narrow terminal", Output{Terminal: true, Width: 50}, hostileAlert(), `
-03:04:05  HIGH  Web server started a shell\x1b[2J
-          … → php-fpm → dash (pid 4711, www-data)
-          command_line: sh -c \x1b]0;owned\x07 id
+03:04:05Z  HIGH  Web server started a shell\x1b[2J
+           … → php-fpm → dash (pid 4711, www-data)
+           command_line: sh -c \x1b]0;owned\x07 id
 `},
 		{"very narrow ASCII", Output{Terminal: true, Width: 34, ASCII: true}, hostileAlert(), `
-03:04:05  HIGH  Web server star...
-          dash (pid 4711, www-d...
-          command_line: sh -c \...
+03:04:05Z  HIGH  Web server sta...
+           dash (pid 4711, www-...
+           command_line: sh -c ...
 `},
 		{"counted and incomplete", Output{}, many, `
-2026-01-02 03:04:05  HIGH  Web server started a shell\x1b[2J
-                     nginx\u{202e} → php-fpm → dash (pid 4711, www-data)
-                     command_line: sh -c \x1b]0;owned\x07 id
-                     1,200 matches since 2026-01-02 02:04:05
-                     incomplete: process_events lost
+2026-01-02 03:04:05Z  HIGH  Web server started a shell\x1b[2J
+                      nginx\u{202e} → php-fpm → dash (pid 4711, www-data)
+                      command_line: sh -c \x1b]0;owned\x07 id
+                      1,200 matches since 2026-01-02 02:04:05Z
+                      incomplete: process_events lost
 `},
 		{"no process", Output{}, bare, `
-2026-01-02 03:04:05  LOW  No process
-                     n: 3
+2026-01-02 03:04:05Z  LOW  No process
+                      n: 3
 `},
 		{
 			"colours",
 			Output{Terminal: true, Width: 80, Color: true},
 			bare,
-			"\n\x1b[2m03:04:05\x1b[0m  \x1b[36mLOW\x1b[0m  \x1b[1mNo process\x1b[0m\n          \x1b[2mn: \x1b[0m3\n",
+			"\n\x1b[2m03:04:05Z\x1b[0m  \x1b[36mLOW\x1b[0m  \x1b[1mNo process\x1b[0m\n           \x1b[2mn: \x1b[0m3\n",
 		},
 	} {
 		var b bytes.Buffer
-		c.out.Writer, c.out.Location = &b, time.UTC
+		c.out.Writer = &b
 		c.out.Now = func() time.Time { return many.Time }
 		if err := Alert(&c.out, c.alert); err != nil {
 			t.Fatal(err)
@@ -299,11 +298,11 @@ func TestEvent(t *testing.T) {
 	row("changed", "", 2, []string{"user_id"})
 	batch := b.Batch()
 	for i, want := range []string{
-		"2026-01-02 03:04:05  exec       4711  www-data  sshd → bash → id \\x1b[1m\n",
-		"2026-01-02 03:04:05  changed       2  www-data  sshd → bash → [kworker/0:1]  [user_id]\n",
+		"2026-01-02 03:04:05Z  exec       4711  www-data  sshd → bash → id \\x1b[1m\n",
+		"2026-01-02 03:04:05Z  changed       2  www-data  sshd → bash → [kworker/0:1]  [user_id]\n",
 	} {
 		var out bytes.Buffer
-		if err := Event(&Output{Writer: &out, Location: time.UTC}, batch, i); err != nil {
+		if err := Event(&Output{Writer: &out}, batch, i); err != nil {
 			t.Fatal(err)
 		}
 		if got := out.String(); got != want {
@@ -312,7 +311,7 @@ func TestEvent(t *testing.T) {
 	}
 	var out bytes.Buffer
 	today := func() time.Time { return at }
-	if err := Event(&Output{Writer: &out, Location: time.UTC, Terminal: true, Width: 50, Now: today}, batch, 0); err != nil {
+	if err := Event(&Output{Writer: &out, Terminal: true, Width: 50, Now: today}, batch, 0); err != nil {
 		t.Fatal(err)
 	}
 	if got := strings.TrimSuffix(out.String(), "\n"); Width(got) > 50 || !strings.Contains(got, "id ") {
@@ -328,10 +327,10 @@ func TestEventOfOtherTable(t *testing.T) {
 	b.Column("error").Text("a \"b\"\n")
 	b.EndRow()
 	var out bytes.Buffer
-	if err := Event(&Output{Writer: &out, Location: time.UTC}, b.Batch(), 0); err != nil {
+	if err := Event(&Output{Writer: &out}, b.Batch(), 0); err != nil {
 		t.Fatal(err)
 	}
-	want := "1970-01-01 00:00:00  scans source=procfs processes=7 error=\"a \\\"b\\\"\\n\"\n"
+	want := "1970-01-01 00:00:00Z  scans source=procfs processes=7 error=\"a \\\"b\\\"\\n\"\n"
 	if got := out.String(); got != want {
 		t.Errorf("Event = %q, want %q", got, want)
 	}

@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// console writes `15:04:05 warn  procmond  message  key=value correlation=…`,
+// console writes `15:04:05Z warn  procmond  message  key=value correlation=…`,
 // one line for each entry, whatever is in it.
 type console struct {
 	zapcore.LevelEnabler
@@ -39,7 +39,7 @@ func (c *console) Sync() error { return c.out.Sync() }
 
 func (c *console) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	var b strings.Builder
-	b.WriteString(e.Time.Local().Format(time.TimeOnly))
+	b.WriteString(e.Time.UTC().Format("15:04:05Z"))
 	level := fmt.Sprintf("%-5s", e.Level)
 	if color := levelColor(e.Level); c.color && color != "" {
 		level = "\x1b[" + color + "m" + level + "\x1b[0m"

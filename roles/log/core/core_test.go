@@ -93,11 +93,11 @@ func TestConsole(t *testing.T) {
 		var b bytes.Buffer
 		c.log(newLogger(t, Config{Role: "procmond", Correlation: "c0ffee", Terminal: true, Writer: &b}))
 		got := b.String()
-		if !regexp.MustCompile(`^\d\d:\d\d:\d\d `).MatchString(got) {
+		if !regexp.MustCompile(`^\d\d:\d\d:\d\dZ `).MatchString(got) {
 			t.Errorf("%s: %q does not begin with a time", c.name, got)
 			continue
 		}
-		if got = got[len("15:04:05 "):]; got != c.want {
+		if got = got[len("15:04:05Z "):]; got != c.want {
 			t.Errorf("%s:\n got %q\nwant %q", c.name, got, c.want)
 		}
 	}
