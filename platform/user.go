@@ -62,3 +62,20 @@ func LookupUser(names ...string) (User, error) {
 	}
 	return User{}, fmt.Errorf("no such user: %s", strings.Join(names, ", "))
 }
+
+// RoleUser returns as whom root runs a role: the configured user, by name or
+// number, or with "" daemoneye if there is one, else nobody. Root is refused.
+func RoleUser(configured string) (User, error) {
+	names := []string{"daemoneye", "nobody"}
+	if configured != "" {
+		names = []string{configured}
+	}
+	u, err := LookupUser(names...)
+	if err != nil {
+		return u, err
+	}
+	if u.UID == 0 {
+		return u, fmt.Errorf("%q is root; name an unprivileged user", u.Name)
+	}
+	return u, nil
+}

@@ -67,16 +67,24 @@ func rulesValidate(c *call) error {
 		return err
 	}
 	refused := refusals(set)
+	warnings, err := c.ruleWarnings(set)
+	if err != nil {
+		return err
+	}
 	if asJSON {
 		valid := []string{}
 		for _, r := range set.Rules {
 			valid = append(valid, r.File)
 		}
 		err = writeJSON(c.out, struct {
-			Valid   []string      `json:"valid"`
-			Refused []api.Refusal `json:"refused"`
-		}{valid, refused})
+			Valid    []string      `json:"valid"`
+			Refused  []api.Refusal `json:"refused"`
+			Warnings []ruleWarning `json:"warnings"`
+		}{valid, refused, warnings})
 	} else {
+		for _, w := range warnings {
+			c.warn("%s: warning: %s", w.File, w.Message)
+		}
 		var b strings.Builder
 		for _, r := range refused {
 			writeRefusal(&b, r)

@@ -146,16 +146,9 @@ func users(c *config.Config, log *zap.Logger) (agent, collector platform.User, e
 		return self, self, nil
 	}
 	find := func(name, key string) (platform.User, error) {
-		names := []string{"daemoneye", "nobody"}
-		if name != "" {
-			names = []string{name}
-		}
-		u, err := platform.LookupUser(names...)
+		u, err := platform.RoleUser(name)
 		if err != nil {
 			return u, fmt.Errorf("%s: %w", key, err)
-		}
-		if u.UID == 0 {
-			return u, fmt.Errorf("%s: %q is root; name an unprivileged user", key, u.Name)
 		}
 		return u, nil
 	}

@@ -1,0 +1,78 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"daemoneye/platform"
+	"daemoneye/rules"
+)
+
+// ruleWarning is something about a rule file that is no error.
+type ruleWarning struct {
+	File    string `json:"file"`
+	Message string `json:"message"`
+}
+
+// ruleWarnings says what may not be meant in the rules, and, to root, which
+// files the agent, who is not root, can not read.
+func (c *call) ruleWarnings(set *rules.Set) ([]ruleWarning, error) {
+	list := []ruleWarning{}
+	for _, r := range set.Rules {
+		for _, text := range r.Warnings() {
+			list = append(list, ruleWarning{r.File, text})
+		}
+	}
+	if os.Geteuid() != 0 {
+		return list, nil
+	}
+	cfg, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	user, err := platform.RoleUser(cfg.Agent.User)
+	if err != nil {
+		return list, nil // config check says so
+	}
+	for _, name := range c.Args().Slice() {
+		list = append(list, unreadable(name, user)...)
+	}
+	return list, nil
+}
+
+// maxUnreadable bounds the files that are named one by one.
+const maxUnreadable = 20
+
+// unreadable lists the directories and rule files below name that the user
+// can not read. The way to name itself does not matter: "daemoneye run" opens
+// it as root and hands it over.
+func unreadable(name string, user platform.User) []ruleWarning {
+	var list []ruleWarning
+	enough := errors.New("enough")
+	// What can not be walked was refused already.
+	_ = filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path != name && strings.HasPrefix(d.Name(), ".") {
+			return nil
+		}
+		need, how := fs.FileMode(4), "chmod o+r"
+		if d.IsDir() {
+			need, how = 5, "chmod o+rx"
+		} else if path != name && !strings.HasSuffix(path, ".sql") {
+			return nil
+		}
+		info, err := os.Stat(path)
+		if err != nil || platform.Permits(info, user, need) {
+			return nil
+		}
+		if len(list) == maxUnreadable {
+			return enough
+		}
+		list = append(list, ruleWarning{path, fmt.Sprintf("the agent runs as %v, who can not read it (%s)", user, how)})
+		return nil
+	})
+	return list
+}
