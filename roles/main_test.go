@@ -39,6 +39,12 @@ func TestScripts(t *testing.T) {
 			e.Setenv("DAEMONEYE_DATA_DIR", filepath.Join(e.WorkDir, "data"))
 			return nil
 		},
+		Condition: func(name string) (bool, error) {
+			if name == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", name)
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status2},
 	})
 }

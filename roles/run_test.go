@@ -320,6 +320,115 @@ func TestReloadRules(t *testing.T) {
 	}
 }
 
+// Processes that start while the rules are loaded again and again are all
+// seen once, and each raises one alert.
+func TestReloadLosesNothing(t *testing.T) {
+	in := start(t, nil, "--interval", "100ms", "--rules", writeRule(t, "canary.sql", testRule))
+	const canaries = 60
+	reloaded := make(chan error, 1)
+	stop := make(chan struct{})
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				if n < 5 {
+					reloaded <- fmt.Errorf("reloaded %d times only", n)
+					return
+				}
+				reloaded <- nil
+				return
+			default:
+			}
+			if out, err := exec.Command("daemoneye", "rules", "reload", "--data-dir", in.dir).CombinedOutput(); err != nil {
+				reloaded <- fmt.Errorf("%w: %s", err, out)
+				return
+			}
+		}
+	}()
+	var pids []string
+	for i := range canaries {
+		pids = append(pids, fmt.Sprint(sleeper(t, fmt.Sprintf("/opt/canary-%d", i)).Process.Pid))
+		if i%10 == 9 { // several scans and reloads go by
+			last := pids[len(pids)-1]
+			in.eventually("process "+last+" is seen", func() bool { return len(in.query("SELECT 1 FROM process_events WHERE pid = "+last)) > 0 })
+		}
+	}
+	list := strings.Join(pids, ", ")
+	in.eventually("all alerts are stored", func() bool {
+		return len(in.query("SELECT 1 FROM alerts WHERE rule_id = 'test-canary' AND pid IN ("+list+")")) >= canaries
+	})
+	close(stop)
+	if err := <-reloaded; err != nil {
+		t.Error(err)
+	}
+	for table, where := range map[string]string{"process_events": "event = 'seen'", "alerts": "rule_id = 'test-canary' AND count = 1"} {
+		if rows := in.query("SELECT pid, count(*) FROM " + table + " WHERE " + where + " AND pid IN (" + list + ") GROUP BY pid HAVING count(*) = 1"); len(rows) != canaries {
+			t.Errorf("%s has %d of the %d processes once", table, len(rows), canaries)
+		}
+	}
+}
+
+// The default directory of rules counts when it is made after the start, and
+// a file that the agent's user can not read is refused by that user's name.
+func TestRulesDirectoryMadeLater(t *testing.T) {
+	var attr *syscall.SysProcAttr
+	home := t.TempDir()
+	if os.Geteuid() == 0 { // whose default is the system's
+		nobody, err := platform.LookupUser("nobody")
+		if err != nil {
+			t.Fatal(err)
+		}
+		attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(nobody.UID), Gid: uint32(nobody.GID)}}
+		program, err := exec.LookPath("daemoneye")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, dir := range []string{filepath.Dir(program), filepath.Dir(filepath.Dir(program)), filepath.Dir(home)} {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chown(home, nobody.UID, nobody.GID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_CONFIG_HOME", "")
+	in := launch(t, filepath.Join(home, "data"), attr, "--interval", "100ms")
+	in.waitFor("Alerts appear below")
+	rules := filepath.Join(home, ".config", "daemoneye", "rules")
+	if out, _, _ := in.client("health"); !strings.Contains(out, "read from builtin, "+rules+" (not there)") {
+		t.Errorf("health does not say where rules are read from:\n%s", out)
+	}
+	if err := os.MkdirAll(rules, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(rules, "canary.sql"), []byte(testRule), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, errOut, status := in.client("rules", "reload")
+	if status != 0 || !strings.Contains(out, "0 refused; read from builtin, "+rules+"\n") {
+		t.Errorf("rules reload: status %d\n%s%s", status, out, errOut)
+	}
+	if rows := in.query("SELECT 1 FROM rules WHERE rule_id = 'test-canary'"); len(rows) != 1 {
+		t.Error("the rule of the new directory is not loaded")
+	}
+	if os.Geteuid() != 0 {
+		return
+	}
+	if err := os.Chmod(filepath.Join(rules, "canary.sql"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _, status = in.client("rules", "reload")
+	if want := "canary.sql: open: permission denied (the agent runs as nobody, who must be able to read it)"; status != 1 || !strings.Contains(out, want) {
+		t.Errorf("rules reload: status %d, %q, want %q", status, out, want)
+	}
+	h, _ := in.health()
+	if want := "1 rule was refused; see daemoneye rules list"; !slices.Contains(h.Problems, want) {
+		t.Errorf("health has the problems %q, want %q among them", h.Problems, want)
+	}
+}
+
 func TestSupervisorKilledStopsRoles(t *testing.T) {
 	in := start(t, nil)
 	h, ok := in.health()

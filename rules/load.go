@@ -27,12 +27,16 @@ type LoadConfig struct {
 	MaxDepth int // nesting of directories below a source's root; 8
 
 	MaxEntries int // directory entries of one source, whatever they are; 100,000
+
+	Disabled []string // ids of rules that are loaded and not run, whatever their headers say
+	Reader   string   // as whom the files are read, for the refusal of one that can not be; ""
 }
 
 // Set is the outcome of one Load. It is shared and must not be changed.
 type Set struct {
 	Rules   []*Rule    // in order of their sources, then by file name
 	Refused []*Refusal // files and sources that are not in force, and why
+	Absent  []string   // names of optional sources that are not there
 	Loaded  time.Time
 }
 
@@ -75,7 +79,31 @@ func Load(cfg LoadConfig, sources ...Source) *Set {
 		l.files, l.entries = 0, 0
 		l.walk(s, s.root(), nil)
 	}
+	l.disable()
 	return l.set
+}
+
+// disable switches off the rules that LoadConfig.Disabled names. An id that no
+// rule has is told like a file that can not be used: whoever wrote it believes
+// that something is off.
+func (l *loader) disable() {
+	for _, id := range l.cfg.Disabled {
+		refused := slices.ContainsFunc(l.set.Refused, func(r *Refusal) bool { return r.Header.ID == id })
+		switch r := l.set.Rule(id); {
+		case r != nil:
+			r.Enabled = false
+		case !refused:
+			ids := make([]string, len(l.set.Rules))
+			for i, r := range l.set.Rules {
+				ids[i] = r.ID
+			}
+			p := &Problem{File: "rules.disabled", Message: fmt.Sprintf("there is no rule %q", id)}
+			if near := nearest(id, ids); near != "" {
+				p.Hint = fmt.Sprintf("did you mean %q?", near)
+			}
+			l.refuse(&Refusal{File: p.File, Problems: []*Problem{p}})
+		}
+	}
 }
 
 // Rule returns the rule with that id, or nil.
@@ -98,14 +126,25 @@ type loader struct {
 
 func (l *loader) refuse(r *Refusal) { l.set.Refused = append(l.set.Refused, r) }
 
+// unreadable refuses what can not be read, and says who could not.
+func (l *loader) unreadable(file string, err error) {
+	r := refuse(file, "%v", reason(err))
+	if l.cfg.Reader != "" && errors.Is(err, fs.ErrPermission) {
+		r.Problems[0].Hint = fmt.Sprintf("the agent runs as %s, who must be able to read it", l.cfg.Reader)
+	}
+	l.refuse(r)
+}
+
 // walk loads what name stands for, below the directories above, outermost
 // first. fs.WalkDir does not follow links to directories, so this does; but it
 // does not enter a directory from within itself.
 func (l *loader) walk(s Source, name string, above []fs.FileInfo) {
 	info, err := fs.Stat(s.FS, name)
 	switch {
+	case s.Optional && name == s.root() && errors.Is(err, fs.ErrNotExist):
+		l.set.Absent = append(l.set.Absent, s.display("."))
 	case err != nil:
-		l.refuse(refuse(s.display(name), "%v", reason(err)))
+		l.unreadable(s.display(name), err)
 	case !info.IsDir():
 		l.load(s, name, info)
 	case slices.ContainsFunc(above, func(dir fs.FileInfo) bool { return os.SameFile(dir, info) }):
@@ -124,7 +163,7 @@ func (l *loader) walkDir(s Source, dir string, within []fs.FileInfo) {
 	}
 	entries, err := readDir(s.FS, dir, l.cfg.MaxEntries-l.entries+1)
 	if err != nil {
-		l.refuse(refuse(s.display(dir), "%v", reason(err)))
+		l.unreadable(s.display(dir), err)
 		return
 	}
 	l.entries += len(entries)
@@ -195,7 +234,7 @@ func (l *loader) load(s Source, name string, info fs.FileInfo) {
 	}
 	data, err := readFile(s.FS, name, MaxRuleBytes)
 	if err != nil {
-		l.refuse(refuse(file, "%v", reason(err)))
+		l.unreadable(file, err)
 		return
 	}
 	rule, refusal := parseRule(file, data, l.cfg.SQL)

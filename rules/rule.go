@@ -112,6 +112,8 @@ type Source struct {
 	Name string // stands before each path where a file is shown: "builtin:", "/etc/daemoneye/rules/"
 	FS   fs.FS
 	Root string // directory or file within FS; "" is "."
+
+	Optional bool // that it is not there is no refusal; Set.Absent names it
 }
 
 func (s Source) root() string {

@@ -47,7 +47,7 @@ func (a *agent) announce(ctx context.Context) {
 	set := a.matcher.Set()
 	op := opening{
 		version: a.cfg.Version, host: a.host, invocation: a.cfg.Invocation, roles: a.roles(),
-		rules: rulesStatus(set), refused: refusals(set), store: c.Paths.Store,
+		rules: a.rulesStatus(set), refused: refusals(set), store: c.Paths.Store,
 		retention: retention(c.Store.Retention.Age, c.Store.Retention.Bytes),
 	}
 	op.collector, _ = a.registry.get()

@@ -15,6 +15,7 @@ import (
 	"daemoneye/bus/event"
 	"daemoneye/platform"
 	"daemoneye/roles/api"
+	"daemoneye/roles/term"
 )
 
 // health answers api.Health.
@@ -76,7 +77,7 @@ func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 		}
 	}
 	if h.Rules.Refused > 0 {
-		list = append(list, fmt.Sprintf("%d rules were refused; see daemoneye rules list", h.Rules.Refused))
+		list = append(list, term.Plural(int64(h.Rules.Refused), "rule was", "rules were")+" refused; see daemoneye rules list")
 	}
 	for _, failing := range h.Rules.Failing {
 		list = append(list, "rule "+failing)
@@ -125,7 +126,7 @@ func (a *agent) storeStatus() api.StoreStatus {
 }
 
 func (a *agent) rulesState() api.RulesStatus {
-	s := rulesStatus(a.matcher.Set())
+	s := a.rulesStatus(a.matcher.Set())
 	s.Failing = []string{}
 	for _, st := range a.matcher.Stats() {
 		s.Evaluated += st.Evaluated

@@ -83,8 +83,12 @@ func (in *ingester) gap(table, collector, hop, reason string, from, to time.Time
 		b.Column("lost").Int(lost)
 	}
 	b.EndRow()
+	number := zap.Int64("lost", lost)
+	if lost < 0 {
+		number = zap.String("lost", "unknown")
+	}
 	in.log.Warn("events were lost", zap.String("table", table), zap.String("collector", collector), zap.String("hop", hop),
-		zap.String("reason", reason), zap.Time("from", from), zap.Time("to", to), zap.Int64("lost", lost))
+		zap.String("reason", reason), zap.Time("from", from), zap.Time("to", to), number)
 	select {
 	case in.own <- b.Batch():
 	default:

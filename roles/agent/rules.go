@@ -3,12 +3,15 @@ package agent
 import (
 	"context"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/vmihailenco/msgpack/v5"
 	"go.uber.org/zap"
 
 	"daemoneye/bus"
 	"daemoneye/bus/event"
+	"daemoneye/platform"
 	"daemoneye/roles/api"
 	"daemoneye/rules"
 )
@@ -26,9 +29,10 @@ func (a *agent) loadRules() *rules.Set {
 		if usable := a.dirs.path(dir); usable != dir {
 			source.FS = os.DirFS(usable)
 		}
+		source.Optional = c.Paths.RulesDefault
 		sources = append(sources, source)
 	}
-	set := rules.Load(rules.LoadConfig{}, sources...)
+	set := rules.Load(rules.LoadConfig{Disabled: c.Rules.Disabled, Reader: platform.Self().String()}, sources...)
 	refused := a.log.Warn
 	if a.matcher == nil && a.cfg.Out != nil && a.cfg.Restarts == 0 {
 		refused = a.log.Info // the opening lines say it to a person
@@ -52,16 +56,28 @@ func (a *agent) reload() *rules.Set {
 // rulesReload answers api.RulesReload.
 func (a *agent) rulesReload(_ context.Context, c *bus.Call) error {
 	set := a.reload()
-	status := rulesStatus(set)
-	body, err := msgpack.Marshal(api.ReloadReply{Loaded: status.Loaded, Disabled: status.Disabled, Refused: refusals(set)})
+	status := a.rulesStatus(set)
+	body, err := msgpack.Marshal(api.ReloadReply{
+		Loaded: status.Loaded, Disabled: status.Disabled, Failed: status.Refused, Refused: refusals(set), From: status.From,
+	})
 	if err != nil {
 		return err
 	}
 	return c.Finish(body)
 }
 
-func rulesStatus(set *rules.Set) api.RulesStatus {
-	s := api.RulesStatus{Refused: len(set.Refused), LoadedAt: set.Loaded}
+func (a *agent) rulesStatus(set *rules.Set) api.RulesStatus {
+	s := api.RulesStatus{Refused: len(set.Refused), LoadedAt: set.Loaded, From: []string{}}
+	c := a.cfg.Config
+	if c.Rules.Builtin {
+		s.From = append(s.From, "builtin")
+	}
+	for _, dir := range c.Paths.RulesDirs {
+		if slices.ContainsFunc(set.Absent, func(name string) bool { return filepath.Clean(name) == filepath.Clean(dir) }) {
+			dir += " (not there)"
+		}
+		s.From = append(s.From, dir)
+	}
 	for _, r := range set.Rules {
 		if r.Enabled {
 			s.Loaded++

@@ -107,6 +107,7 @@ type RulesStatus struct {
 	Refused   int       `msgpack:"refused" json:"refused"`
 	Failing   []string  `msgpack:"failing" json:"failing"` // rule id: error
 	LoadedAt  time.Time `msgpack:"loaded_at" json:"loaded_at"`
+	From      []string  `msgpack:"from" json:"from"`           // what was read: "builtin", directories; sentences for people
 	Evaluated int64     `msgpack:"evaluated" json:"evaluated"` // rows × rules
 	Matched   int64     `msgpack:"matched" json:"matched"`
 }
@@ -187,5 +188,7 @@ type Refusal struct {
 type ReloadReply struct {
 	Loaded   int       `msgpack:"loaded" json:"loaded"`
 	Disabled int       `msgpack:"disabled" json:"disabled"`
-	Refused  []Refusal `msgpack:"refused" json:"refused"`
+	Failed   int       `msgpack:"refused_rules" json:"refused_rules"` // files; one may have several problems
+	Refused  []Refusal `msgpack:"refused" json:"refused"`             // problems
+	From     []string  `msgpack:"from" json:"from"`                   // as in RulesStatus
 }

@@ -327,9 +327,11 @@ func loadRules(cfg *config.Config) *rules.Set {
 		sources = append(sources, rules.Builtin())
 	}
 	for _, dir := range cfg.Paths.RulesDirs {
-		sources = append(sources, rules.Dir(dir))
+		source := rules.Dir(dir)
+		source.Optional = cfg.Paths.RulesDefault
+		sources = append(sources, source)
 	}
-	return rules.Load(rules.LoadConfig{}, sources...)
+	return rules.Load(rules.LoadConfig{Disabled: cfg.Rules.Disabled}, sources...)
 }
 
 // ruleRows returns the set as rows of the rules table.

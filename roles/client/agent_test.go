@@ -199,9 +199,10 @@ func TestHealth(t *testing.T) {
 
 func TestRulesReload(t *testing.T) {
 	refused := []api.Refusal{{File: "r/a.sql", Message: "r/a.sql:3:8: no such column", Caret: "SELECT x\n       ^"}}
-	_, dir := serve(t, map[string]bus.Handler{api.RulesReload: answer(t, api.ReloadReply{Loaded: 2, Disabled: 1, Refused: refused})})
+	_, dir := serve(t, map[string]bus.Handler{api.RulesReload: answer(t, api.ReloadReply{Loaded: 2, Disabled: 1, Failed: 1, Refused: append(refused, refused...), From: []string{"builtin", "/r"}})})
 	stdout, _, err := appIn(t, dir, "rules", "reload")
-	want := "r/a.sql:3:8: no such column\n    SELECT x\n           ^\n2 rules loaded, 1 disabled, 1 refused\n"
+	want := "r/a.sql:3:8: no such column\n    SELECT x\n           ^\n"
+	want += want + "2 rules loaded, 1 disabled, 1 refused; read from builtin, /r\n"
 	if !errors.Is(err, ErrNo) || stdout != want {
 		t.Errorf("rules reload: %v, %q, want ErrNo and %q", err, stdout, want)
 	}

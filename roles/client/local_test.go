@@ -153,11 +153,11 @@ func TestRulesWithoutAgent(t *testing.T) {
 		t.Errorf("rules validate as json: status %d\n%s", status(err), stdout)
 	}
 	stdout, _, err = app(t, "rules", "list", "--rules", dir, "--format", "csv")
-	if err != nil || !strings.Contains(stdout, "ran-id,high,t,stream,") || !strings.Contains(stdout, "broken,low,f,,") {
+	if err != nil || !strings.Contains(stdout, "ran-id,high,t,stream,,,,") || !strings.Contains(stdout, "broken,low,f,,") {
 		t.Errorf("rules list: %v\n%s", err, stdout)
 	}
 	stdout, _, err = app(t, "rules", "list", "--rules", dir)
-	if got := squeeze(stdout); err != nil || !strings.Contains(got, "\n ran-id | high | stream | 0 | Somebody ran id\n") || !strings.Contains(got, "\n broken | low | refused | 0 | "+dir) {
+	if got := squeeze(stdout); err != nil || !strings.Contains(got, "\n ran-id | high | good | Somebody ran id\n") || !strings.Contains(got, "\n broken | low | refused | "+dir) {
 		t.Errorf("rules list: %v\n%s", err, stdout)
 	}
 	stdout, _, err = app(t, "rules", "show", "--rules", dir, "ran-id")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -93,7 +95,12 @@ func (c *call) rulesEngine() (engine, error) {
 		if !errors.As(err, &none) || none.named {
 			return nil, err
 		}
-		c.note("the agent is not running; reading the rules that it would load")
+		c.warn("the agent is not running; these are the rules on disk, which it would load")
+	}
+	for _, dir := range c.repeated("rules") {
+		if _, err := os.Stat(dir); err != nil {
+			return nil, fmt.Errorf("rules: %w", err)
+		}
 	}
 	return &localEngine{source: batchSource{ruleRows(loadRules(cfg))}}, nil
 }
@@ -111,21 +118,30 @@ func rulesList(c *call) error {
 		return err
 	}
 	defer c.closing(e)
-	const text = `SELECT rule_id, severity, enabled, mode, evaluated, matched, failed, title, file, error FROM rules ORDER BY rule_id, file`
+	counts := "evaluated, matched, failed"
+	_, onDisk := e.(*localEngine)
+	if onDisk { // nothing was evaluated there, which is not 0 of something
+		counts = "NULL::bigint AS evaluated, NULL::bigint AS matched, NULL::bigint AS failed"
+	}
+	text := "SELECT rule_id, severity, enabled, mode, " + counts + ", title, file, error FROM rules ORDER BY rule_id, file"
 	if name == "table" {
-		return c.rulesTable(e, text)
+		return c.rulesTable(e, text, onDisk)
 	}
 	_, err = printQuery(c.ctx, e, api.QueryRequest{SQL: text}, newPrinter(c.out, name))
 	return err
 }
 
 // rulesTable lists what people look for first, so that it fits a terminal.
-func (c *call) rulesTable(e engine, text string) error {
+func (c *call) rulesTable(e engine, text string, onDisk bool) error {
 	found, _, err := fetch[ruleRow](c.ctx, e, text, nil)
 	if err != nil {
 		return err
 	}
-	list := newListing("rule text", "severity text", "state text", "matched bigint", "title text")
+	columns := []string{"rule text", "severity text", "state text", "matched bigint", "title text"}
+	if onDisk {
+		columns = slices.Delete(columns, 3, 4)
+	}
+	list := newListing(columns...)
 	for i := 0; i < 3; i++ {
 		list.columns[i].Type = rigidText
 	}
@@ -137,10 +153,16 @@ func (c *call) rulesTable(e engine, text string) error {
 			title, _, _ = strings.Cut(r.Error, "\n")
 		case !r.Enabled:
 			state = "disabled"
+		case onDisk:
+			state = "good" // how it would be run says less than whether
 		case r.Failed > 0:
 			state = "failing"
 		}
-		list.add(r.ID, r.Severity, state, r.Matched, title)
+		row := []any{r.ID, r.Severity, state, r.Matched, title}
+		if onDisk {
+			row = slices.Delete(row, 3, 4)
+		}
+		list.add(row...)
 	}
 	return list.print(newPrinter(c.out, "table"))
 }
@@ -194,14 +216,15 @@ func rulesShow(c *call) error {
 		return err
 	}
 	for i := range list {
-		if err := showRule(c.out, &list[i]); err != nil {
+		_, onDisk := e.(*localEngine)
+		if err := showRule(c.out, &list[i], onDisk); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func showRule(out *term.Output, r *ruleRow) error {
+func showRule(out *term.Output, r *ruleRow, onDisk bool) error {
 	s := newSheet(out)
 	s.b.WriteString(out.Paint(term.Bold, out.Text(r.Title)) + "\n")
 	if r.Description != "" {
@@ -223,8 +246,10 @@ func showRule(out *term.Output, r *ruleRow) error {
 			s.line(l.label, "%s", l.value)
 		}
 	}
-	s.line("since loaded", "%s evaluated, %s, %s", term.Plural(r.Evaluated, "row", "rows"), term.Plural(r.Matched, "match", "matches"),
-		term.Plural(r.Failed, "failure", "failures"))
+	if !onDisk {
+		s.line("since loaded", "%s evaluated, %s, %s", term.Plural(r.Evaluated, "row", "rows"), term.Plural(r.Matched, "match", "matches"),
+			term.Plural(r.Failed, "failure", "failures"))
+	}
 	if r.SQL != "" {
 		s.title("SQL")
 		s.block(r.SQL)
@@ -274,7 +299,8 @@ func rulesReload(c *call) error {
 		for _, refusal := range r.Refused {
 			writeRefusal(&b, refusal)
 		}
-		fmt.Fprintf(&b, "%s, %d disabled, %d refused\n", term.Plural(int64(r.Loaded), "rule loaded", "rules loaded"), r.Disabled, len(r.Refused))
+		fmt.Fprintf(&b, "%s, %d disabled, %d refused; read from %s\n", term.Plural(int64(r.Loaded), "rule loaded", "rules loaded"), r.Disabled, r.Failed,
+			orNone(strings.Join(r.From, ", ")))
 		_, err = fmt.Fprint(c.out, b.String())
 	}
 	if err == nil && len(r.Refused) > 0 {

@@ -72,8 +72,9 @@ type Agent struct {
 
 // Rules is about where rules come from.
 type Rules struct {
-	Dirs    []string // absolute; empty: Paths.RulesDirs has the default ones
-	Builtin bool
+	Dirs     []string // absolute; empty: Paths.RulesDirs has the default one
+	Builtin  bool
+	Disabled []string // ids
 }
 
 // Store is about the history.
@@ -111,5 +112,7 @@ type Paths struct {
 	Socket    string   // of the agent
 	System    string   // socket of root's instance, which serves its group's members; "" when it is not to be asked: for root, and when a data directory is named
 	Token     string   // file
-	RulesDirs []string // Rules.Dirs, or those default ones that exist
+	RulesDirs []string // Rules.Dirs, or the default one
+
+	RulesDefault bool // RulesDirs is the default one, which need not exist
 }

@@ -113,10 +113,7 @@ func (h host) paths(c *Config) (Paths, error) {
 	}
 	p.RulesDirs = c.Rules.Dirs
 	if len(p.RulesDirs) == 0 && p.Config != "" {
-		dir := filepath.Join(p.Config, "rules")
-		if info, err := os.Stat(dir); err == nil && info.IsDir() {
-			p.RulesDirs = []string{dir}
-		}
+		p.RulesDirs, p.RulesDefault = []string{filepath.Join(p.Config, "rules")}, true
 	}
 	return p, nil
 }

@@ -171,13 +171,18 @@ func agentSettings() []Setting {
 		},
 		{
 			Key: "rules.dirs", Flag: "rules", Type: PathList,
-			Doc:   "Directories of rules. Empty: /etc/daemoneye/rules for root, ~/.config/daemoneye/rules for others, if it exists.",
+			Doc:   "Directories of rules. Empty: /etc/daemoneye/rules for root, ~/.config/daemoneye/rules for others, once it exists.",
 			field: func(c *Config) any { return &c.Rules.Dirs },
 		},
 		{
 			Key: "rules.builtin", Type: Bool, Default: "true",
 			Doc:   "Use the rules that come with DaemonEye.",
 			field: func(c *Config) any { return &c.Rules.Builtin },
+		},
+		{
+			Key: "rules.disabled", Type: List, expected: "a list of ids of rules", check: isRuleID,
+			Doc:   "Rules, by id, that are loaded and not run, built-in ones among them.",
+			field: func(c *Config) any { return &c.Rules.Disabled },
 		},
 		{
 			Key: "store.retention.age", Type: Duration, Default: "30d", min: int64(time.Minute), zero: true,
@@ -257,6 +262,8 @@ func isUser(s string) bool {
 	// useradd(8), plus what macOS and directory services have.
 	return s == "" || regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}\$?$`).MatchString(s)
 }
+
+func isRuleID(s string) bool { return regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`).MatchString(s) }
 
 func isOption(s string) bool {
 	return s != "" && !strings.ContainsAny(s, "= \t\r\n\x00")
