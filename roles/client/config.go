@@ -31,7 +31,9 @@ func configCommand() *cli.Command {
 				Usage:     "check the configuration, or one file of it; exit status 1 with all problems",
 				ArgsUsage: "[FILE]",
 				Description: `   daemoneye config check
-   daemoneye config check ./config.yaml`,
+   daemoneye config check ./config.yaml
+
+It also looks at what a start would fail on: users, directories of rules and the alert file.`,
 				Action: run(configCheck),
 			},
 		},
@@ -71,21 +73,28 @@ func configCheck(c *call) error {
 	if c.NArg() > 1 {
 		return usage("", "config check takes one file or none")
 	}
+	var cfg *config.Config
 	var err error
 	if file := c.Args().First(); file != "" {
-		_, err = config.Load(config.Options{File: file})
+		cfg, err = config.Load(config.Options{File: file})
 	} else {
-		_, err = c.config()
+		cfg, err = c.config()
 	}
 	var bad *config.Error
-	if errors.As(err, &bad) {
-		for _, p := range bad.Problems {
-			fmt.Fprintln(c.out, c.out.Text(p.String()))
-		}
-		return ErrNo
-	}
-	if err != nil {
+	var problems []config.Problem
+	switch {
+	case errors.As(err, &bad):
+		problems = bad.Problems
+	case err != nil:
 		return err
+	default:
+		problems = startProblems(cfg)
+	}
+	for _, p := range problems {
+		fmt.Fprintln(c.out, c.out.Text(p.String()))
+	}
+	if len(problems) > 0 {
+		return ErrNo
 	}
 	_, err = fmt.Fprintln(c.out, "the configuration is good")
 	return err
