@@ -11,8 +11,15 @@ import (
 // package needs: the command's path, its flags wherever they stood, "--", and
 // the rest. A global flag may stand before or after the command's name. So
 // `daemoneye query 'SELECT 1' --format csv` works as people type it.
+//
+// Whoever asks for help gets it: "watch events --help" and "help watch events"
+// are "watch --help". --version and -v are "version" where no command stands.
 func permute(app *cli.App, args []string) []string {
+	if len(args) > 0 && args[0] == "help" {
+		args = append(args[1:len(args):len(args)], "--help")
+	}
 	var path, flags, rest []string
+	help := false
 	commands := app.Commands
 	known := app.Flags
 	last := (*cli.Command)(nil)
@@ -22,6 +29,8 @@ func permute(app *cli.App, args []string) []string {
 		case arg == "--":
 			rest = append(rest, args[i+1:]...)
 			i = len(args)
+		case arg == "--help" || arg == "-help" || arg == "-h":
+			help = true
 		case len(arg) > 1 && arg[0] == '-':
 			flags = append(flags, arg)
 			if takesValue(known, arg) && i+1 < len(args) {
@@ -38,13 +47,24 @@ func permute(app *cli.App, args []string) []string {
 			last, commands, known = c, c.Subcommands, slices.Concat(app.Flags, c.Flags)
 		}
 	}
+	noArguments := last != nil && len(last.Subcommands) == 0
+	switch i := slices.IndexFunc(flags, isVersion); {
+	case help && (noArguments || len(rest) == 0):
+		return append(path, "--help")
+	case help:
+		flags = nil // of a command that does not exist, which is what to say
+	case i >= 0 && last == nil && len(rest) == 0:
+		return slices.Concat([]string{"version"}, slices.Delete(flags, i, i+1))
+	}
 	// A group with an unknown subcommand shows its own message: leave out the
 	// "--", after which no subcommand is looked for.
-	if last == nil || len(last.Subcommands) > 0 {
+	if !noArguments {
 		return slices.Concat(path, flags, rest)
 	}
 	return slices.Concat(path, flags, []string{"--"}, rest)
 }
+
+func isVersion(flag string) bool { return flag == "--version" || flag == "-version" || flag == "-v" }
 
 func find(commands []*cli.Command, name string) *cli.Command {
 	i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.HasName(name) })

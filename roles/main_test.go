@@ -18,6 +18,9 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"daemoneye/bus/event"
+	"daemoneye/store"
 )
 
 // The test binary is the real program under each of its names, so that
@@ -45,7 +48,7 @@ func TestScripts(t *testing.T) {
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status2},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status2, "alerts": storeAlerts},
 	})
 }
 
@@ -65,6 +68,25 @@ func status2(ts *testscript.TestScript, neg bool, args []string) {
 	if fmt.Sprint(got) != args[0] {
 		ts.Fatalf("exit status %d, want %s", got, args[0])
 	}
+}
+
+// storeAlerts makes a store at rest with alerts of the given ids: alerts ID….
+func storeAlerts(ts *testscript.TestScript, neg bool, ids []string) {
+	if neg {
+		ts.Fatalf("usage: alerts ID…")
+	}
+	s, err := store.Open(filepath.Join(ts.Getenv("DAEMONEYE_DATA_DIR"), "store"), store.Config{MaxAge: -1})
+	ts.Check(err)
+	var list []event.Alert
+	for i, id := range ids {
+		at := time.Date(2026, 1, 2, 3, 4, i, 0, time.UTC)
+		list = append(list, event.Alert{
+			ID: id, Time: at, FirstSeen: at, LastSeen: at, RuleID: "reverse-shell", Severity: "critical", Title: "Reverse shell started",
+			Table: "process_events", Row: json.RawMessage(`{"pid": 7}`), PID: 7, Host: "host", Count: 1, Complete: true, Tags: []string{},
+		})
+	}
+	ts.Check(s.PutAlerts(context.Background(), list, 0))
+	ts.Check(s.Close())
 }
 
 // patience is how long a test waits for what must come at last. It bounds a

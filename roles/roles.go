@@ -122,8 +122,8 @@ func prepare(commands []*cli.Command) {
 
 func usageError(c *cli.Context, err error, _ bool) error {
 	name := c.App.Name
-	if c.Command != nil && c.Command.Name != "" && c.Command.Name != name {
-		name += " " + c.Command.Name
+	if c.Command != nil && c.Command.HelpName != "" {
+		name = c.Command.HelpName // the whole path
 	}
 	return &term.UsageError{Message: err.Error(), Hint: fmt.Sprintf("see %q", name+" --help")}
 }

@@ -91,6 +91,11 @@ func alertsList(c *call) error {
 		return err
 	}
 	defer c.closing(e)
+	if rule := params["rule"]; rule != "" {
+		if err := c.knownRule(e, rule); err != nil {
+			return err
+		}
+	}
 	text += " ORDER BY last_seen DESC, alert_id"
 	if name == "table" {
 		return c.alertsTable(e, text, params)
@@ -101,6 +106,19 @@ func alertsList(c *call) error {
 	}
 	c.incomplete(done)
 	return nil
+}
+
+// knownRule refuses the id of a rule that neither exists nor has alerts from
+// the time when it did.
+func (c *call) knownRule(e engine, id string) error {
+	params := map[string]string{"rule": id}
+	for _, table := range []string{"rules", "alerts"} {
+		found, _, err := fetch[event.Alert](c.ctx, e, "SELECT rule_id FROM "+table+" WHERE rule_id = :'rule' LIMIT 1", params)
+		if err != nil || len(found) > 0 {
+			return err
+		}
+	}
+	return &Error{Err: fmt.Errorf("there is no rule %q", id), Hint: `"daemoneye rules list" shows those there are`}
 }
 
 // alertsTable lists what people look for first, so that it fits a terminal.
@@ -182,11 +200,19 @@ func alertsShow(c *call) error {
 	case len(list) == 0:
 		return &Error{Err: fmt.Errorf("there is no alert whose ID starts with %q", id), Hint: `"daemoneye alerts list" shows those there are`}
 	case len(list) > 1:
+		count, err := c.ambiguous(e, id)
+		if err != nil {
+			return err
+		}
 		var ids []string
 		for _, a := range list {
 			ids = append(ids, a.ID)
 		}
-		return &Error{Err: fmt.Errorf("more than one alert has an ID that starts with %q", id), Hint: "they are " + strings.Join(ids, ", ")}
+		hint := "they are " + strings.Join(ids, ", ")
+		if more := count - int64(len(ids)); more > 0 {
+			hint += fmt.Sprintf(" and %s more", term.Count(more))
+		}
+		return &Error{Err: fmt.Errorf("%s alerts have an ID that starts with %q", term.Count(count), id), Hint: hint}
 	}
 	if name != "table" {
 		_, err := printQuery(c.ctx, e, api.QueryRequest{SQL: "SELECT * FROM alerts WHERE alert_id = :'id'", Params: map[string]string{"id": list[0].ID}}, newPrinter(c.out, name))
@@ -200,6 +226,17 @@ func alertsShow(c *call) error {
 		}
 	}
 	return showAlert(c.out, &list[0], falsePositives)
+}
+
+// ambiguous counts the alerts whose ids start with id.
+func (c *call) ambiguous(e engine, id string) (int64, error) {
+	counts, _, err := fetch[struct {
+		N int64 `json:"n"`
+	}](c.ctx, e, "SELECT count(*) AS n FROM alerts WHERE strpos(alert_id, :'id') = 1", map[string]string{"id": id})
+	if err != nil || len(counts) == 0 {
+		return 0, err
+	}
+	return counts[0].N, nil
 }
 
 func showAlert(out *term.Output, a *event.Alert, falsePositives []string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -47,6 +48,12 @@ func watch(c *call) error {
 	}
 	if c.NArg() > 1 || what != "events" && what != "alerts" {
 		return usage(`write "watch events" or "watch alerts"`, "watch can not show %q", what)
+	}
+	if what == "alerts" && c.IsSet("table") {
+		return usage("leave it out, or watch events of that table", "--table goes with events; alerts are of one table")
+	}
+	if c.IsSet("where") && strings.TrimSpace(c.String("where")) == "" {
+		return usage("leave it out to see all rows", "--where is empty")
 	}
 	table, topic := "alerts", api.AlertsTopic+"+"
 	if what == "events" {

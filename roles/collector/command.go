@@ -59,6 +59,8 @@ func action(c *cli.Context) error {
 		return &term.UsageError{Message: fmt.Sprintf("procmond takes no argument, got %q", c.Args().First()), Hint: `see "daemoneye procmond --help"`}
 	case format != "table" && format != "json":
 		return &term.UsageError{Message: fmt.Sprintf("format %q", format), Hint: "formats are table and json"}
+	case !c.Bool("once") && (c.IsSet("format") || c.IsSet("verbose")):
+		return &term.UsageError{Message: "--format and --verbose go with --once", Hint: "without --once nothing is printed: the processes go to the agent"}
 	}
 	cfg, err := load(c)
 	if err != nil {
