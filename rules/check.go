@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"math"
 	"path"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -79,6 +81,9 @@ func (r *Rule) test(ctx context.Context) TestResult {
 }
 
 func (r *Rule) runCase(ctx context.Context, c *fixtureCase) (matched int, err error) {
+	if c.Table != "" && !slices.Contains(r.Tables, c.Table) {
+		return 0, fmt.Errorf("its rows are of %s, and the rule reads %s", c.Table, strings.Join(r.Tables, ", "))
+	}
 	batches, err := c.batches(r.Table(), r.source.FS, path.Dir(r.fixture))
 	if err != nil {
 		return 0, err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,9 @@ import (
 	"daemoneye/rules/sql"
 	"daemoneye/store/eventfile"
 )
+
+// fileTypes says which files of events are read, for help texts.
+const fileTypes = "JSON Lines or an array (.jsonl, .ndjson, .json), CSV with a header (.csv), each also with .gz, Parquet (.parquet), or - for JSON from standard input"
 
 // fileSource is a file of events as the source of a query.
 type fileSource struct {
@@ -36,6 +40,11 @@ func (c *call) fileEngine(path, table string, progress *term.Progress) (engine, 
 			return nil, err
 		}
 		s.table = t
+	}
+	if path != "-" { // also for a statement that reads no table
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("input: %w", err)
+		}
 	}
 	return &localEngine{
 		source:     s,
@@ -103,7 +112,7 @@ func fileError(err error) error {
 	}
 	return &term.UsageError{
 		Message: text,
-		Hint:    "name the table of the rows with --table; in JSON Lines each row may do so itself: {\"table\": \"process_events\", ...}",
+		Hint:    "name the table of the rows with --table; in JSON each row may do so itself: {\"table\": \"process_events\", ...}",
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"daemoneye/roles/api"
 	"daemoneye/roles/config"
 	"daemoneye/roles/term"
+	"daemoneye/rules/sql"
 )
 
 // maxQuery is more than the engine accepts, so that it says what its limit is.
@@ -24,7 +25,7 @@ func queryCommand() *cli.Command {
 		ArgsUsage: "SQL|-",
 		Description: `   daemoneye query "SELECT name, count(*) FROM process_events GROUP BY name ORDER BY 2 DESC LIMIT 10"
    daemoneye query --param user=alice "SELECT time, command_line FROM process_events WHERE user_name = :'user'"
-   daemoneye query --input events.jsonl --table process_events --format csv - < hunt.sql
+   daemoneye query --input events.jsonl --format csv - < hunt.sql
 
 "-" reads the statement from standard input. "daemoneye schema" lists the tables.
 Times are in UTC. CSV is what "psql --csv" writes. In JSON a second column of the same name is called name_2.
@@ -34,8 +35,8 @@ What was lost of the tables read is reported on standard error as "incomplete: .
 			&cli.StringFlag{Name: "timeout", Usage: "give up after `DURATION`, such as 500ms, 30s or 1h30m", DefaultText: "the configuration's agent.query_timeout"},
 			&cli.Int64Flag{Name: "max-rows", Usage: "fail when the result has more than `N` rows", DefaultText: "no limit"},
 			repeatedFlag("param", "let :'NAME' in the statement stand for a value: `NAME=VALUE`; may be repeated"),
-			&cli.StringFlag{Name: "input", Usage: "read `FILE` (.jsonl, .csv or .parquet, or - for JSON Lines) instead of the history; no agent is needed"},
-			&cli.StringFlag{Name: "table", Usage: "the rows of --input are those of the table `NAME`"},
+			&cli.GenericFlag{Name: "input", Value: &once{}, Usage: "read `FILE` instead of the history; no agent is needed. It is " + fileTypes},
+			&cli.StringFlag{Name: "table", Usage: "the rows of --input that do not name one are of the table `NAME`", DefaultText: "the statement's, if it reads one"},
 		},
 		Action: run(query),
 	}
@@ -61,7 +62,10 @@ func query(c *call) error {
 	if r.Params, err = c.params(); err != nil {
 		return err
 	}
-	input := c.String("input")
+	input := c.once("input")
+	if c.IsSet("input") && input == "" {
+		return usage("", "--input names no file")
+	}
 	if r.SQL == "-" {
 		if input == "-" {
 			return usage("", "the statement and the events can not both come from standard input")
@@ -85,7 +89,7 @@ func query(c *call) error {
 	}
 	p := &untilOutput{printer: newPrinter(c.out, name), progress: term.StartProgress(c.err, "query", "rows", 0)}
 	defer p.progress.Stop()
-	e, err := c.queryEngine(input, p.progress)
+	e, err := c.queryEngine(input, &r, p.progress)
 	if err != nil {
 		return err
 	}
@@ -134,11 +138,18 @@ func mentions(statement, name string) bool {
 	}
 }
 
-func (c *call) queryEngine(input string, progress *term.Progress) (engine, error) {
-	if input != "" {
-		return c.fileEngine(input, c.String("table"), progress)
+func (c *call) queryEngine(input string, r *api.QueryRequest, progress *term.Progress) (engine, error) {
+	if input == "" {
+		return c.engine()
 	}
-	return c.engine()
+	table := c.String("table")
+	if table == "" {
+		// What is wrong with the statement is said when it is run.
+		if q, err := sql.Compile(r.SQL, sql.Config{Params: r.Params}); err == nil && len(q.Tables()) == 1 {
+			table = q.Tables()[0]
+		}
+	}
+	return c.fileEngine(input, table, progress)
 }
 
 // untilOutput clears the progress line before the first row is written.

@@ -15,16 +15,17 @@ func replayCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "replay",
 		Usage:     "feed recorded events through rules and print the alerts as JSON Lines; no agent is needed",
-		ArgsUsage: "EVENTS.jsonl|-",
+		ArgsUsage: "EVENTS|-",
 		Description: `   daemoneye replay --rules ./my-rules events.jsonl
-   daemoneye replay --builtin --table process_events events.parquet
-   daemoneye query "SELECT * FROM process_events" --format jsonl | daemoneye replay --builtin --table process_events -
+   daemoneye replay --builtin --table scans scans.parquet
+   daemoneye query "SELECT * FROM process_events" --format jsonl | daemoneye replay --builtin -
 
+EVENTS is ` + fileTypes + `.
 The same events and rules give the same alerts with the same ids. Rules over history run once, at the end.`,
 		Flags: []cli.Flag{
 			repeatedFlag("rules", "use the rules of `DIR` or of one file; may be repeated"),
 			&cli.BoolFlag{Name: "builtin", Usage: "use the rules that come with DaemonEye"},
-			&cli.StringFlag{Name: "table", Usage: "the table `NAME` of rows that do not name one themselves"},
+			&cli.StringFlag{Name: "table", Usage: "the table `NAME` of rows that do not name one themselves", Value: "process_events"},
 		},
 		Action: run(replay),
 	}

@@ -63,7 +63,8 @@ func rulesCommand() *cli.Command {
    daemoneye rules test --builtin
    daemoneye rules test new.sql --format json
 
-The fixtures of NAME.sql are in NAME.test.yaml beside it. A rule without fixtures is reported, but does not fail.`,
+The fixtures of NAME.sql are in NAME.test.yaml beside it. Exit status 1: a case failed, or a rule was refused. A rule
+without fixtures is reported as untested and does not fail: in JSON its "passed" and "file" are null.`,
 				Flags:  []cli.Flag{textOrJSON, &cli.BoolFlag{Name: "builtin", Usage: "test the rules that come with DaemonEye, too"}},
 				Action: run(rulesTest),
 			},

@@ -106,8 +106,8 @@ func rulesValidate(c *call) error {
 // testReport is what rules test says of one rule.
 type testReport struct {
 	Rule     string       `json:"rule_id"`
-	File     string       `json:"file"`
-	Passed   bool         `json:"passed"`
+	File     *string      `json:"file"`   // nil: there are no fixtures
+	Passed   *bool        `json:"passed"` // nil: untested
 	Untested bool         `json:"untested"`
 	Error    string       `json:"error,omitempty"`
 	Cases    []caseReport `json:"cases"`
@@ -162,7 +162,11 @@ func rulesTest(c *call) error {
 }
 
 func reportOf(r *rules.TestResult) testReport {
-	report := testReport{Rule: r.Rule.ID, File: r.File, Passed: r.Passed(), Untested: r.Untested, Cases: []caseReport{}}
+	report := testReport{Rule: r.Rule.ID, Untested: r.Untested, Cases: []caseReport{}}
+	if !r.Untested {
+		passed := r.Passed()
+		report.File, report.Passed = &r.File, &passed
+	}
 	if r.Err != nil {
 		report.Error = r.Err.Error()
 	}
@@ -190,14 +194,14 @@ func showTests(out *term.Output, reports []testReport, set *rules.Set) error {
 			untested++
 			fmt.Fprintf(&b, "%s  %s: no fixtures\n", out.Paint(term.Yellow, "untested"), out.Text(r.Rule))
 			continue
-		case r.Passed:
+		case *r.Passed:
 			fmt.Fprintf(&b, "%s        %s: %s\n", out.Paint(term.Green, "ok"), out.Text(r.Rule), term.Plural(int64(len(r.Cases)), "case", "cases"))
 			continue
 		}
 		failed++
 		fmt.Fprintf(&b, "%s    %s\n", out.Paint(term.BoldRed, "FAILED"), out.Text(r.Rule))
 		if r.Error != "" {
-			fmt.Fprintf(&b, "          %s: %s\n", out.Text(r.File), out.Text(r.Error))
+			fmt.Fprintf(&b, "          %s: %s\n", out.Text(*r.File), out.Text(r.Error))
 		}
 		for _, k := range r.Cases {
 			switch {

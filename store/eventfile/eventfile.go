@@ -1,7 +1,8 @@
 // Package eventfile reads files of events as batches, and writes recordings.
 //
 // JSON Lines (.jsonl, .ndjson, .json) has one object a line, column → value;
-// a member "table" names the row's table. CSV is what psql --csv prints, with a
+// a member "table" names the row's table. One array of such objects is read as
+// well. CSV is what psql --csv prints, with a
 // header line. Parquet is what DuckDB, Spark or pandas write. The first two may
 // be compressed (.gz). A column that is not in the file is NULL, one that the
 // table does not have is counted, and a value of the wrong type is an error.
@@ -100,7 +101,7 @@ func newReader(path, ext string, f *os.File, table *event.Table) (*Reader, error
 	case ext == ".jsonl" || ext == ".ndjson" || ext == ".json":
 		r.source = newJSONL(in, path, table, r.unknown)
 	case table == nil:
-		return nil, fmt.Errorf("%s: only JSON Lines can name the table of each row; name the table", path)
+		return nil, fmt.Errorf("%s: only JSON can name the table of each row; name the table", path)
 	case ext == ".csv":
 		r.source = newCSV(in, path, table, r.unknown)
 	case ext == ".parquet" && in == f:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -286,7 +287,8 @@ func fuzz(f *testing.F, name string, seeds ...string) {
 }
 
 func FuzzJSONL(f *testing.F) {
-	fuzz(f, "a.jsonl", `{"pid":1,"namespaces":{"a":"\ud83d\ude00"}}`, `{"table":"scans","time":"2025-06-01"}`, "{}\n\n{}", `{"ancestors":["a"]}`)
+	fuzz(f, "a.jsonl", `{"pid":1,"namespaces":{"a":"\ud83d\ude00"}}`, `{"table":"scans","time":"2025-06-01"}`, "{}\n\n{}", `{"ancestors":["a"]}`,
+		` [{"pid":1}, {"table":"scans"}]`, "\ufeff[]", "[{},", "[{}] 1", "[null]", "[[]]")
 }
 
 func FuzzCSV(f *testing.F) {
@@ -295,4 +297,50 @@ func FuzzCSV(f *testing.F) {
 
 func FuzzParquet(f *testing.F) {
 	fuzz(f, "a.parquet", string(parquetFileOf(f, []parquetRow{{PID: 1, Ancestors: []string{"a"}, Spaces: "{}"}, {Spaces: "1"}})), "PAR1")
+}
+
+// One array of objects is read like as many lines, an object at a time.
+func TestArray(t *testing.T) {
+	table := event.Lookup("process_events")
+	for text, want := range map[string]string{
+		"[]":                                   "0",
+		" \n\t[ ]\n":                           "0",
+		"\ufeff[{\"pid\": 1},\n {\"pid\": 2}]": "2",
+		`[{"pid": 1}, {"table": "scans"}]`:     "2",
+		`[{"pid": 1}, {"pid": "x"}]`:           `: row 2: column pid: `,
+		`[{"pid": 1}, {"table": "x"}]`:         `: row 2: unknown table "x"`,
+		`[{"pid": 1}, null]`:                   ": row 2: want a JSON object, not null",
+		`[{"pid": 1}, 2]`:                      ": row 2: want a JSON object: ",
+		`[{"pid": 1}`:                          ": row 2: unexpected EOF",
+		`[`:                                    ": row 1: unexpected EOF",
+		`[{"pid": 1}] {"pid": 2}`:              ": row 2: more follows the array",
+		`[{"name": "` + strings.Repeat("x", maxLine) + `"}]`: ": row 1: want a JSON object: an object longer than",
+	} {
+		path := filepath.Join(t.TempDir(), "a.json")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Open(path, table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, got := 0, ""
+		for got == "" {
+			b, err := r.Next()
+			switch {
+			case err == io.EOF:
+				got = strconv.Itoa(rows)
+			case err != nil:
+				got = err.Error()
+			default:
+				rows += b.Rows
+			}
+		}
+		if got != want && !(want[0] == ':' && strings.HasPrefix(got, path+want)) {
+			t.Errorf("%.60s: %q, want %q", text, got, want)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -25,6 +25,7 @@ type jsonl struct {
 	rows     int64
 	held     map[string]json.RawMessage // a row of another table than the batch's
 	end      error
+	array    *array // the file is one array of objects
 }
 
 func newJSONL(r io.Reader, file string, table *event.Table, unknown map[string]int64) *jsonl {
@@ -71,6 +72,20 @@ func (j *jsonl) fail(column string, err error) error {
 
 // read returns the next object.
 func (j *jsonl) read() (map[string]json.RawMessage, error) {
+	if j.rows == 0 && j.lines == 0 {
+		j.array = openArray(j.r)
+	}
+	if j.array != nil {
+		row, err := j.array.next()
+		if err == io.EOF {
+			return nil, err
+		}
+		j.rows++
+		if err != nil {
+			return nil, j.fail("", err)
+		}
+		return row, nil
+	}
 	for {
 		line, err := j.readLine()
 		if err != nil {
