@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -284,5 +285,35 @@ func TestHealthWithoutAgentIsJSON(t *testing.T) {
 	}
 	if decodeErr := json.Unmarshal([]byte(stdout), &h); decodeErr != nil || h.Healthy || len(h.Problems) != 1 || err == nil {
 		t.Errorf("health: %v, %q (%v), want an object with one problem and an error", err, stdout, decodeErr)
+	}
+}
+
+// A narrow terminal keeps a line for each process, with its tree.
+func TestTreeOnNarrowTerminal(t *testing.T) {
+	start, cpu, memory := time.Now(), 12.5, int64(20<<20)
+	list := []psRow{
+		{PID: 1, User: "root", Name: "init", Command: "/sbin/init", Start: &start, CPU: &cpu, Memory: &memory},
+		{PID: 23456, PPID: 1, User: "www-data", Name: "nginx", Command: "nginx: worker process with a long command line", Start: &start, CPU: &cpu, Memory: &memory},
+		{PID: 23457, PPID: 23456, User: "www-data", Name: "sh", Command: "sh -c id " + strings.Repeat("x", 200), Start: &start, CPU: &cpu, Memory: &memory},
+	}
+	for _, width := range []int{30, 40, 60, 80, 100} {
+		var b bytes.Buffer
+		out := &term.Output{Writer: &b, Terminal: true, Width: width}
+		if err := printProcesses(out, newForest(list).order(0, false)); err != nil {
+			t.Fatal(err)
+		}
+		text := b.String()
+		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+		if len(lines) != 2+len(list)+1 || !strings.Contains(text, "└─ nginx:") || !strings.Contains(text, "   └─ sh -c id") {
+			t.Errorf("width %d: no line for each process with its tree:\n%s", width, text)
+		}
+		for _, line := range lines {
+			if term.Width(line) > width {
+				t.Errorf("width %d: %q has %d cells", width, line, term.Width(line))
+			}
+		}
+		if got := strings.Contains(text, "ppid"); got != (width >= 100) {
+			t.Errorf("width %d: ppid is shown: %t", width, got)
+		}
 	}
 }

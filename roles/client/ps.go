@@ -26,7 +26,7 @@ func psCommand() *cli.Command {
    daemoneye ps --format jsonl | jq 'select(.cpu_usage > 50)'
 
 With PID and no --tree: everything that is known of that process, its ancestors and children.
-With both: the tree below it.`,
+With both: the tree below it. A terminal too narrow for all columns gets fewer of them, and cut commands.`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "tree", Usage: "show parents above their children"},
 			formatFlag(),
@@ -127,10 +127,22 @@ type psLine struct {
 	prefix string
 }
 
+// psColumns are what is shown of each process, in order. Sizes and percentages
+// are text here, but belong to the right.
+func psColumns() []string {
+	return []string{"pid integer", "ppid integer", "user text", "start text", "cpu% numeric", "memory numeric", "command text"}
+}
+
+// psDispensable are the columns that a narrow terminal does without, the first
+// of them first.
+func psDispensable() []int { return []int{1, 4, 3, 5, 2} }
+
+// commandRoom is how many cells the command should have at least.
+const commandRoom = 24
+
 func printProcesses(out *term.Output, lines []psLine) error {
-	// Sizes and percentages are text here, but belong to the right.
-	list := newListing("pid integer", "ppid integer", "user text", "start text", "cpu% numeric", "memory numeric", "command text")
 	now := time.Now()
+	var rows [][]any
 	for _, l := range lines {
 		var start, cpu, memory any
 		if l.Start != nil {
@@ -142,9 +154,58 @@ func printProcesses(out *term.Output, lines []psLine) error {
 		if l.Memory != nil {
 			memory = term.Bytes(*l.Memory)
 		}
-		list.add(l.PID, l.PPID, l.User, start, cpu, memory, l.prefix+l.command())
+		rows = append(rows, []any{l.PID, l.PPID, l.User, start, cpu, memory, l.prefix + l.command()})
 	}
-	return list.print(&tablePrinter{out: out, w: bufio.NewWriter(out), loose: true})
+	columns := psColumns()
+	shown := psFit(out, columns, rows)
+	var kept []string
+	for _, i := range shown {
+		kept = append(kept, columns[i])
+	}
+	list := newListing(kept...)
+	for i := range len(kept) - 1 {
+		if list.columns[i].Type == "text" {
+			list.columns[i].Type = rigidText // only the command is cut
+		}
+	}
+	for _, row := range rows {
+		for _, i := range shown {
+			list.add(row[i])
+		}
+	}
+	return list.print(&tablePrinter{out: out, w: bufio.NewWriter(out), loose: true, rowsOnly: true})
+}
+
+// psFit returns the columns to show, so that the command keeps some room on a
+// terminal.
+func psFit(out *term.Output, columns []string, rows [][]any) []int {
+	shown := make([]int, len(columns))
+	widths := make([]int, len(columns))
+	for i, column := range columns {
+		name, _, _ := strings.Cut(column, " ")
+		shown[i], widths[i] = i, term.Width(name)
+		for _, row := range rows {
+			if row[i] != nil {
+				widths[i] = max(widths[i], term.Width(out.Text(fmt.Sprint(row[i]))))
+			}
+		}
+	}
+	if !out.Terminal || out.Width <= 0 {
+		return shown
+	}
+	last := len(columns) - 1
+	need := min(widths[last], commandRoom)
+	for _, drop := range psDispensable() {
+		used := 3*(len(shown)-1) + 2 + need
+		for _, i := range shown[:len(shown)-1] {
+			used += widths[i]
+		}
+		if used <= out.Width {
+			break
+		}
+		shown = slices.DeleteFunc(shown, func(i int) bool { return i == drop })
+	}
+	return shown
 }
 
 // forest is the processes by parent.

@@ -33,6 +33,7 @@ type tablePrinter struct {
 	bytes    int
 	widths   []int // nil until they are settled
 	expanded bool
+	rowsOnly bool // never a line for each column: what has no room is cut
 	loose    bool // in a pipe, the header of the last column is not as wide as its cells
 	count    int64
 }
@@ -146,7 +147,13 @@ func (p *tablePrinter) settle() {
 	for limit > minColumn && total(limit) > room {
 		limit--
 	}
-	if total(limit) > room {
+	switch {
+	case total(limit) <= room:
+	case p.rowsOnly:
+		for limit > 1 && total(limit) > room {
+			limit--
+		}
+	default:
 		p.expanded = n > 1
 		return
 	}
