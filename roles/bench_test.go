@@ -40,13 +40,17 @@ func BenchmarkIdle(b *testing.B) {
 		b.Fatal("no health")
 	}
 	time.Sleep(settle)
-	before := cpuTime(b, h)
-	time.Sleep(watch)
-	used := cpuTime(b, h) - before
-	var total int64
+	before := map[string]time.Duration{}
 	for _, r := range h.Roles {
-		pss := proportional(b, r.PID)
-		total += pss
+		before[r.Role] = cpuTime(b, r.PID)
+	}
+	time.Sleep(watch)
+	var total int64
+	var used time.Duration
+	for _, r := range h.Roles {
+		cpu, pss := cpuTime(b, r.PID)-before[r.Role], proportional(b, r.PID)
+		used, total = used+cpu, total+pss
+		b.ReportMetric(100*cpu.Seconds()/watch.Seconds(), r.Role+"-%CPU")
 		b.ReportMetric(float64(pss)/1e6, r.Role+"-MB")
 	}
 	b.ReportMetric(float64(total)/1e6, "PSS-MB")
@@ -54,22 +58,20 @@ func BenchmarkIdle(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-func cpuTime(b *testing.B, h health) time.Duration {
+func cpuTime(b *testing.B, pid int) time.Duration {
 	b.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
 	total := time.Duration(0)
-	for _, r := range h.Roles {
-		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", r.PID))
+	fields := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
+	for _, i := range []int{11, 12} { // utime and stime, ticks of 10 ms: proc_pid_stat(5)
+		ticks, err := strconv.Atoi(fields[i])
 		if err != nil {
 			b.Fatal(err)
 		}
-		fields := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
-		for _, i := range []int{11, 12} { // utime and stime, ticks of 10 ms: proc_pid_stat(5)
-			ticks, err := strconv.Atoi(fields[i])
-			if err != nil {
-				b.Fatal(err)
-			}
-			total += time.Duration(ticks) * 10 * time.Millisecond
-		}
+		total += time.Duration(ticks) * 10 * time.Millisecond
 	}
 	return total
 }

@@ -3,6 +3,8 @@ package store
 import (
 	"bufio"
 	"os"
+	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,6 +29,38 @@ func BenchmarkMemory(b *testing.B) {
 	b.ReportMetric(1000*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 	for name, kb := range residentKB(b) {
 		b.ReportMetric(float64(kb)/1024, name+"-MB")
+	}
+}
+
+// maxResident bounds what the store's process may hold after a million rows.
+// It is far above what it does hold, and far below what Badger's defaults or
+// all rows in memory would take.
+const maxResident = 128 // MB
+
+// TestResidentMemory runs the benchmark in a process of its own, whose memory
+// no other test has used.
+func TestResidentMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it appends a million rows")
+	}
+	out, err := exec.Command(os.Args[0], "-test.run", "^$", "-test.bench", "^BenchmarkMemory$", "-test.benchtime", "1000x").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	found := regexp.MustCompile(`([0-9.]+) (Rss\w+)-MB`).FindAllSubmatch(out, -1)
+	if len(found) == 0 {
+		t.Skipf("the benchmark reports no memory here:\n%s", out)
+	}
+	total := 0.0
+	for _, m := range found {
+		mb, err := strconv.ParseFloat(string(m[1]), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += mb
+	}
+	if total > maxResident {
+		t.Errorf("%.0f MB are resident, the bound is %d:\n%s", total, maxResident, out)
 	}
 }
 
