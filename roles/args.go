@@ -33,8 +33,10 @@ func permute(app *cli.App, args []string) []string {
 			help = true
 		case len(arg) > 1 && arg[0] == '-':
 			flags = append(flags, arg)
-			if takesValue(known, arg) && i+1 < len(args) {
-				i++
+			if takesValue(known, arg) {
+				if i++; i == len(args) {
+					return slices.Concat(path, flags) // the flag package says that it needs a value
+				}
 				flags = append(flags, args[i])
 			}
 		default:
