@@ -5,6 +5,13 @@
 // initdb is installed. The answers are recorded anew by
 //
 //	go test ./rules/sql/conformance -run TestRecorded -record
+//
+// and random statements about random rows are asked of both by
+//
+//	go test ./rules/sql/conformance -run 'TestGenerated$' -queries 20000 -seed 1 -v
+//
+// which prints how to see one of them again, and with -log-errors what
+// PostgreSQL refuses and which differences are permitted.
 package conformance
 
 import (

@@ -22,7 +22,7 @@ func (g *gen) aggregateOrWindow(s scope, typ string) *node {
 // only would be that one's.
 func (s scope) arguments() scope {
 	a := *s.args
-	a.outer, a.depth, a.args, a.windows = nil, min(s.depth, 1), nil, false
+	a.outer, a.depth, a.args, a.windows, a.named = nil, min(s.depth, 1), nil, false, ""
 	return a
 }
 
@@ -173,11 +173,11 @@ func (g *gen) window(s scope, typ string) *node {
 	}
 	if len(functions) > 0 && g.percent(50) {
 		f := one(g, functions)
-		over := g.over(inner, !strings.Contains("rank() dense_rank() percent_rank() cume_dist()", f), false)
+		over := g.overOrNamed(inner, !strings.Contains("rank() dense_rank() percent_rank() cume_dist()", f), false)
 		if over == nil {
 			return nil
 		}
-		return typed(typ, f, " OVER (", over, ")")
+		return typed(typ, f, over)
 	}
 	if isExact(typ) && g.percent(50) {
 		x := g.expr(inner, typ)
@@ -190,11 +190,11 @@ func (g *gen) window(s scope, typ string) *node {
 				call = []any{"nth_value(", x, ", " + number(1+g.below(3))}
 			}
 		}
-		over := g.over(inner, true, true)
+		over := g.overOrNamed(inner, true, true)
 		if over == nil {
 			return nil
 		}
-		return typed(typ, append(call, ") OVER (", over, ")")...)
+		return typed(typ, append(call, ")", over)...)
 	}
 	var list []signature
 	for _, c := range theCalls().aggregates[typ] {
@@ -202,19 +202,33 @@ func (g *gen) window(s scope, typ string) *node {
 			list = append(list, c)
 		}
 	}
-	over := g.over(inner, false, true)
+	over := g.overOrNamed(inner, false, true)
 	if len(list) == 0 || over == nil {
 		return nil
 	}
 	c := one(g, list)
 	if len(c.args) == 0 {
-		return typed(typ, "count(*) OVER (", over, ")")
+		return typed(typ, "count(*)", over)
 	}
 	of := c.args[0]
 	if of == "any" {
 		of = g.exactType()
 	}
-	return typed(typ, c.name+"(", g.canonical(inner, of), ") OVER (", over, ")")
+	return typed(typ, c.name+"(", g.canonical(inner, of), ")", over)
+}
+
+// overOrNamed is OVER with a window, or the name of one, nil when there is
+// none as wanted.
+func (g *gen) overOrNamed(s scope, total, frame bool) *node {
+	if s.named != "" && (s.total || !total) && (frame || s.total) && g.percent(70) {
+		return seq(" OVER " + s.named)
+	}
+	s.named = ""
+	w := g.over(s, total, frame)
+	if w == nil {
+		return nil
+	}
+	return seq(" OVER (", w, ")")
 }
 
 // over is a window. A total one orders by what is unique, else peers are

@@ -40,6 +40,8 @@ type scope struct {
 	unique  []column // together without duplicates; nil when nothing is known to be
 	args    *scope   // of aggregates' arguments; nil where there can be none
 	windows bool     // window functions are allowed
+	named   string   // a window of the WINDOW clause, "" when there is none
+	total   bool     // that window's order is total
 	depth   int
 }
 
@@ -50,7 +52,7 @@ func (s scope) deeper() scope {
 
 // row is s for what is evaluated for each row: no aggregate, no window.
 func (s scope) row() scope {
-	s.args, s.windows = nil, false
+	s.args, s.windows, s.named = nil, false, ""
 	return s
 }
 

@@ -33,9 +33,10 @@ func (g *gen) selection(outer scope, w want) query {
 	having := (*node)(nil)
 	if x.grouped && g.percent(25) {
 		s := x.s
-		s.windows = false
+		s.windows, s.named = false, ""
 		having = optional(" HAVING ", g.expr(s, "bool"))
 	}
+	windows := x.namedWindow()
 	x.chooseDistinct()
 	if x.star() {
 		x.items = listOf("", ", ", "", seq("*"))
@@ -46,7 +47,7 @@ func (g *gen) selection(outer scope, w want) query {
 	if x.distinct != "" {
 		head += x.distinct + " "
 	}
-	x.q.node = seq(head, x.on, x.items, from, where, x.group, having)
+	x.q.node = seq(head, x.on, x.items, from, where, x.group, having, windows)
 	x.order()
 	return x.q
 }
@@ -142,6 +143,23 @@ func (x *selection) groupingSets(list *node) {
 	for _, k := range slices.Clone(x.keys) {
 		x.s.columns = append(x.s.columns, column{text: "GROUPING(" + k.text + ")", name: "grouping", typ: "int4"})
 	}
+}
+
+// namedWindow is a WINDOW clause, nil most times.
+func (x *selection) namedWindow() *node {
+	g := x.g
+	if !x.s.windows || !g.percent(12) {
+		return nil
+	}
+	inner := x.s
+	inner.windows, inner.depth = false, 1
+	total := x.s.unique != nil
+	w := g.over(inner, total, true)
+	if w == nil {
+		return nil
+	}
+	x.s.named, x.s.total = g.alias("win"), total
+	return optional(" WINDOW "+x.s.named+" AS (", w, ")")
 }
 
 func (x *selection) chooseDistinct() {
