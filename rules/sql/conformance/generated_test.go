@@ -268,13 +268,27 @@ func (w *worker) one(i int, s *generator.Statement) {
 		return
 	}
 	w.count(w.counts, "failures")
+	recorded := w.asCase(s)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.failures++; w.failures > maxFailures {
 		w.t.Fail()
 		return
 	}
-	w.t.Errorf("query %d (-seed %d -first %d -queries 1): %s\n# from: %s", i, *seed, i, difference(v, reduced, lastGot, lastWant), text)
+	w.t.Errorf("query %d (-seed %d -first %d -queries 1): %s\n# from: %s", i, *seed, i, difference(v, reduced, lastGot, lastWant)+recorded, text)
+}
+
+// asCase is the statement as a case of testdata if it shows a difference over
+// the rows of those, too.
+func (w *worker) asCase(s *generator.Statement) string {
+	batches := w.batches
+	w.load(dataSet())
+	got, want := w.ask(s.String())
+	w.load(batches)
+	if v := judge(s, got, want); v == agrees || v == refused || v == timedOut {
+		return "# over the rows of testdata it shows no difference\n"
+	}
+	return fmt.Sprintf("as a case of testdata:\n> %s\n%s\n\n", s, want.normalized(s.String()))
 }
 
 var varying = regexp.MustCompile(`"[^"]*"|'[^']*'|\b\d+\b|\([^)]*\)|line \d+, column \d+: |\n.*`)

@@ -213,7 +213,7 @@ func (g *gen) special(s scope, typ string) *node {
 		case 1:
 			return typed(typ, "trim(", one(g, []string{"BOTH ", "LEADING ", "TRAILING "}), quote(one(g, words)), " FROM ", g.expr(s, "text"), ")")
 		case 2:
-			return typed(typ, "(", g.leaf(s, "text"), ` COLLATE "C")`)
+			return typed(typ, "(", g.leaf(s, "text"), ` COLLATE "C" || '`, one(g, words[:5]), "')")
 		}
 		return typed(typ, "overlay(", g.expr(s, "text"), " PLACING ", quote(one(g, words)), " FROM ", one(g, small), ")")
 	case "numeric":

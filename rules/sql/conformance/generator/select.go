@@ -183,7 +183,11 @@ func (x *selection) selectList() {
 	types := w.types
 	exactly := w.exact || x.distinct == "DISTINCT"
 	if types == nil {
-		for range 1 + g.below(4) {
+		count := 1 + g.below(4)
+		if g.simple {
+			count += g.below(5) // they cost little, and are about expressions
+		}
+		for range count {
 			t := g.anyType()
 			if exactly {
 				t = g.canonicalType()

@@ -123,7 +123,6 @@ func (n *node) remaining() int {
 // Statement is a generated SELECT.
 type Statement struct {
 	root   *node
-	tables int
 	order  *node // the outermost ORDER BY, nil when there is none
 	total  bool  // order leaves no ties, if it is printed
 	prefix []int // output columns, from 0, that the order begins with
