@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -70,7 +71,7 @@ func (a *agent) answer(ctx context.Context, c *bus.Call, q *sql.Query, req *api.
 		return err
 	}
 	total := int64(0)
-	opt := sql.Options{Now: now, MemoryLimit: a.cfg.Config.Agent.QueryMemory, MaxRows: req.MaxRows}
+	opt := sql.Options{Now: now, MemoryLimit: a.cfg.Config.Agent.QueryMemory, MaxRows: req.MaxRows, Workers: runtime.GOMAXPROCS(0)}
 	reader := a.view.Reader()
 	err := q.Run(ctx, reader, opt, func(rows *sql.Rows) error {
 		total += int64(rows.Len())

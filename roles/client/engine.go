@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"daemoneye/bus/event"
@@ -109,7 +110,7 @@ func (e *localEngine) query(ctx context.Context, r api.QueryRequest, header func
 		return done, err
 	}
 	now := time.Now()
-	err = q.Run(ctx, e.source, sql.Options{Now: now, MemoryLimit: e.memory, MaxRows: r.MaxRows}, func(part *sql.Rows) error {
+	err = q.Run(ctx, e.source, sql.Options{Now: now, MemoryLimit: e.memory, MaxRows: r.MaxRows, Workers: runtime.GOMAXPROCS(0)}, func(part *sql.Rows) error {
 		done.Rows += int64(part.Len())
 		return rows(cellsOf(part, len(columns), r.JSON))
 	})

@@ -229,6 +229,13 @@ func TestSecretsNeverLeave(t *testing.T) {
 	cmd := exec.Command("sh", "-c", "echo; read x", "mysql", "--password", secret, "-p"+secret, "https://u:"+secret+"@h/", "API_TOKEN="+secret)
 	cmd.Env = []string{"DB_PASSWORD=" + secret, "URL=https://u:" + secret + "@h/", "HOME=/x"}
 	p := start(t, cmd, true)
+	// A program that has written its command line over its name.
+	titled := exec.Command("sh", "-c", "echo; read x")
+	titled.Args[0] = "worker: --password " + secret
+	w := start(t, titled, true)
+	if got := a.event(eventSeen, w.Process.Pid, nil); got["invoked_path"] != "worker: --password [REDACTED]" {
+		t.Errorf("invoked_path = %q", got["invoked_path"])
+	}
 	got := a.event(eventSeen, p.Process.Pid, nil)
 	if want := "sh -c echo; read x mysql --password [REDACTED] -p[REDACTED] https://u:[REDACTED]@h/ API_TOKEN=[REDACTED]"; got["command_line"] != want {
 		t.Errorf("command line = %q, want %q", got["command_line"], want)

@@ -116,8 +116,10 @@ func (r *rows) text(p *procfs.Process) *text {
 	}
 	t := &text{cmdline: p.Cmdline, environ: p.Environ}
 	if args := procfs.SplitArgs(p.Cmdline); len(args) > 0 {
+		// A program may have written its whole command line over its first argument.
+		args = r.redact.args(args)
 		t.invoked, _ = cutText(args[0], maxParentCommandLine)
-		t.commandLine, t.cut = cutText(strings.Join(r.redact.args(args), " "), maxCommandLine)
+		t.commandLine, t.cut = cutText(strings.Join(args, " "), maxCommandLine)
 	}
 	if p.EnvironKnown {
 		t.environment = r.environment(p.Environ)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"daemoneye/bus/event"
 	"daemoneye/rules/sql"
@@ -23,10 +24,10 @@ type View struct {
 	Connected func() map[string]bool
 }
 
-// Reader is a View for one query. It remembers what could not be read; one
-// goroutine uses it.
+// Reader is a View for one query. It remembers what could not be read.
 type Reader struct {
 	view    *View
+	mu      sync.Mutex
 	damaged []string
 }
 
@@ -35,7 +36,25 @@ func (v *View) Reader() *Reader { return &Reader{view: v} }
 
 // Damaged says, for people, which stored events the scans so far had to pass
 // over; nil when they read everything.
-func (r *Reader) Damaged() []string { return slices.Clone(r.damaged) }
+func (r *Reader) Damaged() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.damaged)
+}
+
+// note remembers damage; it returns any other error.
+func (r *Reader) note(table *event.Table, err error) error {
+	var damage *store.DamagedError
+	if !errors.As(err, &damage) {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if text := fmt.Sprintf("%s: %v", table.Name, damage); !slices.Contains(r.damaged, text) {
+		r.damaged = append(r.damaged, text)
+	}
+	return nil
+}
 
 // Scan implements sql.Source. Batches that are damaged in the store are left
 // out and told by Damaged.
@@ -51,19 +70,5 @@ func (r *Reader) Scan(ctx context.Context, q sql.ScanRequest, yield func(*event.
 	case q.Table.Name == "collectors" && r.view.Connected != nil:
 		return r.view.Store.CollectorRows(r.view.Connected(), yield)
 	}
-	columns := q.Columns
-	if columns == nil {
-		columns = []string{} // count(*) reads none; to the store nil means all
-	}
-	err := r.view.Store.Scan(ctx, store.ScanRequest{Table: q.Table, Columns: columns, From: q.From, To: q.To},
-		func(_ uint64, b *event.Batch) error { return yield(b) })
-	var damage *store.DamagedError
-	if errors.As(err, &damage) {
-		text := fmt.Sprintf("%s: %v", q.Table.Name, damage)
-		if !slices.Contains(r.damaged, text) {
-			r.damaged = append(r.damaged, text)
-		}
-		return nil
-	}
-	return err
+	return r.note(q.Table, r.view.Store.Scan(ctx, request(q), func(_ uint64, b *event.Batch) error { return yield(b) }))
 }
