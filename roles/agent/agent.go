@@ -154,10 +154,14 @@ func (a *agent) openStore(ctx context.Context) (err error) {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	var locked *store.LockedError
 	switch {
-	case errors.As(err, &locked):
-		return &PermanentError{&runningError{pid: locked.PID, dir: c.Paths.State}}
+	case errors.Is(err, store.ErrLocked):
+		running := &runningError{dir: c.Paths.State}
+		var locked *store.LockedError
+		if errors.As(err, &locked) {
+			running.pid = locked.PID
+		}
+		return &PermanentError{running}
 	case err != nil:
 		return &PermanentError{err}
 	}
