@@ -309,7 +309,12 @@ func (c *catalog) addAggregates() {
 		return &function{args: args, ret: ret, strict: strict, agg: f}
 	}
 	star := agg("any:int8", true, func() accumulator { return &counter{} })
+	star.counts, star.unordered = true, true
 	noArgs := agg(":int8", true, func() accumulator { return &counter{} })
+	unordered := func(f *function) *function {
+		f.unordered = true
+		return f
+	}
 	add("count", "number of rows, with count(*), or of values that are not NULL", "SELECT count(*)", star, noArgs)
 	sums := func(mean bool) []*function {
 		wide, i8 := "int8:numeric", "int8"
@@ -317,9 +322,9 @@ func (c *catalog) addAggregates() {
 			i8 = "numeric"
 		}
 		return []*function{
-			agg("int2:"+i8, true, func() accumulator { return &intSum{mean: mean} }),
-			agg("int4:"+i8, true, func() accumulator { return &intSum{mean: mean} }),
-			agg(wide, true, func() accumulator { return &intSum{mean: mean, wide: true} }),
+			unordered(agg("int2:"+i8, true, func() accumulator { return &intSum{mean: mean} })),
+			unordered(agg("int4:"+i8, true, func() accumulator { return &intSum{mean: mean} })),
+			unordered(agg(wide, true, func() accumulator { return &intSum{mean: mean, wide: true} })),
 			agg("float8:float8", true, func() accumulator { return &floatSum{mean: mean} }),
 			agg("numeric:numeric", true, func() accumulator { return &numericSum{mean: mean} }),
 			agg("interval:interval", true, func() accumulator { return &intervalSumAcc{mean: mean} }),
@@ -333,7 +338,7 @@ func (c *catalog) addAggregates() {
 	}{{"min", "least value", "SELECT min('a')", -1}, {"max", "greatest value", "SELECT max('a')", 1}} {
 		var list []*function
 		for _, t := range []Type{Int2, Int4, Int8, Float8, Numeric, Text, Timestamptz, Timestamp, Date, Time, Interval, Inet, anyArray} {
-			list = append(list, &function{args: []Type{t}, ret: t, strict: true, agg: func() accumulator { return &extreme{typ: t, want: m.want} }})
+			list = append(list, &function{args: []Type{t}, ret: t, strict: true, unordered: true, agg: func() accumulator { return &extreme{typ: t, want: m.want} }})
 		}
 		add(m.name, m.doc, m.example, list...)
 	}

@@ -138,6 +138,7 @@ func (t *groupTable) merge(x *env, other *groupTable) error {
 	if t.keys == nil {
 		groups[0] = t.groups[0]
 	} else {
+		ids := make([]int32, len(other.groups))
 		at := 0
 		keys := make([]*vector, len(t.node.groups))
 		err := other.values.emit(x, func(c *chunk) error {
@@ -145,9 +146,15 @@ func (t *groupTable) merge(x *env, other *groupTable) error {
 				keys[k] = c.cols[i]
 			}
 			sel := c.rows()
-			err := t.find(x, c, keys, sel, groups[at:at+len(sel)])
+			own := ids[at : at+len(sel)]
+			if err := t.find(x, c, keys, sel, own); err != nil {
+				return err
+			}
+			for k, id := range own {
+				groups[at+k] = t.groups[id]
+			}
 			at += len(sel)
-			return err
+			return nil
 		})
 		if err != nil {
 			return err
@@ -155,6 +162,7 @@ func (t *groupTable) merge(x *env, other *groupTable) error {
 	}
 	for i, g := range other.groups {
 		for n, acc := range g.accs {
+			other.settle(n, i, acc)
 			if err := groups[i].accs[n].(merger).merge(acc); err != nil {
 				return err
 			}
@@ -201,51 +209,61 @@ type groupTable struct {
 	values *rowStore // the keys of the groups
 	groups []*group
 	ids    []int32
+
+	counts   [][]int64   // by aggregate: of those that only count, by group
+	distinct []*keyTable // by aggregate: its arguments in each group, where their order is nothing to it
 }
 
 func (t *groupTable) add(x *env, c *chunk, keys []*vector) error {
 	sel := c.rows()
-	groups := make([]*group, len(sel))
+	if cap(t.ids) < len(sel) {
+		t.ids = make([]int32, len(sel))
+	}
+	ids := t.ids[:len(sel)]
 	if t.keys == nil {
-		for k := range groups {
-			groups[k] = t.groups[0]
-		}
-	} else if err := t.find(x, c, keys, sel, groups); err != nil {
+		clear(ids)
+	} else if err := t.find(x, c, keys, sel, ids); err != nil {
 		return err
 	}
 	for i, e := range t.node.aggs {
-		if err := t.accumulate(x, c, e, i, sel, groups); err != nil {
+		if err := t.accumulate(x, c, e, i, sel, ids); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *groupTable) find(x *env, c *chunk, keys []*vector, sel []int32, groups []*group) error {
+func (t *groupTable) find(x *env, c *chunk, keys []*vector, sel, ids []int32) error {
 	own := make([]*vector, len(t.set))
 	for i, k := range t.set {
 		own[i] = keys[k]
 	}
-	if cap(t.ids) < len(sel) {
-		t.ids = make([]int32, len(sel))
-	}
-	ids := t.ids[:len(sel)]
 	t.keys.number(own, sel, ids)
+	if t.keys.n == len(t.groups) {
+		return nil
+	}
 	var added []int32
 	for k, i := range sel {
 		if int(ids[k]) == len(t.groups) {
 			t.groups = append(t.groups, t.node.newGroup())
 			added = append(added, i)
 		}
-		groups[k] = t.groups[ids[k]]
-	}
-	if added == nil {
-		return nil
 	}
 	if err := t.values.add(x, "grouping", &chunk{n: c.n, sel: added, cols: own}); err != nil {
 		return err
 	}
 	return x.grow("grouping", len(added)*groupSize+t.keys.grown())
+}
+
+// countsOf are the counts of aggregate n, one for each group there is.
+func (t *groupTable) countsOf(n int) []int64 {
+	if t.counts == nil {
+		t.counts = make([][]int64, len(t.node.aggs))
+	}
+	for len(t.counts[n]) < len(t.groups) {
+		t.counts[n] = append(t.counts[n], 0)
+	}
+	return t.counts[n]
 }
 
 // emit gives one row a group.
@@ -266,6 +284,7 @@ func (t *groupTable) row(g *group, i int) ([]value, error) {
 		return nil, err
 	}
 	for n, acc := range g.accs {
+		t.settle(n, i, acc)
 		v, err := acc.result()
 		if err != nil {
 			return nil, err
@@ -288,17 +307,27 @@ func (t *groupTable) row(g *group, i int) ([]value, error) {
 	return row, nil
 }
 
+// settle gives an accumulator what was counted for it.
+func (t *groupTable) settle(n, group int, acc accumulator) {
+	if t.counts == nil || group >= len(t.counts[n]) {
+		return
+	}
+	acc.(*counter).n += t.counts[n][group]
+	t.counts[n][group] = 0
+}
+
 // accumulate adds the rows sel of c to aggregate n of their groups.
-func (t *groupTable) accumulate(x *env, c *chunk, e *aggExpr, n int, sel []int32, groups []*group) error {
+func (t *groupTable) accumulate(x *env, c *chunk, e *aggExpr, n int, sel, ids []int32) error {
 	if e.filter != nil {
 		var err error
-		if sel, groups, err = filterGroups(x, c, e.filter, sel, groups); err != nil || len(sel) == 0 {
+		if sel, ids, err = filterGroups(x, c, e.filter, sel, ids); err != nil || len(sel) == 0 {
 			return err
 		}
 	}
 	if len(e.args) == 0 {
-		for _, g := range groups {
-			g.accs[n].(*counter).n++
+		counts := t.countsOf(n)
+		for _, id := range ids {
+			counts[id]++
 		}
 		return nil
 	}
@@ -306,6 +335,100 @@ func (t *groupTable) accumulate(x *env, c *chunk, e *aggExpr, n int, sel []int32
 	if err != nil {
 		return err
 	}
+	if e.distinct && len(e.order) == 0 && e.fn.unordered {
+		if sel, ids, err = t.newOnes(x, n, args, sel, ids); err != nil {
+			return err
+		}
+	} else if e.distinct || len(e.order) > 0 {
+		return t.keep(x, c, e, n, args, sel, ids)
+	}
+	if e.fn.counts {
+		t.count(n, args[0], sel, ids)
+		return nil
+	}
+	grows := growing(e.fn.name)
+	row := make([]value, len(args))
+	for k, i := range sel {
+		for j, v := range args {
+			row[j] = v.at(int(i))
+		}
+		if e.fn.strict && row[0].null {
+			continue
+		}
+		if err := t.groups[ids[k]].accs[n].add(row); err != nil {
+			return err
+		}
+		if grows {
+			if err := x.grow(e.fn.name, rowSize(row)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// count counts the rows whose argument is not NULL.
+func (t *groupTable) count(n int, arg *vector, sel, ids []int32) {
+	counts := t.countsOf(n)
+	for k, i := range sel {
+		if arg.nulls == nil || !arg.isNull(int(i)) {
+			counts[ids[k]]++
+		}
+	}
+}
+
+// newOnes leaves the rows whose arguments their group has not had yet.
+func (t *groupTable) newOnes(x *env, n int, args []*vector, sel, ids []int32) (newSel, newIDs []int32, err error) {
+	if t.distinct == nil {
+		t.distinct = make([]*keyTable, len(t.node.aggs))
+	}
+	table := t.distinct[n]
+	if table == nil {
+		types := []Type{Int4}
+		for _, a := range args {
+			types = append(types, a.typ)
+		}
+		table = newKeyTable(types)
+		t.distinct[n] = table
+	}
+	// The group is a column too, at the places of the rows.
+	group := &vector{typ: Int4, ints: make([]int64, int(slices.Max(sel))+1)}
+	for k, i := range sel {
+		group.ints[i] = int64(ids[k])
+	}
+	found := make([]int32, len(sel))
+	last := int32(table.n) - 1
+	table.number(append([]*vector{group}, args...), sel, found)
+	for k, f := range found {
+		if f > last {
+			last = f
+			newSel, newIDs = append(newSel, sel[k]), append(newIDs, ids[k])
+		}
+	}
+	return newSel, newIDs, x.grow("DISTINCT of an aggregate", table.grown())
+}
+
+// growing reports whether an aggregate holds all its input.
+func growing(name string) bool {
+	return name == "array_agg" || name == "string_agg" || name == "jsonb_agg" || name == "jsonb_object_agg"
+}
+
+func filterGroups(x *env, c *chunk, cond expr, sel, ids []int32) (outSel, outIDs []int32, err error) {
+	v, err := cond.eval(x, c, sel)
+	if err != nil {
+		return nil, nil, err
+	}
+	for k, i := range sel {
+		if !v.isNull(int(i)) && v.boolAt(int(i)) {
+			outSel, outIDs = append(outSel, i), append(outIDs, ids[k])
+		}
+	}
+	return outSel, outIDs, nil
+}
+
+// keep stores the rows of an aggregate with ORDER BY, or DISTINCT where the
+// order matters.
+func (t *groupTable) keep(x *env, c *chunk, e *aggExpr, n int, args []*vector, sel, ids []int32) error {
 	var order []*vector
 	for _, o := range e.order {
 		v, err := o.expr.eval(x, c, sel)
@@ -322,40 +445,11 @@ func (t *groupTable) accumulate(x *env, c *chunk, e *aggExpr, n int, sel []int32
 		if e.fn.strict && row[0].null {
 			continue
 		}
-		switch {
-		case e.distinct || len(order) > 0:
-			err = groups[k].keep(x, e, n, row, order, int(i))
-		default:
-			err = groups[k].accs[n].add(row)
-			if err == nil && e.fn.args != nil && growing(e.fn.name) {
-				err = x.grow(e.fn.name, rowSize(row))
-			}
-		}
-		if err != nil {
+		if err := t.groups[ids[k]].keep(x, e, n, row, order, int(i)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// growing reports whether an aggregate holds all its input.
-func growing(name string) bool {
-	return name == "array_agg" || name == "string_agg" || name == "jsonb_agg" || name == "jsonb_object_agg"
-}
-
-func filterGroups(x *env, c *chunk, cond expr, sel []int32, groups []*group) ([]int32, []*group, error) {
-	v, err := cond.eval(x, c, sel)
-	if err != nil {
-		return nil, nil, err
-	}
-	var outSel []int32
-	var outGroups []*group
-	for k, i := range sel {
-		if !v.isNull(int(i)) && v.boolAt(int(i)) {
-			outSel, outGroups = append(outSel, i), append(outGroups, groups[k])
-		}
-	}
-	return outSel, outGroups, nil
 }
 
 // keep stores a row for an aggregate with DISTINCT or ORDER BY.

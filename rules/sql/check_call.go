@@ -286,6 +286,9 @@ func (k *checker) callForm(fn *function, n funcCall) error {
 
 // typeCall is a cast written as a call: date(time).
 func (k *checker) typeCall(n funcCall, t Type) (expr, error) {
+	if n.over != nil {
+		return nil, failAt(n.pos(), codeWrongObject, "OVER specified, but %s is not a window function nor an aggregate function", n.name)
+	}
 	if n.distinct || len(n.orderBy) > 0 || n.filter != nil {
 		return nil, failAt(n.pos(), codeWrongObject, "%s is not an aggregate function", n.name)
 	}

@@ -31,6 +31,13 @@ func (n *joinNode) build(x *env) (*buildSide, error) {
 			types[i] = e.typ()
 		}
 		b.table = newKeyTable(types)
+		for i, e := range n.rightKeys {
+			// A key that is a column is numbered once for both.
+			if c, ok := e.(*colExpr); ok && types[i].phys() == physText {
+				b.table.coders[i].texts = b.rows.cols[c.index].texts
+				b.table.shared = true
+			}
+		}
 	}
 	err := (&gatherNode{n.right}).run(x, func(c *chunk) error {
 		if err := b.rows.add(x, joinMemory, c); err != nil {

@@ -82,10 +82,34 @@ type memo struct {
 	first   any // identity of the dictionary
 	done    []bool
 	results []value
+	truths  []truth // instead of both, of a function that gives a boolean
+}
+
+// truth is a boolean, NULL, or not known yet.
+type truth uint8
+
+const (
+	truthUnknown truth = iota
+	truthFalse
+	truthTrue
+	truthNull
+)
+
+func truthOf(v value) truth {
+	switch {
+	case v.null:
+		return truthNull
+	case v.truth():
+		return truthTrue
+	}
+	return truthFalse
 }
 
 func (e *callExpr) perEntry(x *env, c *chunk, arg *vector, row []value, at int, sel []int32) (*vector, error) {
-	m := x.memoFor(e, arg)
+	if e.t == Bool && e.fn.strict {
+		return e.truths(x, c, arg, row, at, sel)
+	}
+	m := x.memoFor(e, arg, false)
 	out := &vector{typ: e.t}
 	coded := e.t.phys() == physText || e.t.phys() == physObj
 	if coded {
@@ -124,6 +148,39 @@ func (e *callExpr) perEntry(x *env, c *chunk, arg *vector, row []value, at int, 
 	return out, nil
 }
 
+// truths is perEntry for a strict function that gives a boolean.
+func (e *callExpr) truths(x *env, c *chunk, arg *vector, row []value, at int, sel []int32) (*vector, error) {
+	known := x.memoFor(e, arg, true).truths
+	out := newVector(Bool, c.n)
+	for _, i := range sel {
+		if arg.nulls != nil && arg.nulls.Has(int(i)) {
+			out.setNull(int(i), c.n)
+			continue
+		}
+		code := arg.codes[i]
+		t := known[code]
+		if t == truthUnknown {
+			row[at] = arg.entry(code)
+			if err := x.tick(row); err != nil {
+				return nil, err
+			}
+			v, err := e.run(x, row)
+			if err != nil {
+				return nil, err
+			}
+			t = truthOf(v)
+			known[code] = t
+		}
+		switch t {
+		case truthTrue:
+			out.bools[i] = true
+		case truthNull:
+			out.setNull(int(i), c.n)
+		}
+	}
+	return out, nil
+}
+
 // rows is the way without a memo, for functions that see NULLs.
 func (e *callExpr) rows(x *env, c *chunk, arg *vector, row []value, at int, sel []int32) (*vector, error) {
 	out := newVector(e.t, c.n)
@@ -154,7 +211,7 @@ func (v *vector) fillEntries(list []value) {
 }
 
 // memoFor returns the memo of e for the dictionary of arg.
-func (x *env) memoFor(e any, arg *vector) *memo {
+func (x *env) memoFor(e any, arg *vector, truths bool) *memo {
 	var first any
 	n := 0
 	if arg.typ.phys() == physText {
@@ -173,8 +230,13 @@ func (x *env) memoFor(e any, arg *vector) *memo {
 		x.memoized = 0
 	}
 	m := x.memos[e]
-	if m == nil || m.first != first || len(m.done) != n {
-		m = &memo{first: first, done: make([]bool, n), results: make([]value, n)}
+	if m == nil || m.first != first || max(len(m.done), len(m.truths)) != n {
+		m = &memo{first: first}
+		if truths {
+			m.truths = make([]truth, n)
+		} else {
+			m.done, m.results = make([]bool, n), make([]value, n)
+		}
 		x.memos[e] = m
 	}
 	return m
@@ -233,22 +295,26 @@ func (e *quantExpr) eval(x *env, c *chunk, sel []int32) (*vector, error) {
 		return e.overBatchArray(x, c, l.at(0), a, sel)
 	}
 	out := newVector(Bool, c.n)
-	_, coded := l.coded()
-	coded = coded && a.constant
-	var m *memo
-	if coded {
-		m = x.memoFor(e, l)
+	var known []truth
+	if _, coded := l.coded(); coded && a.constant {
+		known = x.memoFor(e, l, true).truths
 	}
 	for _, i := range sel {
-		if coded && !l.isNull(int(i)) {
+		if known != nil && !l.isNull(int(i)) {
 			code := l.codes[i]
-			if !m.done[code] {
-				if m.results[code], err = e.one(x, l.entry(code), a.at(0)); err != nil {
+			if known[code] == truthUnknown {
+				v, err := e.one(x, l.entry(code), a.at(0))
+				if err != nil {
 					return nil, err
 				}
-				m.done[code] = true
+				known[code] = truthOf(v)
 			}
-			out.set(int(i), m.results[code], c.n)
+			switch known[code] {
+			case truthTrue:
+				out.bools[i] = true
+			case truthNull:
+				out.setNull(int(i), c.n)
+			}
 			continue
 		}
 		v, err := e.one(x, l.at(int(i)), a.at(int(i)))
@@ -264,7 +330,7 @@ func (e *quantExpr) eval(x *env, c *chunk, sel []int32) (*vector, error) {
 // for each distinct element.
 func (e *quantExpr) overBatchArray(x *env, c *chunk, left value, a *vector, sel []int32) (*vector, error) {
 	out := newVector(Bool, c.n)
-	m := x.memoFor(e, &vector{typ: Text, dict: a.arr.Dict})
+	m := x.memoFor(e, &vector{typ: Text, dict: a.arr.Dict}, false)
 	for _, i := range sel {
 		if a.isNull(int(i)) {
 			out.setNull(int(i), c.n)

@@ -14,6 +14,7 @@ type keyTable struct {
 	slots  []int32  // number plus one, by hash
 	n      int
 	bytes  int
+	shared bool // an interner is counted elsewhere
 	plain  bool // so far of one text column without NULLs: numbers are codes
 	// of the chunk at hand
 	codes [][]uint64
@@ -103,7 +104,7 @@ func (c *keyCoder) encodeTexts(v *vector, sel []int32, dst []uint64, grow bool) 
 		if grow {
 			return uint64(t.code(s))
 		}
-		if code, ok := t.index[s]; ok {
+		if code, _, _, ok := t.find(s); ok {
 			return uint64(code)
 		}
 		return absent
@@ -328,7 +329,7 @@ func (t *keyTable) reader() *keyTable {
 		c := &r.coders[i]
 		c.key = nil
 		if c.texts != nil {
-			c.texts = &interner{index: c.texts.index, list: c.texts.list}
+			c.texts = c.texts.reader()
 		}
 	}
 	return &r
@@ -338,7 +339,7 @@ func (t *keyTable) reader() *keyTable {
 func (t *keyTable) grown() int {
 	n := 8*cap(t.rows) + 4*len(t.slots)
 	for _, c := range t.coders {
-		if c.texts != nil {
+		if c.texts != nil && !t.shared {
 			n += c.texts.bytes
 		}
 		n += 64 * len(c.objects)

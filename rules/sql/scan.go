@@ -23,6 +23,19 @@ type scanCondition struct {
 }
 
 func (s *scanNode) run(x *env, yield func(*chunk) error) error {
+	parts, err := s.split(x)
+	if err != nil {
+		return err
+	}
+	if parts != nil {
+		defer parts.close()
+		for i := range parts.parts {
+			if err := parts.run(x, i, yield); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	return x.src.Scan(x.ctx, s.request(x), func(b *event.Batch) error { return s.pass(x, b, yield) })
 }
 

@@ -1,33 +1,16 @@
 package sql
 
 import (
-	"container/heap"
 	"math"
-	"slices"
 )
 
-// sortNode orders rows by columns of its input. With a LIMIT it keeps only
-// the rows that can still be wanted.
+// sortNode orders rows by columns of its input; what is equal stays in the
+// order of the input, so that this does not depend on how the rows were cut
+// into batches. With a LIMIT it keeps only the rows that can still be wanted.
 type sortNode struct {
 	input operator
 	keys  []sortKey
 	limit *limitNode // nil: all rows
-}
-
-// sortedRow is a row with its place in the input, which breaks ties so that
-// the order does not depend on how the rows were cut into batches.
-type sortedRow struct {
-	vals []value
-	seq  int
-}
-
-func (s *sortNode) compareRows(a, b sortedRow) int {
-	for _, k := range s.keys {
-		if c := k.compare(a.vals[k.column], b.vals[k.column]); c != 0 {
-			return c
-		}
-	}
-	return compareInts(a.seq, b.seq)
 }
 
 func (k sortKey) compare(a, b value) int {
@@ -47,97 +30,131 @@ func (k sortKey) compare(a, b value) int {
 	return c
 }
 
-// topRows is a heap with the last row in order on top.
-type topRows struct {
-	rows []sortedRow
-	cmp  func(a, b sortedRow) int
-}
-
-func (t *topRows) Len() int           { return len(t.rows) }
-func (t *topRows) Less(i, j int) bool { return t.cmp(t.rows[i], t.rows[j]) > 0 }
-func (t *topRows) Swap(i, j int)      { t.rows[i], t.rows[j] = t.rows[j], t.rows[i] }
-func (t *topRows) Push(x any)         { t.rows = append(t.rows, x.(sortedRow)) }
-func (t *topRows) Pop() any {
-	last := t.rows[len(t.rows)-1]
-	t.rows = t.rows[:len(t.rows)-1]
-	return last
-}
-
 func (s *sortNode) run(x *env, yield func(*chunk) error) error {
-	skip, count := int64(0), int64(math.MaxInt64)
-	if s.limit != nil {
-		var err error
-		if skip, count, err = s.limit.window(x); err != nil {
-			return err
-		}
-	}
 	wanted := int64(math.MaxInt64)
-	if count < math.MaxInt64-skip {
-		wanted = skip + count
-	}
-	if count == 0 {
-		return nil
-	}
-	top := &topRows{cmp: s.compareRows}
-	var types []Type
-	seq := 0
-	err := (&gatherNode{s.input}).run(x, func(c *chunk) error {
-		if err := c.settle(); err != nil {
+	if s.limit != nil {
+		skip, count, err := s.limit.window(x)
+		if err != nil || count == 0 {
 			return err
 		}
-		if types == nil {
-			for _, v := range c.cols {
-				types = append(types, v.typ)
-			}
+		if count < math.MaxInt64-skip {
+			wanted = skip + count
 		}
-		for _, i := range c.rows() {
-			seq++
-			if int64(len(top.rows)) >= wanted && s.afterTop(top.rows[0], c, int(i)) {
-				continue
-			}
-			full := int64(len(top.rows)) >= wanted
-			row := sortedRow{seq: seq}
-			if full {
-				row.vals = top.rows[0].vals // of the row that goes
-				x.used.Add(-int64(rowSize(row.vals)))
-			} else {
-				row.vals = make([]value, len(c.cols))
-			}
-			for k, v := range c.cols {
-				row.vals[k] = v.at(int(i))
-			}
-			if !full {
-				if err := x.grow("sort", rowSize(row.vals)); err != nil {
-					return err
-				}
-				if wanted == math.MaxInt64 {
-					top.rows = append(top.rows, row)
-				} else {
-					heap.Push(top, row)
-				}
-				continue
-			}
-			x.used.Add(int64(rowSize(row.vals)))
-			top.rows[0] = row
-			heap.Fix(top, 0)
-		}
+	}
+	t := &topRows{node: s, wanted: wanted}
+	if err := (&gatherNode{s.input}).run(x, func(c *chunk) error { return t.add(x, c) }); err != nil {
+		return err
+	}
+	if t.rows == nil {
 		return nil
-	})
+	}
+	order, err := t.rows.sorted(x, s.keys, "sort")
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(top.rows, s.compareRows)
-	return emitRows(x, types, len(top.rows), func(i int) ([]value, error) { return top.rows[i].vals, nil }, yield)
+	if int64(len(order)) > wanted {
+		order = order[:wanted]
+	}
+	return t.rows.emitOrder(x, order, yield)
 }
 
-// afterTop reports whether row i of c comes after the row top.
-func (s *sortNode) afterTop(top sortedRow, c *chunk, i int) bool {
-	for _, k := range s.keys {
-		if r := k.compare(c.cols[k.column].at(i), top.vals[k.column]); r != 0 {
-			return r > 0
+// topRows holds the rows that can still be among the first wanted ones, and
+// some more until they are sorted out.
+type topRows struct {
+	node   *sortNode
+	wanted int64
+	rows   *rowStore
+	last   []value // the keys of the last wanted row, once there are as many
+}
+
+func (t *topRows) add(x *env, c *chunk) error {
+	if err := c.settle(); err != nil {
+		return err
+	}
+	if t.rows == nil {
+		t.rows = newRowStore(chunkTypes(c))
+	}
+	if t.last != nil {
+		if c = t.candidates(c); c.len() == 0 {
+			return nil
+		}
+	}
+	if err := t.rows.add(x, "sort", c); err != nil {
+		return err
+	}
+	if t.wanted > math.MaxInt64/4 || int64(t.rows.n) < max(2*t.wanted, 4*chunkRows) {
+		return nil
+	}
+	return t.cut(x)
+}
+
+func chunkTypes(c *chunk) []Type {
+	types := make([]Type, len(c.cols))
+	for i, v := range c.cols {
+		types[i] = v.typ
+	}
+	return types
+}
+
+// candidates leaves out the rows that come after the last wanted one.
+func (t *topRows) candidates(c *chunk) *chunk {
+	first := t.node.keys[0]
+	v, last := c.cols[first.column], t.last[0]
+	var sel []int32
+	if first.typ.phys() == physInt && v.nulls == nil && !v.constant && !last.null {
+		for _, i := range c.rows() {
+			if n := v.ints[i]; (n < last.i) != first.descending || n == last.i {
+				sel = append(sel, i)
+			}
+		}
+	} else {
+		for _, i := range c.rows() {
+			if first.compare(v.at(int(i)), last) <= 0 {
+				sel = append(sel, i)
+			}
+		}
+	}
+	if len(t.node.keys) == 1 || len(sel) == 0 {
+		return &chunk{n: c.n, sel: sel, cols: c.cols}
+	}
+	kept := sel[:0]
+	for _, i := range sel {
+		if !t.after(c, int(i)) {
+			kept = append(kept, i)
+		}
+	}
+	return &chunk{n: c.n, sel: kept, cols: c.cols}
+}
+
+// after reports whether row i comes after the last wanted one; one that is
+// equal does, since it came later.
+func (t *topRows) after(c *chunk, i int) bool {
+	for k, key := range t.node.keys {
+		if d := key.compare(c.cols[key.column].at(i), t.last[k]); d != 0 {
+			return d > 0
 		}
 	}
 	return true
+}
+
+// cut keeps the first wanted rows.
+func (t *topRows) cut(x *env) error {
+	order, err := t.rows.sorted(x, t.node.keys, "sort")
+	if err != nil {
+		return err
+	}
+	order = order[:t.wanted]
+	kept := newRowStore(t.rows.types)
+	if err := t.rows.emitOrder(x, order, func(c *chunk) error { return kept.add(x, "sort", c) }); err != nil {
+		return err
+	}
+	x.used.Add(-int64(t.rows.size))
+	t.rows = kept
+	t.last = nil
+	for _, k := range t.node.keys {
+		t.last = append(t.last, kept.value(k.column, kept.n-1))
+	}
+	return nil
 }
 
 // rowSize is about how many bytes a row of values holds.

@@ -1,6 +1,10 @@
 package sql
 
-import "daemoneye/bus/event"
+import (
+	"hash/maphash"
+
+	"daemoneye/bus/event"
+)
 
 // rowStore holds rows by column: the side of a join that is looked up, what
 // is sorted, a WITH query's result. Texts are kept once each, as codes.
@@ -219,26 +223,67 @@ func (s *rowStore) emitOrder(x *env, order []int32, yield func(*chunk) error) er
 }
 
 // interner numbers distinct texts. What it knows of the dictionaries that it
-// met last makes most look-ups one index.
+// met last makes most look-ups one index. Its hash table holds codes only: a
+// map of Go would hold every text again, and hash it twice to add it.
 type interner struct {
-	index map[string]uint32
-	list  []string
-	bytes int
-	first *string  // identity of the dictionary at hand
-	known []uint32 // code plus one by entry of that dictionary; 0: not asked yet
+	list   []string
+	hashes []uint32 // of list
+	slots  []uint32 // code plus one, by hash
+	bytes  int
+	first  *string  // identity of the dictionary at hand
+	known  []uint32 // code plus one by entry of that dictionary; 0: not asked yet
 }
 
-func newInterner() *interner { return &interner{index: make(map[string]uint32)} }
+func newInterner() *interner { return &interner{slots: make([]uint32, 16)} }
 
+var textSeed = maphash.MakeSeed()
+
+// find returns the code of s, ok false if it has none, and where it would be.
+func (t *interner) find(s string) (code, hash uint32, slot int, ok bool) {
+	hash = uint32(maphash.String(textSeed, s))
+	mask := len(t.slots) - 1
+	for slot = int(hash) & mask; ; slot = (slot + 1) & mask {
+		c := t.slots[slot]
+		if c == 0 {
+			return 0, hash, slot, false
+		}
+		if t.hashes[c-1] == hash && t.list[c-1] == s {
+			return c - 1, hash, slot, true
+		}
+	}
+}
+
+// code returns the code of s, giving it one if need be.
 func (t *interner) code(s string) uint32 {
-	c, ok := t.index[s]
-	if !ok {
-		c = uint32(len(t.list))
-		t.index[s] = c
-		t.list = append(t.list, s)
-		t.bytes += len(s) + 64
+	c, hash, slot, ok := t.find(s)
+	if ok {
+		return c
+	}
+	c = uint32(len(t.list))
+	t.list, t.hashes = append(t.list, s), append(t.hashes, hash)
+	t.slots[slot] = c + 1
+	t.bytes += len(s) + 32
+	if 2*len(t.list) > len(t.slots) {
+		t.grow()
 	}
 	return c
+}
+
+func (t *interner) grow() {
+	t.slots = make([]uint32, 2*len(t.slots))
+	mask := len(t.slots) - 1
+	for c, h := range t.hashes {
+		slot := int(h) & mask
+		for t.slots[slot] != 0 {
+			slot = (slot + 1) & mask
+		}
+		t.slots[slot] = uint32(c) + 1
+	}
+}
+
+// reader is the same for look-ups by another goroutine; t must not grow any more.
+func (t *interner) reader() *interner {
+	return &interner{list: t.list, hashes: t.hashes, slots: t.slots}
 }
 
 // use makes the dictionary of v the one at hand.
