@@ -188,7 +188,10 @@ func (k *checker) function(n funcCall) (expr, error) {
 		e, err = k.withinGroup(n, list, args)
 		leave()
 		return e, err
-	case len(n.names) > 0:
+	case len(n.names) > 0 || len(list[0].defaults) > 0 && len(args) < len(list[0].args) && !n.variadic:
+		if n.names == nil {
+			n.names = make([]string, len(args))
+		}
 		e, err = k.namedCall(n, list, args)
 	case n.variadic:
 		e, err = k.variadicCall(n, list, args)

@@ -165,6 +165,17 @@ func timeField(name string, us int64, t Type) (*numeric, error) {
 		return numericInt(days - daysFromCivil(c.year, 1, 1) + 1), nil
 	case "epoch":
 		return scaled(us, 6), nil
+	case "julian":
+		// Whole days since 4714-11-24 BC, and the part of the day.
+		whole := numericInt(days + 2440588)
+		if t == Date {
+			return whole, nil
+		}
+		part, err := numericDiv(numericInt(us-days*day), numericInt(day))
+		if err != nil {
+			return nil, err
+		}
+		return numericAdd(whole, part)
 	case "timezone", "timezone_hour", "timezone_minute":
 		if t == Timestamptz {
 			return numericInt(0), nil

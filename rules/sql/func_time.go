@@ -99,16 +99,6 @@ func (c *catalog) addTimes() {
 		"timestamptz:interval", stableFn(func(x *env, a []value) (value, error) { return age(floorDiv(x.now, day)*day, a[0].i) }),
 		"timestamp:interval", stableFn(func(x *env, a []value) (value, error) { return age(floorDiv(x.now, day)*day, a[0].i) }),
 	})
-	zone := func(a []value) (value, error) {
-		if offset, ok := parseZone(lowerASCII(a[0].s)); ok && offset == 0 && a[0].s != "" {
-			return a[1], nil
-		}
-		return null, fail(codeInvalidParameter, "time zone %q is not supported", a[0].s).hint("only UTC is")
-	}
-	c.fn(g, "timezone", "time AT TIME ZONE 'UTC', between timestamptz and timestamp", "SELECT '2024-01-01 12:00+02'::timestamptz AT TIME ZONE 'UTC'", pairs{
-		"text,timestamptz:timestamp", zone, "text,timestamp:timestamptz", zone,
-	})
-	c.functions["timezone"] = append(c.functions["timezone"], &function{name: "timezone", args: []Type{Text, Time}, ret: Time, refused: "AT TIME ZONE of a time of day"})
 	justify := func(f func(v interval) interval) pairs {
 		return pairs{"interval:interval", func(a []value) value { return intervalValue(f(a[0].interval())) }}
 	}
