@@ -87,7 +87,7 @@ var theCatalog = sync.OnceValue(func() *catalog {
 		{"Text", []func(){c.addText, c.addQuoting, c.addUnicode, c.addFormat}},
 		{"Patterns", []func(){c.addPatterns}},
 		{"Binary", []func(){c.addBytea, c.addDigests}},
-		{"Times", []func(){c.addTimes, c.addTimeFields, c.addTimesOfDay, c.addZones, c.addTimeMakers}},
+		{"Times", []func(){c.addTimes, c.addTimeFields, c.addTimesOfDay, c.addZones, c.addTimeMakers, c.addToChar}},
 		{"Networks", []func(){c.addNetworks}},
 		{"Arrays", []func(){c.addArrays, c.addArrayEdits}},
 		{"JSON", []func(){c.addJSON, c.addJSONBuilders}},

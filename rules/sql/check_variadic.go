@@ -10,7 +10,14 @@ func (k *checker) variadicCall(n funcCall, list []*function, args []expr) (expr,
 	}
 	var spread []*function
 	for _, f := range list {
-		if !f.variadic || len(f.args) != len(args) {
+		if f.agg != nil {
+			return nil, refuse(n.pos(), "VARIADIC with an aggregate")
+		}
+		if len(f.args) != len(args) {
+			continue
+		}
+		if !f.variadic {
+			spread = append(spread, f) // which may well take an array
 			continue
 		}
 		g := *f
