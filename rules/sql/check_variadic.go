@@ -163,6 +163,19 @@ func (k *checker) withinGroup(n funcCall, list []*function, args []expr) (expr, 
 	a := e.(*aggExpr)
 	last := len(a.args) - 1
 	a.args = append([]expr{k.known(a.args[last])}, a.args[:last]...)
+	for i := range a.args[1:] {
+		arg, err := fold(a.args[i+1])
+		if err != nil {
+			return nil, err
+		}
+		// A wrong fraction is an error even without rows.
+		if c, ok := isConstant(arg); ok && !c.v.null && arg.typ() == Float8 {
+			if err := checkFraction(c.v.f); err != nil {
+				return nil, positioned(err, n.pos())
+			}
+		}
+		a.args[i+1] = arg
+	}
 	item := n.orderBy[0]
 	a.order = []sortKey{{expr: a.args[0], descending: item.descending, nullsFirst: item.nullsFirst}}
 	n.orderBy = nil

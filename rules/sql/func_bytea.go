@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"math"
 	"math/bits"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -192,13 +193,7 @@ func overlay(s, part string, start, length int64, cut func(s string, start, leng
 // charset is the canonical name of an encoding, "" if it is not known here:
 // letters of either case, and only letters and digits count.
 func charset(name string) string {
-	key := strings.Map(func(r rune) rune {
-		if isWord(r) && r != '_' {
-			return r
-		}
-		return -1
-	}, lowerASCII(name))
-	switch key {
+	switch charsetKey(name) {
 	case "utf8", "unicode":
 		return "UTF8"
 	case "latin1", "iso88591":
@@ -207,6 +202,15 @@ func charset(name string) string {
 		return "SQL_ASCII"
 	}
 	return ""
+}
+
+func charsetKey(name string) string {
+	return strings.Map(func(r rune) rune {
+		if isWord(r) && r != '_' {
+			return r
+		}
+		return -1
+	}, lowerASCII(name))
 }
 
 // charsets that PostgreSQL knows beside those here.
@@ -219,10 +223,8 @@ var charsets = []string{
 }
 
 func unknownCharset(name string) error {
-	for _, s := range charsets {
-		if strings.EqualFold(strings.NewReplacer("_", "", "-", "", " ", "").Replace(name), s) {
-			return fail(codeUnsupported, "the encoding %q is not supported", name).hint("encodings: UTF8, LATIN1, SQL_ASCII")
-		}
+	if slices.Contains(charsets, charsetKey(name)) {
+		return fail(codeUnsupported, "the encoding %q is not supported", name).hint("encodings: UTF8, LATIN1, SQL_ASCII")
 	}
 	return fail(codeInvalidParameter, "invalid encoding name %q", name)
 }

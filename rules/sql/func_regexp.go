@@ -383,7 +383,7 @@ func regexReplace(x *env, re *regex, s, replacement string, start, n int64) (val
 
 // appendReplacement appends the new text, in which \n stands for a group.
 func appendReplacement(b *strings.Builder, replacement, s string, match []int) {
-	for {
+	for b.Len() <= maxText {
 		before, after, found := strings.Cut(replacement, `\`)
 		if b.WriteString(before); !found {
 			return

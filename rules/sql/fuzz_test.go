@@ -137,6 +137,56 @@ func FuzzRegexp(f *testing.F) {
 	})
 }
 
+// FuzzFormats gives any text to what reads formats, patterns and escapes.
+func FuzzFormats(f *testing.F) {
+	for _, s := range []string{"YYYY-MM-DD HH24:MI:SS.US TZH:TZM", `FMDay "x\"y" TMMonth DDth J`, "FM999,990.99S", "9.99EEEE", "0V9PR th", "%1$-10s %*L %%", `a%_#"b#"[^]c]`, `\0061\+000061`, "2024-03-01 10:00 PM"} {
+		f.Add(s, "2024-03-01 20:38:40")
+	}
+	f.Fuzz(func(t *testing.T, format, text string) {
+		check := func(err error) {
+			if e := new(Error); err != nil && !errors.As(err, &e) {
+				t.Fatalf("%q, %q: %#v", format, text, err)
+			}
+		}
+		nodes := parseFormat(format, timeFields, true)
+		for _, b := range []brokenTime{breakTime(0, "UTC"), breakTime(minTimestamp, ""), breakTime(maxTimestamp, ""), breakInterval(interval{months: -1 << 31, days: 1<<31 - 1, us: -1 << 63})} {
+			_, err := formatTime(nodes, b)
+			check(err)
+		}
+		if nodes, err := parseTimeFormat(format); err == nil {
+			_, err = scanTime(nodes, text, Timestamptz)
+			check(err)
+			_, err = scanTime(nodes, text, Date)
+			check(err)
+		}
+		if n, err := parseNumberFormat(format); err == nil && len(format) < 1000 {
+			for _, x := range []*numeric{numericInt(0), scaled(-123456789, 4), {kind: notANumber}, {kind: negInfinity}} {
+				_, err = n.numeric(x)
+				check(err)
+			}
+			_, err = n.float(-1.5e20)
+			check(err)
+		}
+		_, err := formatText(format, []Type{Text, Int4}, []value{textValue(text), intValue(-3)})
+		check(err)
+		for _, name := range []string{"hex", "base64", "escape"} {
+			_, err = decode(text, name)
+			check(err)
+		}
+		_, err = unistr(text)
+		check(err)
+		_, err = findZone(text)
+		check(err)
+		if p, err := similarPattern(format, "#"); err == nil {
+			if re, err := compileRegex(p, regexOptions{advanced: true}); err == nil {
+				v, err := regexReplace(nil, re, text, format, 1, 0)
+				check(err)
+				_ = v
+			}
+		}
+	})
+}
+
 // FuzzInput: what a type reads, it shows in a form that it reads as the same.
 func FuzzInput(f *testing.F) {
 	for _, s := range []string{"1", "1.5e3", "t", "2024-03-01 12:00:00.5+02", "1 year -2 days 03:04:05.6", `{"a":[1,null]}`, `{a,"b c",NULL}`, "NaN", "0044-03-15 BC", `\x00ff`, `a\\\001`, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "10.1/16", "::ffff:10.0.0.1/96", "1::2", "04:05:06.7 pm"} {

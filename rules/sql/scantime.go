@@ -97,7 +97,7 @@ func (s *timeScanner) integer(k, width int, name string) (int, int, error) {
 
 // put keeps a value, once.
 func (s *timeScanner) put(name string, v int, field string) error {
-	if have, ok := s.set[name]; ok && have != v {
+	if have := s.set[name]; have != 0 && have != v {
 		return fail(codeDatetimeFormat, "conflicting values for %q field in formatting string", field)
 	}
 	s.set[name] = v
@@ -304,7 +304,7 @@ func scanTime(nodes []formatNode, text string, t Type) (int64, error) {
 	}
 	c.hour, c.minute, c.secs = c.hour+get["hour"], c.minute+get["minute"], c.secs+get["second"]
 	if _, ok := get["twelve"]; ok {
-		if h, given := get["hour"]; given && (h < 1 || h > 12) {
+		if h := get["hour"]; h < 1 || h > 12 {
 			return 0, fail(codeDatetimeFormat, "hour \"%d\" is invalid for the 12-hour clock", h)
 		}
 		if pm := get["pm"] == 1; pm && c.hour < 12 {
@@ -313,7 +313,7 @@ func scanTime(nodes []formatNode, text string, t Type) (int64, error) {
 			c.hour = 0
 		}
 	}
-	if y, ok := get["year"]; ok {
+	if y := get["year"]; y != 0 {
 		c.year = int64(y)
 		if get["bc"] == 1 {
 			c.year = -c.year
@@ -322,17 +322,17 @@ func scanTime(nodes []formatNode, text string, t Type) (int64, error) {
 			c.year++
 		}
 	}
-	if m, ok := get["month"]; ok {
+	if m := get["month"]; m != 0 {
 		c.month = m
 	}
-	if d, ok := get["day"]; ok {
+	if d := get["day"]; d != 0 {
 		c.day = d
 	}
-	if j, ok := get["julian"]; ok {
+	if j := get["julian"]; j != 0 {
 		c.year, c.month, c.day = civilFromDays(int64(j) - 2440588)
 	}
-	if yday, ok := get["yday"]; ok {
-		if _, given := get["year"]; !given {
+	if yday := get["yday"]; yday != 0 {
+		if get["year"] == 0 {
 			return 0, fail(codeDatetimeFormat, "cannot calculate day of year without year information")
 		}
 		if yday < 1 || yday > 366 || yday == 366 && daysInMonth(c.year, 2) == 28 {

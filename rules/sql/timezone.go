@@ -40,6 +40,9 @@ func findZone(name string) (zone, error) {
 	if offset, ok := posixZone(name); ok {
 		return zone{offset: offset}, nil
 	}
+	if strings.ContainsAny(name, "0123456789") { // PostgreSQL reads much of that as POSIX's form
+		return zone{}, fail(codeUnsupported, "the time zone %q is not supported", name)
+	}
 	return zone{}, fail(codeInvalidParameter, "time zone %q not recognized", name).hint("write an offset, or a name such as 'Europe/Berlin'")
 }
 
@@ -142,18 +145,34 @@ func (c *catalog) addZones() {
 			return timeValue(to(z, a[1].i))
 		}
 	}
+	// A zone that is constant is looked up once.
+	prepared := func(f *function, zoneAt int, to func(z zone, a []value) (value, error)) {
+		f.bind = func(consts []*value) (evalFunc, error) {
+			if consts[zoneAt] == nil {
+				return nil, nil
+			}
+			z, err := findZone(consts[zoneAt].s)
+			if err != nil {
+				return nil, nil // an error if there is a row
+			}
+			return func(_ *env, a []value) (value, error) { return to(z, a) }, nil
+		}
+	}
 	c.fn("Times", "timezone", "local time of a timestamptz in a zone, or when it is that local time there: time AT TIME ZONE 'Europe/Berlin', an abbreviation or an interval", "SELECT '2024-01-01 12:00+02'::timestamptz AT TIME ZONE 'Europe/Berlin'", pairs{
 		"text,timestamptz:timestamp", away(named, zone.local), "text,timestamp:timestamptz", away(named, zone.moment),
 		"interval,timestamptz:timestamp", away(offset, zone.local), "interval,timestamp:timestamptz", away(offset, zone.moment),
 	})
+	for _, f := range c.functions["timezone"][:2] {
+		to := zone.local
+		if f.args[1] == Timestamp {
+			to = zone.moment
+		}
+		prepared(f, 0, func(z zone, a []value) (value, error) { return timeValue(to(z, a[1].i)) })
+	}
 	for _, t := range []Type{Text, Interval} {
 		c.functions["timezone"] = append(c.functions["timezone"], &function{name: "timezone", args: []Type{t, Time}, ret: Time, refused: "AT TIME ZONE of a time of day"})
 	}
-	c.more("date_trunc", pairs{"text,timestamptz,text:timestamptz", stableFn(func(_ *env, a []value) (value, error) {
-		z, err := findZone(a[2].s)
-		if err != nil {
-			return null, err
-		}
+	truncated := func(z zone, a []value) (value, error) {
 		us, err := z.local(a[1].i)
 		if err == nil {
 			us, err = truncTime(timeUnit(a[0].s), us, Timestamptz)
@@ -162,5 +181,14 @@ func (c *catalog) addZones() {
 			return null, err
 		}
 		return timeValue(z.moment(us))
+	}
+	c.more("date_trunc", pairs{"text,timestamptz,text:timestamptz", stableFn(func(_ *env, a []value) (value, error) {
+		z, err := findZone(a[2].s)
+		if err != nil {
+			return null, err
+		}
+		return truncated(z, a)
 	})})
+	list := c.functions["date_trunc"]
+	prepared(list[len(list)-1], 2, truncated)
 }

@@ -124,10 +124,11 @@ type numberWriter struct {
 	count     int
 	spaces    int
 	zeroStart int
+	err       error
 }
 
 // write fills in number, which has no sign (NUM_processor).
-func (f *numberFormat) write(number string, sign byte, spaces int) string {
+func (f *numberFormat) write(number string, sign byte, spaces int) (string, error) {
 	w := &numberWriter{f: f, number: number, sign: sign, spaces: spaces, last: -1, bracket: f.bracket, after: f.signAfter, zeroStart: max(f.zeroStart-1, 0)}
 	if f.plus || f.minus {
 		w.wrote = !f.plus || f.minus
@@ -150,7 +151,8 @@ func (f *numberFormat) write(number string, sign byte, spaces int) string {
 	for _, n := range f.nodes {
 		w.node(n)
 	}
-	return string(w.out)
+	text, _, _ := strings.Cut(string(w.out), "\x00")
+	return text, w.err
 }
 
 func (w *numberWriter) trimDecimals() {
@@ -195,6 +197,9 @@ func (w *numberWriter) node(n formatNode) {
 		w.out = append(w.out, w.sign)
 	case "TH", "th":
 		if w.number[0] != '#' && w.sign != '-' && !w.f.decimal {
+			if c := w.number[len(w.number)-1]; c < '0' || c > '9' {
+				w.err = fail(codeInvalidText, "%q is not a number", w.number)
+			}
 			w.out = append(w.out, ordinalSuffix(w.number, n.field)...)
 		}
 	}
@@ -275,10 +280,11 @@ func (w *numberWriter) digit(field string) {
 }
 
 func (w *numberWriter) fromNumber(field string) {
-	if w.at >= len(w.number) {
-		return
+	c := byte(0) // after the digits; PostgreSQL's text ends with it
+	if w.at < len(w.number) {
+		c = w.number[w.at]
 	}
-	switch c := w.number[w.at]; {
+	switch {
 	case c == '.':
 		if !w.pointLast() || w.f.fill {
 			w.out = append(w.out, '.')
@@ -293,12 +299,14 @@ func (w *numberWriter) fromNumber(field string) {
 	default:
 		w.out, w.in = append(w.out, c), true
 	}
-	w.at++
+	if c != 0 {
+		w.at++
+	}
 }
 
 // fit pads a number to the format's digits before the point, or fills it
 // with # when it does not fit.
-func (f *numberFormat) fit(text string) string {
+func (f *numberFormat) fit(text string) (string, error) {
 	sign := byte('+')
 	if rest, ok := strings.CutPrefix(text, "-"); ok {
 		sign, text = '-', rest
@@ -372,9 +380,9 @@ func (f *numberFormat) numeric(n *numeric) (string, error) {
 		g.pre += g.multi
 	}
 	if n.kind != finite {
-		return g.fit(n.String()), nil
+		return g.fit(n.String())
 	}
-	return g.fit(n.round(g.post).String()), nil
+	return g.fit(n.round(g.post).String())
 }
 
 // exponent writes d.ddde+xx with a place for the sign. As in PostgreSQL 15 the
@@ -427,9 +435,9 @@ func (f *numberFormat) float(x float64) (string, error) {
 		g.pre += g.multi
 	}
 	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return g.fit(string(appendFloat(nil, x))), nil
+		return g.fit(string(appendFloat(nil, x)))
 	}
 	whole := len(strconv.FormatFloat(math.Abs(x), 'f', 0, 64))
 	g.post = max(min(g.post, 15-whole), 0)
-	return g.fit(strconv.FormatFloat(x, 'f', g.post, 64)), nil
+	return g.fit(strconv.FormatFloat(x, 'f', g.post, 64))
 }

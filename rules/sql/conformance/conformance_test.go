@@ -217,6 +217,10 @@ func tokenKind(s string) byte {
 // rows: such statements are left out of the mutations.
 var undetermined = regexp.MustCompile(`(?i)\b(limit|offset|fetch|distinct on|string_agg|array_agg|now|current_\w+|localtimestamp|age)\b`)
 
+// lastDigit are functions of double precision whose last digit may differ, or
+// depends on the order of the rows: see the differences in docs/sql.md.
+var lastDigit = regexp.MustCompile(`(?i)\b(cbrt|a?sinh|a?cosh|a?tanh|corr|covar_\w+|regr_\w+|stddev\w*|var\w*)\b|\|\|/`)
+
 // TestLiveMutations asks both engines statements in which tokens of one case
 // were replaced by those of another: whatever one accepts and the other does
 // not refuse by name must agree, rows in any order.
@@ -231,7 +235,7 @@ func TestLiveMutations(t *testing.T) {
 	byKind := make(map[byte][]string)
 	for _, path := range files(t) {
 		for _, c := range readCases(t, path) {
-			if undetermined.MatchString(c.sql) || len(c.sql) > 400 {
+			if undetermined.MatchString(c.sql) || lastDigit.MatchString(c.sql) || len(c.sql) > 400 {
 				continue
 			}
 			words := tokens.FindAllString(c.sql, -1)
