@@ -431,7 +431,11 @@ func bindCall(e *callExpr) (expr, error) {
 	}
 	consts := make([]*value, len(e.args))
 	for i, a := range e.args {
-		if c, ok := a.(*constExpr); ok && !c.v.null {
+		c, ok := a.(*constExpr)
+		if ok && c.v.null && e.fn.strict {
+			return e, nil // NULL, whatever the others are
+		}
+		if ok && !c.v.null {
 			consts[i] = &c.v
 		}
 	}

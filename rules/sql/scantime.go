@@ -124,14 +124,19 @@ func shortNames(list []string) []string {
 }
 
 func (s *timeScanner) run() error {
-	s.spacesBefore()
 	for k, n := range s.nodes {
 		if s.text == "" {
 			return nil
 		}
+		if k == 0 || n.field != "" {
+			s.spaces()
+		}
 		switch n.kind {
 		case ' ', '-':
 			s.extra--
+			if s.text == "" {
+				continue
+			}
 			if c := s.text[0]; isSpace(c) || c < 0x7f && !isLetter(rune(c)) && (c < '0' || c > '9') {
 				s.last, s.text = c, s.text[1:]
 				s.extra++
@@ -146,7 +151,6 @@ func (s *timeScanner) run() error {
 			}
 			continue
 		}
-		s.spaces()
 		if err := s.field(k); err != nil {
 			return err
 		}
@@ -154,14 +158,6 @@ func (s *timeScanner) run() error {
 		s.spaces()
 	}
 	return nil
-}
-
-func (s *timeScanner) spacesBefore() {
-	if len(s.nodes) > 0 && s.nodes[0].kind != 'c' {
-		s.spaces()
-	} else {
-		s.text = strings.TrimLeft(s.text, space)
-	}
 }
 
 func (s *timeScanner) field(k int) error {

@@ -138,6 +138,9 @@ func (c *catalog) addZones() {
 	offset := func(a []value) (zone, error) { return intervalZone(a[0].interval()) }
 	away := func(find func(a []value) (zone, error), to func(z zone, us int64) (int64, error)) func(a []value) (value, error) {
 		return func(a []value) (value, error) {
+			if isInfinite(a[1].i) {
+				return a[1], nil
+			}
 			z, err := find(a)
 			if err != nil {
 				return null, err
@@ -173,6 +176,9 @@ func (c *catalog) addZones() {
 		c.functions["timezone"] = append(c.functions["timezone"], &function{name: "timezone", args: []Type{t, Time}, ret: Time, refused: "AT TIME ZONE of a time of day"})
 	}
 	truncated := func(z zone, a []value) (value, error) {
+		if isInfinite(a[1].i) {
+			return a[1], nil
+		}
 		us, err := z.local(a[1].i)
 		if err == nil {
 			us, err = truncTime(timeUnit(a[0].s), us, Timestamptz)
@@ -183,6 +189,9 @@ func (c *catalog) addZones() {
 		return timeValue(z.moment(us))
 	}
 	c.more("date_trunc", pairs{"text,timestamptz,text:timestamptz", stableFn(func(_ *env, a []value) (value, error) {
+		if isInfinite(a[1].i) {
+			return a[1], nil
+		}
 		z, err := findZone(a[2].s)
 		if err != nil {
 			return null, err

@@ -11,11 +11,11 @@ var numberFields = []string{"EEEE", "eeee", "FM", "fm", "MI", "mi", "PL", "pl", 
 
 // numberFormat is NUMDesc of PostgreSQL's formatting.c: what a format says.
 type numberFormat struct {
-	nodes                                                 []formatNode
-	pre, post, multi, signAt                              int
-	zeroStart, zeroEnd                                    int
-	decimal, fill, zero, sign, signAfter                  bool // S, and after the digits
-	minus, plus, bracket, roman, multiple, scientific, th bool
+	nodes                                             []formatNode
+	pre, post, multi, signAt                          int
+	zeroStart, zeroEnd                                int
+	decimal, fill, zero, sign, signAfter              bool // S, and after the digits
+	minus, plus, bracket, roman, multiple, scientific bool
 }
 
 func numberFormatError(format string, args ...any) error { return fail(codeSyntax, format, args...) }
@@ -360,14 +360,8 @@ func (f *numberFormat) numeric(n *numeric) (string, error) {
 	g := *f
 	switch {
 	case g.roman:
-		if n.kind != finite {
-			return g.romanText(0), nil
-		}
 		i, err := n.toInt(Int4)
-		if err != nil {
-			i = 0
-		}
-		return g.romanText(i), nil
+		return g.romanText(i), err
 	case g.scientific:
 		if n.kind != finite {
 			hashes := []byte(strings.Repeat("#", g.pre+g.post+6))
