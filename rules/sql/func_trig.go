@@ -1,6 +1,9 @@
 package sql
 
-import "math"
+import (
+	"math"
+	"sync"
+)
 
 func errInputRange() error { return fail(codeOutOfRange, "input is out of range") }
 
@@ -48,12 +51,12 @@ func (c *catalog) addTrigonometry() {
 	one("cotd", "cotangent, of degrees", "SELECT cotd(45)", finiteOnly(cotd))
 	one("asind", "inverse sine in degrees", "SELECT asind(0.5)", within1(asind))
 	one("acosd", "inverse cosine in degrees", "SELECT acosd(0.5)", within1(acosd))
-	one("atand", "inverse tangent in degrees", "SELECT atand(1)", plain(func(x float64) float64 { return exactAtan(x) / atan1 * 45 }))
+	one("atand", "inverse tangent in degrees", "SELECT atand(1)", plain(func(x float64) float64 { return exactAtan(x) / degrees().atan1 * 45 }))
 	two := func(name, doc, example string, f func(y, x float64) float64) {
 		c.fn(g, name, doc, example, pairs{"float8,float8:float8", func(a []value) value { return floatValue(f(a[0].f, a[1].f)) }})
 	}
 	two("atan2", "inverse tangent of the first number by the second", "SELECT atan2(1, 0)", exactAtan2)
-	two("atan2d", "the same in degrees", "SELECT atan2d(1, 0)", func(y, x float64) float64 { return exactAtan2(y, x) / atan1 * 45 })
+	two("atan2d", "the same in degrees", "SELECT atan2d(1, 0)", func(y, x float64) float64 { return exactAtan2(y, x) / degrees().atan1 * 45 })
 	one("sinh", "hyperbolic sine", "SELECT sinh(0)", plain(exactSinh))
 	one("cosh", "hyperbolic cosine", "SELECT cosh(0)", plain(exactCosh))
 	one("tanh", "hyperbolic tangent", "SELECT tanh(0)", plain(math.Tanh))
@@ -78,17 +81,16 @@ func (c *catalog) addTrigonometry() {
 
 // Functions of degrees are exact where angles are multiples of 30 or 45:
 // results are scaled by what the functions of radians give there.
-var (
-	radian      = math.Pi / 180
-	sin30       = exactSin(30 * radian)
-	oneMinusC60 = 1 - exactCos(60*radian)
-	asinHalf    = exactAsin(0.5)
-	acosHalf    = exactAcos(0.5)
-	atan1       = exactAtan(1)
-)
+const radian float64 = math.Pi / 180
 
-func sindTo30(x float64) float64 { return exactSin(x*radian) / sin30 / 2 }
-func cosdTo60(x float64) float64 { return 1 - (1-exactCos(x*radian))/oneMinusC60/2 }
+type degreeScale struct{ sin30, oneMinusCos60, asinHalf, acosHalf, atan1 float64 }
+
+var degrees = sync.OnceValue(func() degreeScale {
+	return degreeScale{exactSin(30 * radian), 1 - exactCos(60*radian), exactAsin(0.5), exactAcos(0.5), exactAtan(1)}
+})
+
+func sindTo30(x float64) float64 { return exactSin(x*radian) / degrees().sin30 / 2 }
+func cosdTo60(x float64) float64 { return 1 - (1-exactCos(x*radian))/degrees().oneMinusCos60/2 }
 
 // sindQuarter and cosdQuarter are for 0 to 90 degrees.
 func sindQuarter(x float64) float64 {
@@ -168,9 +170,9 @@ func cotd(x float64) float64 {
 
 func asindQuarter(x float64) float64 {
 	if x <= 0.5 {
-		return exactAsin(x) / asinHalf * 30
+		return exactAsin(x) / degrees().asinHalf * 30
 	}
-	return 90 - exactAcos(x)/acosHalf*60
+	return 90 - exactAcos(x)/degrees().acosHalf*60
 }
 
 func asind(x float64) float64 {
@@ -182,9 +184,9 @@ func asind(x float64) float64 {
 
 func acosdQuarter(x float64) float64 {
 	if x <= 0.5 {
-		return 90 - exactAsin(x)/asinHalf*30
+		return 90 - exactAsin(x)/degrees().asinHalf*30
 	}
-	return exactAcos(x) / acosHalf * 60
+	return exactAcos(x) / degrees().acosHalf * 60
 }
 
 func acosd(x float64) float64 {
