@@ -102,7 +102,7 @@ func (r *Rule) runCase(ctx context.Context, c *fixtureCase) (matched int, err er
 		}
 	}
 	var failed error
-	list, err := r.run(ctx, src, now, maxCaseRows, func(err error, _ time.Time) {
+	list, _, err := r.run(ctx, src, now, maxCaseRows, func(err error, _ int64, _ time.Time) {
 		if failed == nil {
 			failed = fmt.Errorf("the rule failed on a row: %w", err)
 		}

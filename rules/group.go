@@ -153,6 +153,7 @@ func (a *openAlert) count(m *Match, c Completeness) {
 		// The slice may be in the hands of a caller: never append in place.
 		reasons := slices.Clone(a.alert.IncompleteReasons)
 		for _, r := range c.Reasons {
+			r = event.CutText(r, maxReason)
 			if !slices.Contains(reasons, r) && len(reasons) < maxReasons {
 				reasons = append(reasons, r)
 			}
@@ -161,8 +162,12 @@ func (a *openAlert) count(m *Match, c Completeness) {
 	}
 }
 
-// maxReasons bounds the incomplete_reasons of an alert that stays open long.
-const maxReasons = 16
+// maxReasons bounds the incomplete_reasons of an alert that stays open long,
+// and maxReason the bytes of one.
+const (
+	maxReasons = 16
+	maxReason  = 512
+)
 
 func (g *Grouper) newAlert(m *Match, c Completeness) event.Alert {
 	r := m.Rule
@@ -170,10 +175,12 @@ func (g *Grouper) newAlert(m *Match, c Completeness) event.Alert {
 		Time: m.Time, RuleID: r.ID, RuleVersion: r.Version, Severity: r.Severity, Title: r.Title,
 		Description: r.Description, Tags: r.Tags, DedupKey: strings.Clone(m.Key), Count: 1,
 		FirstSeen: m.Time, LastSeen: m.Time, Table: r.Table(), Row: m.Row(), Process: m.Process(),
-		EntityID: m.EntityID, PID: m.PID, Host: g.cfg.Host, Complete: c.Complete,
+		EntityID: strings.Clone(m.EntityID), PID: m.PID, Host: g.cfg.Host, Complete: c.Complete,
 	}
 	if !c.Complete {
-		a.IncompleteReasons = slices.Clone(c.Reasons[:min(len(c.Reasons), maxReasons)])
+		for _, reason := range c.Reasons[:min(len(c.Reasons), maxReasons)] {
+			a.IncompleteReasons = append(a.IncompleteReasons, event.CutText(reason, maxReason))
+		}
 	}
 	a.ID = alertID(&a, g.evicted)
 	return a

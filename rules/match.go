@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,23 +22,32 @@ type Match struct {
 	EntityID string    // of the row's process, "" when it is not of one
 	PID      int64     // of the row's process, 0 when it is not of one
 
-	output []byte       // the result's row as a JSON object, if it is made already
-	rows   *sql.Rows    // else the result
-	at     int          // and the row in it
+	output []byte       // the result's row as a JSON object, perhaps cut
+	digest string       // of the whole row when it was cut, else ""
 	batch  *event.Batch // the event row, when there is exactly one
 	row    int
 }
 
-// Row returns what the rule's SELECT returned, as a JSON object.
-func (m *Match) Row() []byte {
-	if m.output != nil {
-		return m.output
-	}
-	return m.Rule.appendRow(nil, m.rows, m.at)
-}
+const (
+	// maxRow bounds the row of an alert, and its process, as JSON, so that an
+	// alert is far below the largest frame of the bus.
+	maxRow = 64 << 10
+	// maxCell is where a cell is cut before the row as a whole is.
+	maxCell = maxRow
+	// maxRows bounds what the rows of one batch or run take together; beyond
+	// it each is cut to shortRow.
+	maxRows  = 16 << 20
+	shortRow = 1 << 10
+	// maxEntityID bounds what a SELECT calls entity_id; ours have 32 bytes.
+	maxEntityID = 128
+)
+
+// Row returns what the rule's SELECT returned, as a JSON object of at most
+// 64 KiB; see event.ShrinkJSON.
+func (m *Match) Row() []byte { return m.output }
 
 // Process returns the processes columns of the event row that are not NULL,
-// as a JSON object; nil when there is no such row.
+// as a JSON object of at most 64 KiB; nil when there is no such row.
 func (m *Match) Process() []byte {
 	if m.batch == nil || m.batch.Column("entity_id").IsNull(m.row) {
 		return nil
@@ -55,13 +65,29 @@ func (m *Match) Process() []byte {
 		dst = append(dst, ": "...)
 		dst = appendValue(dst, v, m.row)
 	}
-	return append(dst, '}')
+	return event.ShrinkJSON(append(dst, '}'), maxRow)
+}
+
+// room counts what the rows of one batch or run take.
+type room struct {
+	used int
+	cut  int64 // rows
 }
 
 // newMatch describes row at of a rule's result; batch is the event batch of
-// which that is row `row`, or nil.
-func (r *Rule) newMatch(rows *sql.Rows, at int, batch *event.Batch, row int, now time.Time) Match {
-	m := Match{Rule: r, Time: now, rows: rows, at: at, batch: batch, row: row}
+// which that is row `row`, or nil. The result is not needed any more then: it
+// may be many times larger than what an alert shows of it.
+func (r *Rule) newMatch(rows *sql.Rows, at int, batch *event.Batch, row int, now time.Time, room *room) Match {
+	m := Match{Rule: r, Time: now, batch: batch, row: row}
+	limit := maxRow
+	if room.used >= maxRows {
+		limit = shortRow
+	}
+	m.output, m.digest = r.makeRow(rows, at, limit)
+	room.used += len(m.output)
+	if m.digest != "" {
+		room.cut++
+	}
 	if batch != nil {
 		if t := batch.Column(batch.Table.Time); !t.IsNull(row) {
 			m.Time = time.UnixMicro(t.Int(row)).UTC()
@@ -74,7 +100,7 @@ func (r *Rule) newMatch(rows *sql.Rows, at int, batch *event.Batch, row int, now
 		switch {
 		case name == "entity_id" && m.EntityID == "":
 			if text, null := rows.AppendText(nil, at, i); !null {
-				m.EntityID = string(text)
+				m.EntityID = event.CutText(string(text), maxEntityID)
 			}
 		case name == "pid" && m.PID == 0:
 			text, _ := rows.AppendText(nil, at, i)
@@ -86,7 +112,7 @@ func (r *Rule) newMatch(rows *sql.Rows, at int, batch *event.Batch, row int, now
 			}
 		}
 	}
-	m.Key = r.key(&m)
+	m.Key = r.key(&m, rows, at)
 	return m
 }
 
@@ -97,7 +123,7 @@ const maxKey = 512
 // key returns the rule's id, followed by each dedup column as name=value,
 // values written as JSON so that no two keys run into each other. A rule
 // without dedup columns whose rows have no entity_id takes the whole row.
-func (r *Rule) key(m *Match) string {
+func (r *Rule) key(m *Match, rows *sql.Rows, at int) string {
 	dst := []byte(r.ID)
 	for _, p := range r.keys {
 		dst = append(dst, ' ')
@@ -105,14 +131,14 @@ func (r *Rule) key(m *Match) string {
 		dst = append(dst, '=')
 		switch {
 		case p.output >= 0:
-			dst = m.rows.AppendJSON(dst, m.at, p.output)
+			dst = rows.AppendJSON(dst, at, p.output)
 		default:
 			dst = appendValue(dst, m.batch.Columns[p.column], m.row)
 		}
 	}
 	if len(r.keys) == 0 {
 		dst = append(dst, ' ')
-		dst = append(dst, m.Row()...)
+		dst = append(append(dst, m.output...), m.digest...)
 	}
 	if len(dst) > maxKey {
 		sum := sha256.Sum256(dst)
@@ -122,18 +148,44 @@ func (r *Rule) key(m *Match) string {
 	return string(dst)
 }
 
-// appendRow appends the result's row as a JSON object.
-func (r *Rule) appendRow(dst []byte, rows *sql.Rows, at int) []byte {
-	dst = append(dst, '{')
+// makeRow returns the result's row as a JSON object of at most limit bytes,
+// and a digest of the whole row when it had to be cut.
+func (r *Rule) makeRow(rows *sql.Rows, at, limit int) (row []byte, digest string) {
+	row = append(row, '{')
+	h := sha256.New()
+	cut := false
 	for i, name := range r.output {
 		if i > 0 {
-			dst = append(dst, ", "...)
+			row = append(row, ", "...)
 		}
-		dst = event.AppendJSONString(dst, name)
-		dst = append(dst, ": "...)
-		dst = rows.AppendJSON(dst, at, i)
+		row = event.AppendJSONString(row, name)
+		row = append(row, ": "...)
+		begin := len(row)
+		row = rows.AppendJSON(row, at, i)
+		cell := row[begin:]
+		if len(cell) <= shortRow {
+			continue
+		}
+		h.Write(cell)
+		most := maxCell
+		if begin > 16*maxRow { // of a row with so many long cells little can be shown
+			most = shortRow
+		}
+		if len(cell) > most {
+			cut = true
+			// A copy, so that the room that the whole took is given back.
+			row = append(slices.Clone(row[:begin]), event.ShrinkJSON(cell, most)...)
+		}
 	}
-	return append(dst, '}')
+	row = append(row, '}')
+	if len(row) > limit {
+		cut = true
+	}
+	if !cut {
+		return row, ""
+	}
+	h.Write(row)
+	return slices.Clone(event.ShrinkJSON(row, limit)), hex.EncodeToString(h.Sum(nil))
 }
 
 // appendValue appends row i of a column as JSON: timestamps in RFC 3339 with

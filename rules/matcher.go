@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -12,8 +13,12 @@ import (
 // MatcherConfig adjusts a Matcher; its zero value is the default.
 type MatcherConfig struct {
 	Every   time.Duration // least time between two runs of one History rule; 5 s
-	Timeout time.Duration // of one run of a History or Scan rule; 10 s
+	Timeout time.Duration // of one run of a History or Scan rule; 30 s
 	MaxRows int64         // matches of one run of a History or Scan rule; 10,000
+	// BatchTimeout is how long a Stream rule may take for one batch: 1 s,
+	// negative: no bound. A rule that failed on the whole batch and was tried
+	// on parts of it passes over the rest then. The rule is called slow.
+	BatchTimeout time.Duration
 }
 
 func (c MatcherConfig) withDefaults() MatcherConfig {
@@ -21,7 +26,10 @@ func (c MatcherConfig) withDefaults() MatcherConfig {
 		c.Every = 5 * time.Second
 	}
 	if c.Timeout == 0 {
-		c.Timeout = 10 * time.Second
+		c.Timeout = 30 * time.Second
+	}
+	if c.BatchTimeout == 0 {
+		c.BatchTimeout = time.Second
 	}
 	if c.MaxRows == 0 {
 		c.MaxRows = 10_000
@@ -64,8 +72,10 @@ type state struct {
 	evaluated atomic.Int64
 	matched   atomic.Int64
 	failed    atomic.Int64
+	cut       atomic.Int64 // matched rows
 	spent     atomic.Int64 // ns
 	lastError atomic.Pointer[RunError]
+	lastSlow  atomic.Pointer[RunError]
 
 	// Of History rules:
 	dirty   atomic.Bool         // rows came since the last run
@@ -139,7 +149,7 @@ func (m *Matcher) Match(b *event.Batch, now time.Time) []Match {
 		return nil
 	}
 	for _, c := range p.candidates(b) {
-		found = c.match(found, b, now)
+		found = c.match(found, b, now, m.cfg.BatchTimeout)
 	}
 	for _, c := range p.history {
 		for _, name := range c.rule.Tables {
@@ -157,34 +167,65 @@ func (m *Matcher) Match(b *event.Batch, now time.Time) []Match {
 func (p *plan) candidates(b *event.Batch) []*compiled { return p.stream[b.Table] }
 
 // match appends the rows of b that satisfy the rule.
-func (c *compiled) match(found []Match, b *event.Batch, now time.Time) []Match {
+func (c *compiled) match(found []Match, b *event.Batch, now time.Time, timeout time.Duration) []Match {
 	start := time.Now()
-	before := len(found)
-	found = c.rule.confirm(found, b, b, 0, now, c.fail)
-	c.evaluated.Add(int64(b.Rows))
-	c.matched.Add(int64(len(found) - before))
-	c.spent.Add(int64(time.Since(start)))
-	return found
+	p := pass{rule: c.rule, whole: b, now: now, found: found, fail: c.fail}
+	if timeout > 0 {
+		p.deadline = start.Add(timeout)
+	}
+	p.confirm(b, 0)
+	spent := time.Since(start)
+	if p.skipped > 0 {
+		c.fail(fmt.Errorf("it failed on a batch and took longer than %v to find out where: %d of %d rows were not looked at: %w",
+			timeout, p.skipped, b.Rows, p.err), int64(p.skipped), now)
+	}
+	if timeout > 0 && spent > timeout {
+		c.lastSlow.Store(&RunError{Time: now, Message: fmt.Sprintf("it took %v for a batch of %d rows", spent.Round(time.Millisecond), b.Rows)})
+	}
+	c.evaluated.Add(int64(b.Rows - p.skipped))
+	c.matched.Add(int64(len(p.found) - len(found)))
+	c.cut.Add(p.room.cut)
+	c.spent.Add(int64(spent))
+	return p.found
+}
+
+// pass is one evaluation of a rule on a batch, row by row where it fails.
+type pass struct {
+	rule     *Rule
+	whole    *event.Batch
+	now      time.Time
+	deadline time.Time // zero: none
+	fail     func(err error, rows int64, now time.Time)
+
+	found   []Match
+	room    room
+	skipped int   // rows that were not looked at
+	err     error // of the last part that failed
 }
 
 // confirm evaluates part, which is the rows of whole from first on. A row on
 // which the rule fails (such as a division by zero) must not hide the other
 // rows: the part is halved until the failing row stands alone.
-func (r *Rule) confirm(found []Match, part, whole *event.Batch, first int, now time.Time, fail func(error, time.Time)) []Match {
-	rows, out, err := r.query.Match(part, now)
+func (p *pass) confirm(part *event.Batch, first int) {
+	if p.err != nil && !p.deadline.IsZero() && time.Now().After(p.deadline) {
+		p.skipped += part.Rows
+		return
+	}
+	rows, out, err := p.rule.query.Match(part, p.now)
 	if err == nil {
 		for at, row := range rows {
-			found = append(found, r.newMatch(out, at, whole, first+row, now))
+			p.found = append(p.found, p.rule.newMatch(out, at, p.whole, first+row, p.now, &p.room))
 		}
-		return found
+		return
 	}
+	p.err = err
 	if part.Rows == 1 {
-		fail(err, now)
-		return found
+		p.fail(err, 1, p.now)
+		return
 	}
 	half := part.Rows / 2
-	found = r.confirm(found, slice(part, 0, half), whole, first, now, fail)
-	return r.confirm(found, slice(part, half, part.Rows), whole, first+half, now, fail)
+	p.confirm(slice(part, 0, half), first)
+	p.confirm(slice(part, half, part.Rows), first+half)
 }
 
 // slice copies the rows from ≤ i < to.
@@ -196,8 +237,8 @@ func slice(b *event.Batch, from, to int) *event.Batch {
 	return builder.Batch()
 }
 
-func (c *compiled) fail(err error, now time.Time) {
-	c.failed.Add(1)
+func (c *compiled) fail(err error, rows int64, now time.Time) {
+	c.failed.Add(rows)
 	c.lastError.Store(&RunError{Time: now, Message: err.Error()})
 }
 
@@ -208,8 +249,10 @@ type Stats struct {
 	Evaluated int64 // rows; for a History or Scan rule, rows read
 	Matched   int64 // rows
 	Failed    int64 // rows of a Stream rule, runs of another, that ended in an error
+	Cut       int64 // matched rows that were too long for an alert
 	Spent     time.Duration
 	Error     *RunError // the last one, or nil
+	Slow      *RunError // when it last took too long for a batch, or nil
 }
 
 // Stats returns the figures of each rule, in the order of the Set.
@@ -220,7 +263,8 @@ func (m *Matcher) Stats() []Stats {
 		list[i] = Stats{
 			Rule: c.rule, Loaded: c.loaded,
 			Evaluated: c.evaluated.Load(), Matched: c.matched.Load(), Failed: c.failed.Load(),
-			Spent: time.Duration(c.spent.Load()), Error: c.lastError.Load(),
+			Cut:   c.cut.Load(),
+			Spent: time.Duration(c.spent.Load()), Error: c.lastError.Load(), Slow: c.lastSlow.Load(),
 		}
 	}
 	return list
@@ -251,6 +295,7 @@ func (s *Set) AppendTo(b *event.Builder, stats []Stats) {
 		b.Column("evaluated").Int(st.Evaluated)
 		b.Column("matched").Int(st.Matched)
 		b.Column("failed").Int(st.Failed)
+		b.Column("cut").Int(st.Cut)
 		b.Column("sql").Text(r.SQL)
 		b.EndRow()
 	}
@@ -263,6 +308,7 @@ func (s *Set) AppendTo(b *event.Builder, stats []Stats) {
 		b.Column("evaluated").Int(0)
 		b.Column("matched").Int(0)
 		b.Column("failed").Int(0)
+		b.Column("cut").Int(0)
 		b.EndRow()
 	}
 }

@@ -37,6 +37,9 @@ func Replay(ctx context.Context, set *Set, batches iter.Seq2[*event.Batch, error
 	if cfg.MaxHeld == 0 {
 		cfg.MaxHeld = 256 << 20
 	}
+	if cfg.Matcher.BatchTimeout == 0 {
+		cfg.Matcher.BatchTimeout = -1 // no clock
+	}
 	m := NewMatcher(set, cfg.Matcher)
 	g := NewGrouper(cfg.Grouper)
 	held := holdFor(m.plan.Load(), cfg.MaxHeld)

@@ -86,7 +86,7 @@ func (c *compiled) fresh(list []Match) []Match {
 	answer := make(map[uint64]struct{}, len(list))
 	var found []Match
 	for _, m := range list {
-		h := maphash.Bytes(seed, m.Row())
+		h := maphash.Comparable(seed, [2]string{string(m.output), m.digest})
 		if _, ok := c.answer[h]; !ok {
 			found = append(found, m)
 		}
@@ -105,14 +105,17 @@ func (m *Matcher) run(ctx context.Context, c *compiled, src sql.Source, now time
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.Timeout)
 	defer cancel()
 	counted := &counting{src: src}
-	list, err := c.rule.run(ctx, counted, now, m.cfg.MaxRows, c.fail)
+	list, cut, err := c.rule.run(ctx, counted, now, m.cfg.MaxRows, c.fail)
+	c.cut.Add(cut)
 	c.evaluated.Add(counted.rows)
 	c.spent.Add(int64(time.Since(start)))
 	switch {
 	case errors.Is(err, errTooMany):
-		c.fail(fmt.Errorf("more than %d matches in one run; the rest was not looked at", m.cfg.MaxRows), now)
+		c.fail(fmt.Errorf("more than %d matches in one run; the rest was not looked at", m.cfg.MaxRows), 1, now)
+	case errors.Is(err, context.DeadlineExceeded):
+		c.fail(fmt.Errorf("it ran longer than %v and was stopped", m.cfg.Timeout), 1, now)
 	case err != nil:
-		c.fail(err, now)
+		c.fail(err, 1, now)
 	}
 	return list
 }
@@ -120,8 +123,7 @@ func (m *Matcher) run(ctx context.Context, c *compiled, src sql.Source, now time
 // run returns what the rule finds in src. A rule that filters and projects is
 // matched batch by batch, so that the whole event row is known; rows on which
 // it fails are told to fail and passed over.
-func (r *Rule) run(ctx context.Context, src sql.Source, now time.Time, limit int64, fail func(error, time.Time)) ([]Match, error) {
-	var list []Match
+func (r *Rule) run(ctx context.Context, src sql.Source, now time.Time, limit int64, fail func(error, int64, time.Time)) (list []Match, cut int64, err error) {
 	if r.query.Streams() {
 		t := event.Lookup(r.Table())
 		req := sql.ScanRequest{Table: t}
@@ -129,30 +131,32 @@ func (r *Rule) run(ctx context.Context, src sql.Source, now time.Time, limit int
 		for _, col := range t.Columns {
 			req.Columns = append(req.Columns, col.Name)
 		}
+		p := pass{rule: r, now: now, fail: fail}
+		p.deadline, _ = ctx.Deadline()
 		err := src.Scan(ctx, req, func(b *event.Batch) error {
 			if b.Rows > 0 {
-				list = r.confirm(list, b, b, 0, now, fail)
+				p.whole, p.err = b, nil
+				p.confirm(b, 0)
 			}
-			if int64(len(list)) > limit {
-				list = list[:limit]
+			if int64(len(p.found)) > limit {
+				p.found = p.found[:limit]
 				return errTooMany
 			}
 			return ctx.Err()
 		})
-		return list, err
+		return p.found, p.room.cut, err
 	}
-	err := r.query.Run(ctx, src, sql.Options{Now: now}, func(rows *sql.Rows) error {
+	var room room
+	err = r.query.Run(ctx, src, sql.Options{Now: now}, func(rows *sql.Rows) error {
 		for at := range rows.Len() {
 			if int64(len(list)) == limit {
 				return errTooMany
 			}
-			m := r.newMatch(rows, at, nil, 0, now)
-			m.output, m.rows = m.Row(), nil // rows are lent for this call only
-			list = append(list, m)
+			list = append(list, r.newMatch(rows, at, nil, 0, now, &room))
 		}
 		return nil
 	})
-	return list, err
+	return list, room.cut, err
 }
 
 // counting counts the rows that a Source yields.
