@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -68,6 +69,8 @@ type agent struct {
 	queries  chan struct{} // holds a value for each query that computes
 	begun    chan struct{} // and for each that has begun
 	dirs     dirs
+
+	unpublished atomic.Int64 // alerts that the bus did not take
 
 	reloading sync.Mutex
 }
@@ -317,6 +320,7 @@ func (a *agent) publishAlert(alert *event.Alert) {
 		err = a.broker.Publish(context.Background(), api.AlertsTopic+alert.Severity, body)
 	}
 	if err != nil {
+		a.unpublished.Add(1)
 		a.log.Error("publish alert", zap.String("alert", alert.ID), zap.String("rule", alert.RuleID), zap.Error(err))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -264,17 +265,81 @@ func TestSlowReadersLetOthersAsk(t *testing.T) {
 	}
 }
 
+// A row that is too large for a frame is cut, and said to be; it does not keep
+// the others from being told.
 func TestLargeValues(t *testing.T) {
 	r := newRunning(t)
 	for sql, want := range map[string]string{
-		"SELECT repeat('x', 500000), repeat('y', 300000)":           "",
-		"SELECT repeat('x', 500000) AS a, repeat('y', 600000) AS b": `column "b"`,
-		"SELECT repeat('x', 2000000)":                               `column "repeat"`,
+		"SELECT repeat('x', 500000), repeat('y', 300000), 7":                           "",
+		"SELECT repeat('x', 500000) AS a, repeat('y', 600000) AS b, 7":                 `"a", "b"`,
+		"SELECT repeat('x', 5000) AS a, repeat('\"', 2000000) AS b, 7":                 `in "b"`,
+		"SELECT ARRAY[repeat('x', 1000000)] AS a, 'b', n FROM (VALUES (6), (7)) t (n)": "2 of the rows",
 	} {
-		_, _, err := r.query(sql)
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", sql, err, want)
+		cells, incomplete, err := r.query(sql)
+		if err != nil || cells[len(cells)-1] != "7" {
+			t.Errorf("%s: %d cells, %v, want all rows", sql, len(cells), err)
 		}
+		for _, cell := range cells {
+			if !json.Valid([]byte(cell)) || len(cell) > maxRow {
+				t.Errorf("%s: a cell of %d bytes is no JSON", sql, len(cell))
+			}
+		}
+		if told := strings.Join(incomplete, "\n"); (told == "") != (want == "") || !strings.Contains(told, want) {
+			t.Errorf("%s: incomplete %q, want %q", sql, told, want)
+		}
+	}
+}
+
+// What a process is called, and what a rule makes of it, must not keep its
+// alert from anyone: not from the bus, the alert file or the store.
+func TestLargeAlerts(t *testing.T) {
+	r := newRunning(t)
+	r.dial()
+	watcher := r.dial()
+	sub, err := watcher.Subscribe(t.Context(), api.AlertsTopic+"+", bus.Shed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	long := strings.Repeat("\x01", 200<<10)
+	b := event.NewBuilder(event.Lookup("process_events"))
+	b.Column("time").Time(time.Now())
+	b.Column("event").Text("seen")
+	b.Column("source").Text("procfs")
+	b.Column("entity_id").Text("c1")
+	b.Column("pid").Int(4711)
+	b.Column("name").Text("canary")
+	b.Column("command_line").Text(long)
+	b.Column("ancestors").Texts(slices.Repeat([]string{long[:4000], "/usr/bin/bash"}, 16))
+	b.Column("kernel_thread").Bool(false)
+	b.Column("accessible").Bool(true)
+	b.Column("collection_time").Time(time.Now())
+	b.EndRow()
+	p := newPublisher(t, r.config.Paths.Socket, r.token)
+	if _, err := p.Publish(t.Context(), api.EventsTopic+"process_events", event.Encode(nil, b.Batch())); err != nil {
+		t.Fatal(err)
+	}
+	d, err := sub.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body := range d.Messages() {
+		var alert event.Alert
+		if err := msgpack.Unmarshal(body, &alert); err != nil || len(body) > 256<<10 || alert.PID != 4711 {
+			t.Errorf("alert of %d bytes of pid %d (%v), want less than 256 KiB", len(body), alert.PID, err)
+		}
+		if !strings.Contains(string(alert.Process), `"pid": 4711`) || !strings.Contains(string(alert.Process), `"/usr/bin/bash"`) {
+			t.Error("the process in the alert can not be identified")
+		}
+	}
+	r.stop()
+	raw, err := os.ReadFile(r.config.Alerts.JSONL.Path)
+	if err != nil || !json.Valid(raw) || len(raw) > 256<<10 {
+		t.Errorf("alert file of %d bytes, %v", len(raw), err)
+	}
+	r.start()
+	if cells, _, err := r.query("SELECT * FROM alerts"); err != nil || len(cells) == 0 {
+		t.Errorf("alerts = %d cells, %v", len(cells), err)
 	}
 }
 
@@ -397,5 +462,18 @@ func TestDirsThroughDescriptor(t *testing.T) {
 		if got := d.path(path); got != want {
 			t.Errorf("path(%q) = %q, want %q", path, got, want)
 		}
+	}
+}
+
+func TestUnpublishedAlertIsCounted(t *testing.T) {
+	broker, err := bus.NewBroker(bus.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = broker.Close() }()
+	a := &agent{broker: broker, log: zap.NewNop()}
+	a.publishAlert(&event.Alert{Severity: "high", Row: []byte(`"` + strings.Repeat("x", 2<<20) + `"`)})
+	if got := a.unpublished.Load(); got != 1 {
+		t.Errorf("unpublished = %d, want 1", got)
 	}
 }

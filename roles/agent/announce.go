@@ -69,6 +69,14 @@ func retention(age time.Duration, bytes int64) string {
 	return "for ever"
 }
 
+// invocation is how a person runs the client for this instance.
+func (a *agent) invocation() string {
+	if a.cfg.Invocation == "" {
+		return "daemoneye"
+	}
+	return a.cfg.Invocation
+}
+
 // startSinks subscribes the sinks to the bus. They run until ctx ends and then
 // take what is still queued. The file holds the rules back while it is written,
 // so that it has every alert; a terminal whose user has stopped it must not,

@@ -71,6 +71,9 @@ func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 	}
 	list = append(list, a.ingest.problems()...)
 	list = append(list, a.detect.problems()...)
+	if n := a.unpublished.Load(); n > 0 {
+		list = append(list, fmt.Sprintf("%d alerts could not be sent to the terminal, the alert file and watchers; they are in %s alerts list", n, a.invocation()))
+	}
 	if a.jsonl != nil {
 		if p := a.jsonl.problem(); p != "" {
 			list = append(list, p)
@@ -133,6 +136,9 @@ func (a *agent) rulesState() api.RulesStatus {
 		s.Matched += st.Matched
 		if st.Error != nil && time.Since(st.Error.Time) < time.Hour {
 			s.Failing = append(s.Failing, fmt.Sprintf("%s: %s", st.Rule.ID, st.Error.Message))
+		}
+		if st.Slow != nil && time.Since(st.Slow.Time) < time.Hour {
+			s.Failing = append(s.Failing, fmt.Sprintf("%s is slow: %s", st.Rule.ID, st.Slow.Message))
 		}
 	}
 	return s

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 
 	"daemoneye/bus"
+	"daemoneye/bus/event"
 	"daemoneye/roles/api"
 	"daemoneye/rules/sql"
 )
@@ -71,12 +74,13 @@ func (a *agent) answer(ctx context.Context, c *bus.Call, q *sql.Query, req *api.
 		return err
 	}
 	total := int64(0)
+	out := &sender{call: c, columns: header.Columns, json: req.JSON, cut: make([]bool, len(header.Columns))}
 	opt := sql.Options{Now: now, MemoryLimit: a.cfg.Config.Agent.QueryMemory, MaxRows: req.MaxRows, Workers: runtime.GOMAXPROCS(0)}
 	reader := a.view.Reader()
 	err := q.Run(ctx, reader, opt, func(rows *sql.Rows) error {
 		total += int64(rows.Len())
 		release(a.queries)
-		sent := sendRows(c, rows, header.Columns, req.JSON)
+		sent := out.send(rows)
 		// Whatever came of it, the slot is given back by query.
 		a.queries <- struct{}{}
 		return sent
@@ -84,7 +88,7 @@ func (a *agent) answer(ctx context.Context, c *bus.Call, q *sql.Query, req *api.
 	if err != nil {
 		return err
 	}
-	done := api.QueryDone{Rows: total, Incomplete: reader.Damaged()}
+	done := api.QueryDone{Rows: total, Incomplete: append(reader.Damaged(), out.incomplete()...)}
 	for _, table := range q.Tables() {
 		from, to := q.TimeRange(table, now)
 		reasons, err := a.view.Gaps(ctx, table, from, to)
@@ -115,44 +119,109 @@ func release(slots chan struct{}) { <-slots }
 // into a frame.
 const maxRow = 900 << 10
 
-// sendRows sends a part of the result in replies of about replyBytes, each of
-// whole rows.
-func sendRows(c *bus.Call, rows *sql.Rows, columns []api.QueryColumn, asJSON bool) error {
-	var part api.QueryRows
-	size := 0
+// sender sends a result in replies of about replyBytes, each of whole rows. Of
+// a row that is too large for one the longest cells are cut.
+type sender struct {
+	call    *bus.Call
+	columns []api.QueryColumn
+	json    bool
+
+	cells   [][]byte // of the rows that wait
+	size    int
+	cutRows int64
+	cut     []bool // by column
+}
+
+func (s *sender) send(rows *sql.Rows) error {
 	for r := range rows.Len() {
-		begin, rowSize, largest := len(part.Cells), 0, 0
-		for col := range columns {
-			cell, null := rows.AppendCell([]byte{}, r, col, asJSON)
-			if null {
-				cell = nil
-			}
-			part.Cells = append(part.Cells, cell)
-			rowSize += len(cell) + 5
-			if len(cell) > len(part.Cells[begin+largest]) {
-				largest = col
-			}
-		}
-		if rowSize > maxRow {
-			return fmt.Errorf("a row has %d bytes, most of them in column %q, and an answer can hold %d: shorten it with left()", rowSize, columns[largest].Name, maxRow)
-		}
-		if size > 0 && size+rowSize > maxRow {
-			if err := reply(c, api.QueryRows{Cells: part.Cells[:begin]}); err != nil {
+		begin := len(s.cells)
+		size := s.add(rows, r)
+		if s.size > 0 && s.size+size > maxRow {
+			if err := s.flush(begin); err != nil {
 				return err
 			}
-			part.Cells, size = append(part.Cells[:0], part.Cells[begin:]...), 0
 		}
-		if size += rowSize; size >= replyBytes {
-			if err := reply(c, part); err != nil {
+		if s.size += size; s.size >= replyBytes {
+			if err := s.flush(len(s.cells)); err != nil {
 				return err
 			}
-			part.Cells, size = part.Cells[:0], 0
 		}
 	}
-	if len(part.Cells) == 0 {
+	return s.flush(len(s.cells))
+}
+
+// flush sends the first n cells that wait.
+func (s *sender) flush(n int) error {
+	if n == 0 {
 		return nil
 	}
-	return reply(c, part)
+	err := reply(s.call, api.QueryRows{Cells: s.cells[:n]})
+	s.cells, s.size = append(s.cells[:0], s.cells[n:]...), 0
+	return err
+}
+
+// add appends the cells of row r and returns their size.
+func (s *sender) add(rows *sql.Rows, r int) int {
+	const overhead = 5 // of msgpack, for each cell
+	begin, size, cut := len(s.cells), 0, false
+	shrink := func(col, limit int) {
+		cell := &s.cells[begin+col]
+		size -= len(*cell)
+		if s.json {
+			*cell = slices.Clone(event.ShrinkJSON(*cell, limit))
+		} else {
+			*cell = event.CutText(*cell, limit)
+		}
+		size += len(*cell)
+		s.cut[col], cut = true, true
+	}
+	for col := range s.columns {
+		cell, null := rows.AppendCell([]byte{}, r, col, s.json)
+		if null {
+			cell = nil
+		}
+		s.cells = append(s.cells, cell)
+		size += len(cell) + overhead
+		// The whole row may be many times what memory holds.
+		limit := maxRow
+		if size > 4*maxRow {
+			limit = 1 << 10
+		}
+		if len(cell) > limit {
+			shrink(col, limit)
+		}
+	}
+	if size > maxRow {
+		lengths := make([]int, len(s.columns))
+		for col := range s.columns {
+			lengths[col] = len(s.cells[begin+col])
+		}
+		each := event.Share(lengths, maxRow-overhead*len(s.columns))
+		for col, n := range lengths {
+			if n > each {
+				shrink(col, each)
+			}
+		}
+	}
+	if cut {
+		s.cutRows++
+	}
+	return size
+}
+
+// incomplete says, for people, what was cut; nil when nothing was.
+func (s *sender) incomplete() []string {
+	if s.cutRows == 0 {
+		return nil
+	}
+	var names []string
+	for col, cut := range s.cut {
+		if cut && len(names) < 5 {
+			names = append(names, fmt.Sprintf("%q", s.columns[col].Name))
+		}
+	}
+	return []string{fmt.Sprintf("%d of the rows have values that are too long for an answer, which holds %d bytes a row; they were cut, in %s: read them in parts with substr()",
+		s.cutRows, maxRow, strings.Join(names, ", "))}
 }
 
 func reply(c *bus.Call, message any) error {

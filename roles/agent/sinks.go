@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -66,14 +67,16 @@ func (s *jsonlSink) Reopen() error {
 
 // write appends one line in one write, so that lines of several writers do
 // not mix.
-func (s *jsonlSink) write(a *event.Alert) error {
-	line, err := json.Marshal(a)
-	if err != nil {
+func (s *jsonlSink) write(a *event.Alert) (err error) {
+	var line bytes.Buffer
+	e := json.NewEncoder(&line)
+	e.SetEscapeHTML(false) // it would make <, > and & six times as long
+	if err := e.Encode(a); err != nil {
 		return fmt.Errorf("encode alert %s: %w", a.ID, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err = s.file.Write(append(line, '\n')); err != nil {
+	if _, err = s.file.Write(line.Bytes()); err != nil {
 		err = fmt.Errorf("write alert file: %w", err)
 		s.lost++
 	}
