@@ -77,10 +77,13 @@ type state struct {
 	lastError atomic.Pointer[RunError]
 	lastSlow  atomic.Pointer[RunError]
 
+	// Of History and Scan rules:
+	lastRun  atomic.Int64 // µs, math.MinInt64 before the first
+	lastTook atomic.Int64 // ns
+
 	// Of History rules:
-	dirty   atomic.Bool         // rows came since the last run
-	lastRun atomic.Int64        // µs, math.MinInt64 before the first
-	answer  map[uint64]struct{} // digests of the rows of the last run; guarded by Matcher.runs
+	dirty  atomic.Bool         // rows came since the last run
+	answer map[uint64]struct{} // digests of the rows of the last run; guarded by Matcher.runs
 }
 
 // RunError is an evaluation that failed.

@@ -155,6 +155,7 @@ func TestHistoryRules(t *testing.T) {
 	}
 	three := memory{eventBatch(2), eventsFrom(3, 1)}
 	m.Match(three[1], now)
+	m.plan.Load().history[0].lastTook.Store(0)
 	if wait, ok := m.Due(now.Add(time.Second)); !ok || wait != 4*time.Second {
 		t.Errorf("Due = %v, %t, want 4s", wait, ok)
 	}
@@ -307,5 +308,41 @@ func TestWindowedSource(t *testing.T) {
 	})
 	if err != nil || fmt.Sprint(pids) != "[3 4 4 5]" {
 		t.Errorf("rows %v, %v, want 3, 4, 4, 5", pids, err)
+	}
+}
+
+// A rule that takes long is run a tenth of the time, so that it leaves room.
+func TestLongRunsRest(t *testing.T) {
+	set := mustLoad(t, files(
+		"a.sql", ruleText("history", "", "SELECT count(*) AS n FROM process_events"),
+		"b.sql", ruleText("scan", "", "SELECT pid FROM processes"),
+	))
+	m := NewMatcher(set, MatcherConfig{})
+	b := event.NewBuilder(event.Lookup("processes"))
+	b.Column("pid").Int(1)
+	b.EndRow()
+	src := memory{b.Batch()}
+	run := func(now time.Time) int {
+		t.Helper()
+		m.Match(eventBatch(1), now)
+		_, err := m.RunHistory(t.Context(), src, now)
+		scan, scanErr := m.RunScan(t.Context(), src, now)
+		if err != nil || scanErr != nil {
+			t.Fatal(err, scanErr)
+		}
+		return len(scan)
+	}
+	run(testStart)
+	for _, c := range m.plan.Load().all {
+		c.lastTook.Store(int64(10 * time.Second))
+	}
+	if scan := run(testStart.Add(80 * time.Second)); scan != 0 || m.Stats()[1].Slow == nil {
+		t.Errorf("%d matches of a scan rule that rests, slow %v", scan, m.Stats()[1].Slow)
+	}
+	if wait, ok := m.Due(testStart.Add(80 * time.Second)); !ok || wait != 10*time.Second {
+		t.Errorf("the history rule is due in %v, %t, want 10 s", wait, ok)
+	}
+	if scan := run(testStart.Add(90 * time.Second)); scan != 1 {
+		t.Errorf("%d matches of the scan rule, want 1", scan)
 	}
 }

@@ -27,6 +27,10 @@ func (m *Matcher) Due(now time.Time) (wait time.Duration, ok bool) {
 	return wait, ok
 }
 
+// restFactor bounds the share of the time that one rule takes: after each run
+// it waits so many times as long as that took, so that the others have room.
+const restFactor = 9
+
 // wait returns how long the rule's rate limit holds it back. A clock that was
 // set back does not hold it longer than the limit.
 func (s *state) wait(now time.Time, every time.Duration) time.Duration {
@@ -34,6 +38,7 @@ func (s *state) wait(now time.Time, every time.Duration) time.Duration {
 	if last == math.MinInt64 {
 		return 0
 	}
+	every = max(every, restFactor*time.Duration(s.lastTook.Load()))
 	return min(every, max(0, every-now.Sub(time.UnixMicro(last))))
 }
 
@@ -49,7 +54,6 @@ func (m *Matcher) RunHistory(ctx context.Context, src sql.Source, now time.Time)
 		if c.wait(now, m.cfg.Every) > 0 || !c.dirty.Swap(false) {
 			continue
 		}
-		c.lastRun.Store(now.UnixMicro())
 		from, to := now.Add(-c.rule.Window).UnixMicro(), int64(math.MaxInt64)
 		list := m.run(ctx, c, &windowed{src: src, from: from, to: to}, now)
 		if err := ctx.Err(); err != nil {
@@ -61,13 +65,21 @@ func (m *Matcher) RunHistory(ctx context.Context, src sql.Source, now time.Time)
 	return found, nil
 }
 
+// slowRun is how long a run of a Scan rule may take without being held back.
+const slowRun = time.Second
+
 // RunScan runs the Scan rules over src. Every row that they return is a
-// match, at every scan. The error is that of ctx.
+// match, at every scan. A rule that takes longer than a second is passed over
+// at some scans and told to be slow. The error is that of ctx.
 func (m *Matcher) RunScan(ctx context.Context, src sql.Source, now time.Time) ([]Match, error) {
 	m.runs.Lock()
 	defer m.runs.Unlock()
 	var found []Match
 	for _, c := range m.plan.Load().scan {
+		if took := time.Duration(c.lastTook.Load()); took > slowRun && c.wait(now, 0) > 0 {
+			c.lastSlow.Store(&RunError{Time: now, Message: fmt.Sprintf("it took %v after a scan, so some scans are passed over", took.Round(time.Millisecond))})
+			continue
+		}
 		list := m.run(ctx, c, src, now)
 		if err := ctx.Err(); err != nil {
 			return found, err
@@ -102,13 +114,16 @@ var errTooMany = errors.New("too many matches")
 // run evaluates one rule over src. What it returned before it failed is kept.
 func (m *Matcher) run(ctx context.Context, c *compiled, src sql.Source, now time.Time) []Match {
 	start := time.Now()
+	c.lastRun.Store(now.UnixMicro())
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.Timeout)
 	defer cancel()
 	counted := &counting{src: src}
 	list, cut, err := c.rule.run(ctx, counted, now, m.cfg.MaxRows, c.fail)
 	c.cut.Add(cut)
 	c.evaluated.Add(counted.rows)
-	c.spent.Add(int64(time.Since(start)))
+	took := time.Since(start)
+	c.lastTook.Store(int64(took))
+	c.spent.Add(int64(took))
 	switch {
 	case errors.Is(err, errTooMany):
 		c.fail(fmt.Errorf("more than %d matches in one run; the rest was not looked at", m.cfg.MaxRows), 1, now)

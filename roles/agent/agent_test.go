@@ -477,3 +477,37 @@ func TestUnpublishedAlertIsCounted(t *testing.T) {
 		t.Errorf("unpublished = %d, want 1", got)
 	}
 }
+
+// A rule that takes long over history holds up neither ingest nor the alerts
+// of others.
+func TestSlowRuleHoldsUpNobody(t *testing.T) {
+	r := newRunning(t)
+	r.dial()
+	r.stop()
+	slow := `-- id: slow
+-- title: Slow
+-- severity: low
+-- window: 1h
+SELECT count(*) AS n, max(e.pid) AS pid FROM generate_series(1, 1000000000) g LEFT JOIN process_events e ON e.pid = g
+`
+	if err := os.WriteFile(filepath.Join(r.config.Rules.Dirs[0], "slow.sql"), []byte(slow), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	sub, err := r.dial().Subscribe(t.Context(), api.AlertsTopic+"high", bus.Shed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	p := newPublisher(t, r.config.Paths.Socket, r.token)
+	if _, err := p.Publish(t.Context(), api.EventsTopic+"process_events", canaries(1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sub.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cells, _, err := r.query("SELECT mode, failed, error IS NULL FROM rules WHERE rule_id = 'slow'")
+	if err != nil || !reflect.DeepEqual(cells, []string{`"history"`, "0", "true"}) {
+		t.Errorf("the slow rule: %v, %v, want it to run still when the alert of the other has come", cells, err)
+	}
+}
