@@ -66,6 +66,7 @@ type agent struct {
 	token    *tokenFile   // nil when there is none
 	out      *term.Output // Config.Out behind the curtain; nil when there is none
 	curtain  *curtain
+	display  *display      // nil when there is none
 	queries  chan struct{} // holds a value for each query that computes
 	begun    chan struct{} // and for each that has begun
 	dirs     dirs
@@ -81,6 +82,13 @@ func Run(ctx context.Context, cfg Config) error {
 	a := &agent{
 		cfg: cfg, log: cfg.Log, started: time.Now(), host: hostName(), dirs: cfg.Dirs,
 		gaps: &gapLog{}, registry: newRegistry(), queries: make(chan struct{}, queriesAtOnce), begun: make(chan struct{}, openQueries),
+	}
+	if cfg.Out != nil {
+		a.display = newDisplay(cfg.Out.Writer, cfg.Log)
+		defer a.display.close()
+		out := *cfg.Out
+		out.Writer = a.display
+		a.cfg.Out = &out
 	}
 	if err := a.open(ctx); err != nil {
 		return errors.Join(err, a.close())
@@ -284,6 +292,9 @@ func (a *agent) serve(ctx context.Context) error {
 	case err = <-served:
 	}
 	cancel()
+	if a.display != nil {
+		a.display.end()
+	}
 	// The rules still raise alerts from what is stored, and the sinks hear them.
 	err = errors.Join(err, a.broker.Disconnect())
 	busDone.Wait()

@@ -106,6 +106,16 @@ func (a *agent) startSinks(ctx context.Context, wg *sync.WaitGroup) error {
 	return errors.Join(errs...)
 }
 
+// unprinted is how many alerts had no room in the queue of standard output.
+func (a *agent) unprinted() (n uint64) {
+	for _, s := range a.broker.Stats().Subscriptions {
+		if s.Peer.Role == "" && s.Class == bus.Shed && s.Pattern == api.AlertsTopic+"+" {
+			n += s.Dropped
+		}
+	}
+	return n
+}
+
 // drain gives each message to take, with the number of those missed before
 // it. When ctx ends it takes what has come already and then closes.
 func drain(ctx context.Context, sub *bus.Subscription, take func(body []byte, missed uint64)) {

@@ -45,6 +45,8 @@ func command(c *cli.Context) error {
 	defer signal.Stop(signals)
 	// A process group in the background may write to its terminal.
 	ignoreBackgroundWrites()
+	// Go ends a program that writes to a standard output nobody reads any more.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if c.Bool("supervised") {

@@ -79,6 +79,11 @@ func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 			list = append(list, p)
 		}
 	}
+	if a.display != nil {
+		if p := a.display.problem(a.unprinted()); p != "" {
+			list = append(list, p)
+		}
+	}
 	if h.Rules.Refused > 0 {
 		list = append(list, term.Plural(int64(h.Rules.Refused), "rule was", "rules were")+" refused; see daemoneye rules list")
 	}

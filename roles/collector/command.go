@@ -143,7 +143,8 @@ func FromConfig(cfg *config.Config, logger *core.Logger) Config {
 // supervised is the role as the supervisor starts it: the configuration and
 // the token come over the inherited pipe, and its end is the order to stop.
 func supervised(ctx context.Context, version string) error {
-	signal.Ignore(syscall.SIGHUP) // there is nothing to load again
+	signal.Ignore(syscall.SIGHUP)  // there is nothing to load again
+	signal.Ignore(syscall.SIGPIPE) // of a log that nobody reads any more
 	pipe, start, err := handoff.Inherited()
 	if err != nil {
 		return err

@@ -46,6 +46,7 @@ func Run(ctx context.Context, cfg Config) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	signal.Ignore(syscall.SIGPIPE) // of a log that nobody reads any more
 	return s.run(ctx, signals)
 }
 
