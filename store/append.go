@@ -255,7 +255,7 @@ func (s *Store) checkSpace(size int64) error {
 		return fmt.Errorf("free space of %q: %w", s.dir, err)
 	}
 	if free < s.cfg.MinFree+2*size {
-		return fmt.Errorf("append to store %q: %w: %d bytes are free, %d must remain", s.dir, ErrDiskFull, free, s.cfg.MinFree)
+		return fmt.Errorf("append to store %q: %w: %.1f MiB are free, %d must remain", s.dir, ErrDiskFull, float64(free)/(1<<20), s.cfg.MinFree>>20)
 	}
 	return nil
 }

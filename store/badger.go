@@ -59,10 +59,15 @@ func openBadger(dir string, readOnly bool, log *zap.Logger) (db *badger.DB, err 
 	if err := checkFiles(path, readOnly); err != nil {
 		return nil, err
 	}
+	if !readOnly {
+		if err := checkOpenSpace(dir); err != nil {
+			return nil, err
+		}
+	}
 	logger := &badgerLog{log: log}
 	defer func() {
 		if r := recover(); r != nil {
-			db, err = nil, fmt.Errorf("%w: %s: %v; %s", ErrCorrupt, path, r, whatToDo)
+			db, err = nil, damaged(path, fmt.Errorf("%v", r))
 		}
 	}()
 	db, err = badger.Open(badgerOptions(path, readOnly, logger))
@@ -93,7 +98,7 @@ func explain(path string, err error) error {
 	case strings.Contains(text, "no space left"):
 		return fmt.Errorf("%w: %w", ErrDiskFull, err)
 	default:
-		return fmt.Errorf("%w: %s: %w; %s", ErrCorrupt, path, err, whatToDo)
+		return damaged(path, err)
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
+
+	"daemoneye/bus/event"
 )
 
 const (
@@ -115,8 +117,14 @@ func checkFiles(path string, readOnly bool) error {
 	return checkLogs(logs, readOnly)
 }
 
+// damaged says in one line what is wrong with a file: Badger's errors may have
+// many, and repeat themselves.
 func damaged(file string, err error) error {
-	return fmt.Errorf("%w: %s: %w; %s", ErrCorrupt, file, err, whatToDo)
+	if errors.Is(err, os.ErrPermission) {
+		return err
+	}
+	text, _, _ := strings.Cut(strings.TrimSpace(err.Error()), "\n")
+	return fmt.Errorf("%w: %s: %s; %s", ErrCorrupt, file, strings.TrimRight(event.CutText(text, 200), " :"), whatToDo)
 }
 
 // checkTables reads MANIFEST and verifies every table that it lists. Badger
@@ -133,6 +141,13 @@ func checkTables(path string) (err error) {
 		return err
 	}
 	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := checkManifestSize(path, info); err != nil {
+		return err
+	}
 	manifest, _, err := badger.ReplayManifestFile(f, 0, badger.Options{Logger: &badgerLog{log: nopLog()}})
 	if err != nil {
 		return damaged(name, err)

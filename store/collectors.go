@@ -36,6 +36,9 @@ func (s *Store) PutCollector(ctx context.Context, c Collector) error {
 		return err
 	}
 	defer s.release()
+	if err := checkOpenSpace(s.dir); err != nil {
+		return err
+	}
 	now := s.cfg.Now().UnixMicro()
 	cur := s.cursorCopy(c.ID, now)
 	cur.PID, cur.UID, cur.Source, cur.Dropped, cur.LastSeen = c.PID, c.UID, c.Source, c.Dropped, now

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -104,6 +105,14 @@ func freeSpace(dir string) (int64, error) {
 		return 0, err
 	}
 	return int64(uint64(st.Bavail) * uint64(st.Bsize)), nil
+}
+
+// inode returns the number of the file, 0 when there is none.
+func inode(info os.FileInfo) uint64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(st.Ino)
+	}
+	return 0
 }
 
 // allocated returns how much of the disk a file takes: value log files are

@@ -5,7 +5,8 @@
 // # Disk format
 //
 // The directory holds FORMAT (a line with the version), LOCK (flock'd by who
-// has the store open; the writer's pid is its content) and db, a Badger
+// has the store open; the writer's pid is its content), MANIFEST-SIZE (see
+// sizeFile) and db, a Badger
 // database with these keys, numbers big endian:
 //
 //	b position          a batch: see appendRecord. In Badger's value log.
@@ -164,6 +165,7 @@ type Store struct {
 	touched     int64 // bytes of mapped files read or written since the last release
 	synced      time.Time
 	syncErr     error
+	manifest    string // what sizeFile holds
 
 	life   sync.Mutex
 	closed bool
@@ -253,6 +255,9 @@ func (s *Store) start() error {
 			if err := writeFormat(filepath.Join(s.dir, formatFile)); err != nil {
 				return errors.Join(err, db.Close())
 			}
+		}
+		if err := s.noteManifest(); err != nil {
+			return errors.Join(err, db.Close())
 		}
 		s.task(s.cfg.SyncInterval, s.syncIfDirty)
 		s.task(s.cfg.RetainInterval, s.retainInBackground)
@@ -347,7 +352,11 @@ func (s *Store) Close() error {
 			errs = append(errs, err)
 		}
 	}
-	errs = append(errs, s.db.Close(), s.lock.release())
+	errs = append(errs, s.db.Close())
+	if !s.readOnly && s.Present() == nil {
+		errs = append(errs, s.noteManifest())
+	}
+	errs = append(errs, s.lock.release())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close store %q: %w", s.dir, err)
 	}
@@ -443,6 +452,9 @@ func (s *Store) Sync() error {
 
 func (s *Store) sync() error {
 	err := s.db.Sync()
+	if err == nil {
+		err = s.noteManifest()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.syncErr = err
