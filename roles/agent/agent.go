@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -158,7 +159,7 @@ func (a *agent) openStore(ctx context.Context) (err error) {
 			break
 		}
 		if time.Since(begun) > readersPatience {
-			return err // the supervisor starts this role again
+			return a.named(err) // the supervisor starts this role again
 		}
 		select {
 		case <-ctx.Done():
@@ -173,8 +174,13 @@ func (a *agent) openStore(ctx context.Context) (err error) {
 			running.pid = locked.PID
 		}
 		return &PermanentError{running}
+	case errors.Is(err, store.ErrDiskFull):
+		return a.named(err) // the supervisor tries again
 	case err != nil:
-		return &PermanentError{err}
+		return &PermanentError{a.named(err)}
+	}
+	if err := a.store.Space(); err != nil {
+		a.log.Warn(a.named(err).Error())
 	}
 	return nil
 }
@@ -196,6 +202,21 @@ func (e *runningError) Error() string {
 func (e *runningError) HintText() string {
 	return "leave it and ask it with the client commands, or stop it first; --data-dir DIR starts another instance beside it"
 }
+
+// named tells an error of the store with the name of its directory as people
+// know it: the agent may have it only as a descriptor.
+func (a *agent) named(err error) error {
+	path := a.cfg.Config.Paths.Store
+	return &namedError{err, strings.ReplaceAll(err.Error(), a.dirs.path(path), path)}
+}
+
+type namedError struct {
+	err  error
+	text string
+}
+
+func (e *namedError) Error() string { return e.text }
+func (e *namedError) Unwrap() error { return e.err }
 
 // maxConnections bounds the clients that are connected at once.
 const maxConnections = 256

@@ -50,6 +50,9 @@ func (a *agent) announce(ctx context.Context) {
 		rules: a.rulesStatus(set), refused: refusals(set), store: c.Paths.Store,
 		retention: retention(c.Store.Retention.Age, c.Store.Retention.Bytes),
 	}
+	if err := a.store.Space(); err != nil {
+		op.full = a.named(err).Error()
+	}
 	op.collector, _ = a.registry.get()
 	if err := a.curtain.rise(func() error { return op.write(a.cfg.Out) }); err != nil {
 		a.log.Warn("print opening lines", zap.Error(err))

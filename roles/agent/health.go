@@ -122,7 +122,10 @@ func (a *agent) storeStatus() api.StoreStatus {
 	for _, n := range stats.Rows {
 		s.Rows += n
 	}
+	full := a.store.Space()
 	switch {
+	case full != nil:
+		s.Error = a.named(full).Error()
 	case stats.LastSyncFail != "":
 		s.Error = stats.LastSyncFail
 	case stats.Damaged > 0:

@@ -21,6 +21,7 @@ type opening struct {
 	refused    []api.Refusal
 	store      string
 	retention  string
+	full       string // why nothing is stored, "" when it is
 }
 
 // maxRefused bounds the refused rules that the opening lines name.
@@ -67,6 +68,9 @@ func (op *opening) write(o *term.Output) error {
 		line("", "%s", r.Message) // it begins with the file
 	}
 	line("data", "%s, kept %s", op.store, op.retention)
+	if op.full != "" {
+		fmt.Fprintf(&b, "%s%s\n", label(""), o.Paint(term.BoldRed, o.Text(op.full)))
+	}
 	for i, r := range op.roles {
 		name := ""
 		if i == 0 {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -59,7 +60,9 @@ func (a *agent) register(ctx context.Context, c *bus.Call) error {
 	err := a.store.PutCollector(ctx, store.Collector{
 		ID: reg.CollectorID, PID: int64(c.Peer.PID), UID: int64(c.Peer.UID), Source: event.Clean(reg.Source),
 	})
-	if err != nil {
+	if errors.Is(err, store.ErrDiskFull) {
+		a.log.Warn("note collector", zap.Error(err)) // health says it; scans may go on
+	} else if err != nil {
 		return err
 	}
 	r := a.registry

@@ -68,6 +68,10 @@ func run(c *cli.Context) error {
 	if out.Terminal && !c.IsSet("log-level") && cfg.Log.Level == "info" {
 		cfg.Log.Level = "warn" // the opening lines say what the log would
 	}
+	if stderr.Terminal && os.Getenv("GOTRACEBACK") == "" {
+		// Of the roles: a person is not helped by their stacks.
+		_ = os.Setenv("GOTRACEBACK", "none")
+	}
 	correlation := log.NewCorrelation()
 	logger, err := log.New(log.Config{
 		Role: "supervisor", Level: cfg.Log.Level, Format: cfg.Log.Format, Correlation: correlation,
