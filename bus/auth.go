@@ -92,6 +92,14 @@ func (t *tokens) revoke(token Token) {
 	t.mu.Unlock()
 }
 
+// expects reports whether a token was given to the process pid, or waits for
+// one that is not known yet.
+func (t *tokens) expects(pid int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return pid != 0 && slices.ContainsFunc(t.grants, func(g *grant) bool { return g.pid == pid || g.pid == 0 })
+}
+
 // verify finds the token behind a collector's mac, and ties it to pid.
 func (t *tokens) verify(mac, broker, collector []byte, pid int) (Token, bool) {
 	t.mu.Lock()

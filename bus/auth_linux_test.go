@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -283,5 +284,42 @@ func TestLongPath(t *testing.T) {
 	stop()
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("the socket after Close: %v, want none", err)
+	}
+}
+
+// Clients, however many, leave room for a collector.
+func TestPlacesForCollectors(t *testing.T) {
+	var mu sync.Mutex
+	var refused []Peer
+	broker, path := startBroker(t, Config{MaxConns: 4, ReservedConns: 1, Log: func(e Event) {
+		if e.Kind == EventRefused {
+			mu.Lock()
+			defer mu.Unlock()
+			refused = append(refused, e.Peer)
+		}
+	}}, nil)
+	for range 3 {
+		dial(t, path)
+	}
+	if _, err := Dial(testContext(t), path, DialConfig{}); code(err) != CodeLimit {
+		t.Errorf("a fourth client: %v, want code %q", err, CodeLimit)
+	}
+	if out := dialInChild(t, path, nil, nil); !strings.HasPrefix(out, CodeLimit) {
+		t.Errorf("a client of another process: %q, want code %q", out, CodeLimit)
+	}
+	token := NewToken()
+	broker.AllowToken(token, os.Getpid())
+	if _, err := Dial(testContext(t), path, DialConfig{}); code(err) != CodeLimit { // the process that is to collect, but not with the token
+		t.Errorf("a client of the collector's process: %v, want code %q", err, CodeLimit)
+	}
+	conn, err := Dial(testContext(t), path, DialConfig{Token: &token})
+	if err != nil {
+		t.Fatalf("the collector: %v", err)
+	}
+	defer func() { _ = conn.Close() }()
+	mu.Lock()
+	defer mu.Unlock()
+	if len(refused) != 3 || refused[0].PID != os.Getpid() || int(refused[0].UID) != os.Getuid() || refused[1].PID == os.Getpid() || refused[1].PID == 0 {
+		t.Errorf("refused %+v, want three peers as the kernel knows them", refused)
 	}
 }

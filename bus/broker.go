@@ -21,6 +21,7 @@ type Config struct {
 
 	MaxBody          int // bytes of a frame's body; default 1 MiB
 	MaxConns         int // default 64
+	ReservedConns    int // of these, for collectors only; default an eighth, at most 8
 	MaxSubscriptions int // of one connection; default 16
 	MaxRequests      int // outstanding, of one connection; default 32
 
@@ -64,6 +65,7 @@ func orDefault[T int | time.Duration](v, def T) T {
 func (c Config) withDefaults() Config {
 	c.MaxBody = orDefault(c.MaxBody, 1<<20)
 	c.MaxConns = orDefault(c.MaxConns, 64)
+	c.ReservedConns = min(orDefault(c.ReservedConns, min(c.MaxConns/8, 8)), c.MaxConns)
 	c.MaxSubscriptions = orDefault(c.MaxSubscriptions, 16)
 	c.MaxRequests = orDefault(c.MaxRequests, 32)
 	c.PublishWindow = orDefault(c.PublishWindow, 1<<20)

@@ -29,11 +29,13 @@ type session struct {
 	broker *Broker
 	conn   *net.UnixConn
 	peer   Peer
+	cred   credentials
 	link   *link
 	reader *frameReader
 	ctx    context.Context // ends with the connection
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup // dispatcher, requests
+	last   bool           // it has one of the places for collectors
 
 	ingress   *queue       // publishes and reliable frames, bounded by their windows
 	published atomic.Int64 // balance of the publish window
@@ -56,6 +58,11 @@ func (b *Broker) admit(conn *net.UnixConn, l *Listener) {
 	s.ctx, s.cancel = context.WithCancelCause(b.ctx)
 	s.published.Store(int64(b.cfg.PublishWindow))
 	s.reader = newFrameReader(conn, &b.pool, handshakeLimit)
+	var unknown error
+	if s.cred, unknown = peerCredentials(conn); unknown == nil {
+		s.peer.PID, s.peer.UID, s.peer.GID = s.cred.pid, s.cred.uid, s.cred.gid
+	}
+	expected := b.tokens.expects(s.cred.pid)
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()
@@ -65,26 +72,40 @@ func (b *Broker) admit(conn *net.UnixConn, l *Listener) {
 	}
 	b.lastConn++
 	s.peer.Conn = b.lastConn
-	full := len(b.sessions) >= b.cfg.MaxConns
+	// The last places are for collectors, which must not be kept out by others.
+	s.last = len(b.sessions) >= b.cfg.MaxConns-b.cfg.ReservedConns
+	full := len(b.sessions) >= b.cfg.MaxConns || s.last && !expected
 	s.link = newLink(conn, &b.counts.out, s.pump)
 	b.wg.Add(1)
 	if !full {
 		b.sessions[s] = struct{}{}
 	}
 	b.mu.Unlock()
-	go s.run(l, full)
+	switch {
+	case unknown != nil:
+		go s.run(l, &Error{Code: CodeRefused, Message: unknown.Error()})
+	case full:
+		go s.run(l, s.full())
+	default:
+		go s.run(l, nil)
+	}
 }
 
-func (s *session) run(l *Listener, full bool) {
+func (s *session) full() *Error {
+	cfg := s.broker.cfg
+	return &Error{Code: CodeLimit, Message: fmt.Sprintf("the agent has %d connections, its limit for clients", cfg.MaxConns-cfg.ReservedConns)}
+}
+
+func (s *session) run(l *Listener, refusal *Error) {
 	defer s.broker.wg.Done()
-	err := s.serve(l, full)
+	err := s.serve(l, refusal)
 	s.end(err)
 }
 
 // serve reads until the connection ends, and says why; nil when the peer closed it.
-func (s *session) serve(l *Listener, full bool) error {
-	if full {
-		return s.refuse(&Error{Code: CodeLimit, Message: fmt.Sprintf("the agent has %d connections, its limit", s.broker.cfg.MaxConns)})
+func (s *session) serve(l *Listener, refusal *Error) error {
+	if refusal != nil {
+		return s.refuse(refusal)
 	}
 	_ = s.conn.SetReadDeadline(time.Now().Add(s.broker.cfg.HandshakeTimeout))
 	if err := s.handshake(l); err != nil {
@@ -115,11 +136,7 @@ func (s *session) refuse(e *Error) error {
 }
 
 func (s *session) handshake(l *Listener) error {
-	cred, err := peerCredentials(s.conn)
-	if err != nil {
-		return s.refuse(&Error{Code: CodeRefused, Message: err.Error()})
-	}
-	s.peer.PID, s.peer.UID, s.peer.GID = cred.pid, cred.uid, cred.gid
+	cred := s.cred
 	nonce := newNonce()
 	b := s.broker
 	_ = s.link.send(header{kind: kindServerHello}, b.pool.control(&serverHello{Version: protocolVersion, Nonce: nonce}))
@@ -138,6 +155,9 @@ func (s *session) handshake(l *Listener) error {
 	answer := welcome{MaxBody: b.cfg.MaxBody, PublishWindow: b.cfg.PublishWindow}
 	switch hello.Role {
 	case Operator:
+		if s.last {
+			return s.refuse(s.full())
+		}
 		if !b.operator(cred, l) {
 			return s.refuse(&Error{Code: CodeRefused, Message: fmt.Sprintf("uid %d is not an operator", cred.uid)})
 		}
