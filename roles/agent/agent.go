@@ -70,6 +70,8 @@ type agent struct {
 	display  *display      // nil when there is none
 	queries  chan struct{} // holds a value for each query that computes
 	begun    chan struct{} // and for each that has begun
+	asking   asking
+	seldom   seldom
 	dirs     dirs
 
 	unpublished atomic.Int64 // alerts that the bus did not take
@@ -358,8 +360,12 @@ func (a *agent) publishAlert(alert *event.Alert) {
 }
 
 func (a *agent) busEvent(e bus.Event) {
-	fields := []zap.Field{
-		zap.String("peer", string(e.Peer.Role)), zap.Int("pid", e.Peer.PID), zap.Uint32("uid", e.Peer.UID), zap.Error(e.Err),
+	fields := []zap.Field{zap.Error(e.Err)}
+	if e.Peer.Role != "" {
+		fields = append(fields, zap.String("peer", string(e.Peer.Role)))
+	}
+	if e.Peer.PID != 0 { // else the kernel did not say
+		fields = append(fields, zap.Int("pid", e.Peer.PID), zap.Uint32("uid", e.Peer.UID))
 	}
 	switch e.Kind {
 	case bus.EventConnected, bus.EventClosed:
@@ -369,8 +375,44 @@ func (a *agent) busEvent(e bus.Event) {
 		}
 		a.log.Debug("connection "+string(e.Kind), fields...)
 	default:
-		a.log.Warn("connection "+string(e.Kind), fields...)
+		if more, ok := a.seldom.allow(e.Kind, time.Now()); ok {
+			a.log.Warn("connection "+string(e.Kind), append(fields, zap.Int("more_not_logged", more))...)
+		}
 	}
+}
+
+// seldom bounds what peers can write into the log: of each kind of event one
+// a second.
+type seldom struct {
+	mu   sync.Mutex
+	kind map[bus.EventKind]*repeated
+}
+
+type repeated struct {
+	last time.Time
+	more int // since then
+}
+
+// allow reports whether an event is to be logged, and how many were not since
+// the last one that was.
+func (r *seldom) allow(kind bus.EventKind, now time.Time) (more int, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.kind == nil {
+		r.kind = map[bus.EventKind]*repeated{}
+	}
+	x := r.kind[kind]
+	if x == nil {
+		x = &repeated{}
+		r.kind[kind] = x
+	}
+	if now.Sub(x.last) < time.Second {
+		x.more++
+		return 0, false
+	}
+	more = x.more
+	x.last, x.more = now, 0
+	return more, true
 }
 
 // followSignals reloads on each value of Config.Reload.

@@ -511,3 +511,60 @@ SELECT count(*) AS n, max(e.pid) AS pid FROM generate_series(1, 1000000000) g LE
 		t.Errorf("the slow rule: %v, %v, want it to run still when the alert of the other has come", cells, err)
 	}
 }
+
+// One connection that reads no replies leaves room for others.
+func TestUnreadRepliesOfOneConnection(t *testing.T) {
+	r := newRunning(t)
+	r.dial()
+	p := newPublisher(t, r.config.Paths.Socket, r.token)
+	for range 40 { // more rows than fit into the windows of connection and request
+		if _, err := p.Publish(t.Context(), api.EventsTopic+"process_events", event.Encode(nil, busyHost(1000, 1))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	body, err := msgpack.Marshal(api.QueryRequest{SQL: "SELECT * FROM process_events", Timeout: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	greedy := r.dial()
+	for range connQueries {
+		replies, err := greedy.Request(t.Context(), api.Query, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer replies.Close()
+		if _, err := replies.Next(t.Context()); err != nil { // it has begun
+			t.Fatal(err)
+		}
+	}
+	for range openQueries {
+		_, err := greedy.Call(t.Context(), api.Query, body)
+		var e *bus.Error
+		if !errors.As(err, &e) || e.Code != bus.CodeLimit {
+			t.Fatalf("one query too many: %v, want code %q", err, bus.CodeLimit)
+		}
+	}
+	if cells, _, err := r.query("SELECT 1"); err != nil || !reflect.DeepEqual(cells, []string{"1"}) {
+		t.Errorf("another connection: %v, %v, want an answer", cells, err)
+	}
+}
+
+func TestRefusalsAreLoggedSeldom(t *testing.T) {
+	var r seldom
+	now := time.Unix(1_800_000_000, 0)
+	logged := 0
+	for i := range 1000 {
+		if _, ok := r.allow(bus.EventRefused, now.Add(time.Duration(i)*time.Millisecond)); ok {
+			logged++
+		}
+	}
+	if more, ok := r.allow(bus.EventRefused, now.Add(2*time.Second)); logged != 1 || !ok || more != 999 {
+		t.Errorf("%d of 1000 logged, then %t with %d more, want 1, then true with 999", logged, ok, more)
+	}
+	if _, ok := r.allow(bus.EventDenied, now); !ok {
+		t.Error("another kind of event was held back")
+	}
+}

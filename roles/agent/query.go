@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -24,6 +25,9 @@ const (
 	queriesAtOnce = 2
 	// openQueries bounds the queries that have begun and not ended.
 	openQueries = 32
+	// connQueries bounds those of one connection, so that one whose replies
+	// are not read leaves room for others.
+	connQueries = 4
 	// maxTimeout bounds what a client may ask for.
 	maxTimeout = time.Hour
 	// replyBytes is about how many bytes of cells go into one reply.
@@ -43,6 +47,10 @@ func (a *agent) query(ctx context.Context, c *bus.Call) error {
 	expired := fmt.Errorf("query ran longer than %v", timeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, expired)
 	defer cancel()
+	if !a.asking.begin(c.Peer.Conn) {
+		return &bus.Error{Code: bus.CodeLimit, Message: fmt.Sprintf("the connection has %d queries that have not ended, its limit", connQueries)}
+	}
+	defer a.asking.end(c.Peer.Conn)
 	if err := acquire(ctx, a.begun); err != nil {
 		return queryError(fmt.Errorf("query waited for its turn: %w", err))
 	}
@@ -63,6 +71,33 @@ func (a *agent) query(ctx context.Context, c *bus.Call) error {
 		return queryError(err)
 	}
 	return nil
+}
+
+// asking counts the queries of each connection.
+type asking struct {
+	mu    sync.Mutex
+	count map[uint64]int
+}
+
+func (k *asking) begin(conn uint64) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.count[conn] >= connQueries {
+		return false
+	}
+	if k.count == nil {
+		k.count = map[uint64]int{}
+	}
+	k.count[conn]++
+	return true
+}
+
+func (k *asking) end(conn uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.count[conn]--; k.count[conn] == 0 {
+		delete(k.count, conn)
+	}
 }
 
 func (a *agent) answer(ctx context.Context, c *bus.Call, q *sql.Query, req *api.QueryRequest, now time.Time) error {
