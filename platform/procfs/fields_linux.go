@@ -175,9 +175,12 @@ func (w *worker) readOwn(dir int, p, old *Process) error {
 	}
 	w.readNamespaces(dir, p)
 	if w.config.Environment {
-		b, _, err := w.file(dir, "environ\x00", w.config.MaxEnviron, p)
+		b, more, err := w.file(dir, "environ\x00", w.config.MaxEnviron, p)
 		if err != nil {
 			return err
+		}
+		if more { // half a value may be a secret that is not known as one
+			b = b[:bytes.LastIndexByte(b, 0)+1]
 		}
 		if p.EnvironKnown = b != nil; p.EnvironKnown {
 			p.Environ = keep(old.Environ, b)

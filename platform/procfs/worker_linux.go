@@ -40,7 +40,7 @@ var errVanished = errors.New("vanished")
 func newWorker(state *scanState, config Config, proc int) *worker {
 	return &worker{
 		scanState: state, config: config, proc: proc,
-		buf:      make([]byte, max(smallFile, config.MaxCommandLine+1, config.MaxEnviron+1)),
+		buf:      make([]byte, max(smallFile, config.MaxCommandLine, config.MaxEnviron)+1),
 		link:     make([]byte, unix.PathMax+64),
 		interned: make(map[string]string),
 		named:    make(map[string]FileID),

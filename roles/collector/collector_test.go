@@ -18,6 +18,9 @@ import (
 	"time"
 
 	"github.com/zeebo/blake3"
+
+	"daemoneye/bus/event"
+	"daemoneye/platform/procfs"
 )
 
 func changed(column string) func(row) bool {
@@ -257,6 +260,59 @@ func TestSecretsNeverLeave(t *testing.T) {
 					t.Errorf("%s.%s = %q holds the secret", b.Table.Name, c.Name, s)
 				}
 			}
+		}
+	}
+}
+
+// What is cut off in the middle may be half a secret.
+func TestCutSecretsNeverLeave(t *testing.T) {
+	a := newTestAgent(t)
+	cfg := Config{}
+	cfg.Scan.MaxCommandLine, cfg.Scan.MaxEnviron, cfg.Scan.Environment = 48, 48, true
+	a.collect(cfg)
+	cmd := exec.Command("sh", "-c", "echo; read x", "sh", "--verbose", "https://root:hunter2secret@host/")
+	cmd.Env = []string{"HOME=/x", "URL=https://somebody:hunter2secrethunter2secret@host/"}
+	p := start(t, cmd, true)
+	got := a.event(eventSeen, p.Process.Pid, nil)
+	if want := "sh -c echo; read x sh --verbose"; got["command_line"] != want || got["command_line_truncated"] != true {
+		t.Errorf("command line = %q, truncated %v, want %q", got["command_line"], got["command_line_truncated"], want)
+	}
+	var env map[string]string
+	if err := json.Unmarshal(got["environment_vars"].(json.RawMessage), &env); err != nil || len(env) != 1 || env["HOME"] != "/x" {
+		t.Errorf("environment = %v (%v), want HOME alone", env, err)
+	}
+	script := start(t, exec.Command("sh", "-c", "echo; read x; echo curl https://root:hunter2secret@host/"), true)
+	if got := a.event(eventSeen, script.Process.Pid, nil); got["command_line"] != "sh -c echo; read x; echo curl" {
+		t.Errorf("command line = %q, want it without the last word", got["command_line"])
+	}
+}
+
+// The largest row that can be made, after a batch that is all but full, fits
+// into a frame.
+func TestLargestRow(t *testing.T) {
+	for _, c := range []string{"\xff", "\x01", "x", "\\", "\u2028"} {
+		redact, err := newRedactor(Redaction{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		long := func(n int) string { return strings.Repeat(c, n/len(c)) }
+		var parent *procfs.Process
+		for i := range 40 {
+			p := &procfs.Process{
+				EntityID: fmt.Sprintf("%032d", i), HasStat: true, HasStatus: true, PID: int32(i + 1), Name: long(64), TTY: long(64),
+				Cmdline: strings.Repeat(long(100)+"\x00", 4000), UserName: long(256), Executable: fmt.Sprint(i) + long(4095), CWD: long(4095),
+				Cgroup: long(4095), ContainerID: long(128), CapEffective: 1<<41 - 1, EnvironKnown: true, Environ: "A=" + long(32<<10) + "\x00",
+				Accessible: true, Parent: parent,
+			}
+			parent = p
+		}
+		rows := newRows(redact, nil).build(&procfs.Snapshot{Processes: []*procfs.Process{parent}}, newState())
+		b := event.NewBuilder(event.Lookup("process_events"))
+		b.Column("changed_columns").Texts(compared())
+		b.Column("event").Text(eventChanged)
+		b.AddRow(rows, 0)
+		if size := len(event.Encode(nil, b.Batch())) + maxBatchSize; size > 1<<20-1<<10 {
+			t.Errorf("of %q: the largest row in a batch that is all but full makes %d bytes, which is no frame", c, size)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -14,6 +15,7 @@ import (
 
 const (
 	maxAncestors = 32
+	maxAncestor  = 1 << 10 // bytes of one
 	// Bounds of what one row holds, so that it fits into a frame of 1 MiB even
 	// when every byte has to be escaped.
 	maxCommandLine       = 256 << 10
@@ -115,7 +117,11 @@ func (r *rows) text(p *procfs.Process) *text {
 		return t
 	}
 	t := &text{cmdline: p.Cmdline, environ: p.Environ}
-	if args := procfs.SplitArgs(p.Cmdline); len(args) > 0 {
+	args := procfs.SplitArgs(p.Cmdline)
+	if p.CmdlineTruncated {
+		args = dropCut(args)
+	}
+	if len(args) > 0 {
 		// A program may have written its whole command line over its first argument.
 		args = r.redact.args(args)
 		t.invoked, _ = cutText(args[0], maxParentCommandLine)
@@ -125,6 +131,23 @@ func (r *rows) text(p *procfs.Process) *text {
 		t.environment = r.environment(p.Environ)
 	}
 	return t
+}
+
+// cutTail bounds what dropCut takes away.
+const cutTail = 1 << 10
+
+// dropCut takes away the last word of arguments that were cut off somewhere in
+// it, of a long one its end: half a secret may not be known as one.
+func dropCut(args []string) []string {
+	if len(args) == 0 {
+		return nil
+	}
+	rest, last := args[:len(args)-1], args[len(args)-1]
+	at := max(strings.LastIndexAny(last, " \t\n"), len(last)-cutTail)
+	if at <= 0 {
+		return rest
+	}
+	return append(slices.Clone(rest), last[:at])
 }
 
 // environment returns the variables as a JSON object. Of one that is there
@@ -142,7 +165,7 @@ func (r *rows) environment(environ string) []byte {
 			break
 		}
 	}
-	return encodeJSON(m)
+	return event.ShrinkJSON(encodeJSON(m), maxEnvironment)
 }
 
 // encodeJSON encodes maps of strings and numbers, which can not fail.
@@ -165,6 +188,21 @@ func cutText(s string, limit int) (string, bool) {
 		limit--
 	}
 	return s[:limit], true
+}
+
+// cutPath returns a path as a text column holds it. Of one that is longer than
+// limit the end stays, which says what it is, after a mark.
+func cutPath(s string, limit int) string {
+	s = event.Clean(s)
+	if len(s) <= limit {
+		return s
+	}
+	const mark = "…"
+	at := len(s) - limit + len(mark)
+	for at < len(s) && !utf8.RuneStart(s[at]) {
+		at++
+	}
+	return mark + s[at:]
 }
 
 func (r *rows) identity(p *procfs.Process) {
@@ -315,7 +353,7 @@ func (r *rows) parent(p *procfs.Process, lineage map[*procfs.Process][]string) {
 			if name == "" {
 				name = a.Name
 			}
-			list = append(list, name)
+			list = append(list, cutPath(name, maxAncestor))
 		}
 		lineage[parent] = list
 	}
