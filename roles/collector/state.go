@@ -80,11 +80,17 @@ type comparison struct {
 	index   []int // in the processes table
 	device  int
 	inode   int
+	name    int
+	kernel  int
+	parent  int
 }
 
 func newComparison() *comparison {
 	t := event.Lookup("processes")
-	c := &comparison{columns: compared(), device: t.Index("executable_device"), inode: t.Index("executable_inode")}
+	c := &comparison{
+		columns: compared(), device: t.Index("executable_device"), inode: t.Index("executable_inode"),
+		name: t.Index("name"), kernel: t.Index("kernel_thread"), parent: t.Index("parent_entity_id"),
+	}
 	for _, name := range c.columns {
 		c.index = append(c.index, t.Index(name))
 	}
@@ -99,7 +105,10 @@ func (c *comparison) between(before, after *state, yield func(kind string, at po
 		ids := b.Column("entity_id")
 		for i := range b.Rows {
 			id := ids.Text(i)
-			if _, alive := after.at[id]; !alive && before.at[id] == (position{b, i}) {
+			if before.at[id] != (position{b, i}) {
+				continue
+			}
+			if now, alive := after.at[id]; !alive || c.replaced(before, after, id, now) {
 				yield(eventExit, position{b, i}, nil)
 			}
 		}
@@ -110,7 +119,7 @@ func (c *comparison) between(before, after *state, yield func(kind string, at po
 		for i := range b.Rows {
 			id := ids.Text(i)
 			old, known := before.at[id]
-			if !known {
+			if !known || c.replaced(before, after, id, position{b, i}) {
 				yield(eventSeen, position{b, i}, nil)
 				continue
 			}
@@ -126,13 +135,51 @@ func (c *comparison) between(before, after *state, yield func(kind string, at po
 }
 
 func (c *comparison) changes(list []string, old, now position) []string {
+	kernel := now.batch.Columns[c.kernel]
+	renames := !kernel.IsNull(now.row) && kernel.Bools[now.row] // a worker is called after its work
 	for k, i := range c.index {
+		if renames && i == c.name {
+			continue
+		}
 		if !equalCell(old.batch.Columns[i], old.row, now.batch.Columns[i], now.row) {
 			list = append(list, c.columns[k])
 		}
 	}
 	return list
 }
+
+// replaced reports whether a process that runs another image than before can
+// only be another one, to which the kernel gave the pid again within one tick
+// of its clock, so that both have one entity_id: its parent is another one, and
+// none of those to which a process that has lost its parent is given, which are
+// the ancestors of that parent. Where these are not all known it is taken for
+// the same. (A process that entered a pid namespace from outside may be given
+// to the namespace's init; if it has executed something since the last scan,
+// too, it is taken for another one.)
+func (c *comparison) replaced(before, after *state, id string, now position) bool {
+	old := before.at[id]
+	a, b := old.batch.Columns[c.parent], now.batch.Columns[c.parent]
+	if a.IsNull(old.row) || b.IsNull(now.row) || a.Text(old.row) == b.Text(now.row) ||
+		!c.executed(before.images[id], after.images[id], old, now) {
+		return false
+	}
+	for range maxLineage {
+		parents := old.batch.Columns[c.parent]
+		if parents.IsNull(old.row) {
+			return true // the first of all processes
+		}
+		parent := parents.Text(old.row)
+		at, known := before.at[parent]
+		if parent == b.Text(now.row) || !known {
+			return false
+		}
+		old = at
+	}
+	return false
+}
+
+// maxLineage bounds the ancestors that are looked at.
+const maxLineage = 1024
 
 // executed reports whether the process runs another image: the place of its
 // stack changed, which is chosen anew by each exec, or it runs another file. A

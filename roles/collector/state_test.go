@@ -98,3 +98,58 @@ func TestCutText(t *testing.T) {
 		}
 	}
 }
+
+// A pid that was given again within one tick has the same entity_id; a parent
+// that can not be that of the same process gives it away.
+func TestReplacedWithinOneTick(t *testing.T) {
+	// world has init, a shell below it, and p with a parent and an image.
+	world := func(parent string, image int64) *state {
+		b := event.NewBuilder(event.Lookup("processes"))
+		for _, r := range [][2]string{{"init", ""}, {"shell", "init"}, {"other", "init"}, {"p", parent}} {
+			b.Column("entity_id").Text(r[0])
+			b.Column("parent_entity_id").TextOrNull(r[1])
+			if r[0] == "p" {
+				b.Column("executable_inode").Int(image)
+			}
+			b.EndRow()
+		}
+		s := newState(b.Batch())
+		s.images["p"] = uint64(image)
+		return s
+	}
+	for _, c := range []struct {
+		what          string
+		before, after *state
+		want          []string
+	}{
+		{"exec", world("shell", 1), world("shell", 2), []string{"exec p"}},
+		{"orphan", world("shell", 1), world("init", 1), nil},
+		{"orphan that executes", world("shell", 1), world("init", 2), []string{"exec p"}},
+		{"another process", world("shell", 1), world("other", 2), []string{"exit p", "seen p"}},
+		{"another parent alone", world("shell", 1), world("other", 1), nil},
+		{"parent not known", world("gone", 1), world("other", 2), []string{"exec p"}},
+	} {
+		got := slices.DeleteFunc(events(c.before, c.after), func(s string) bool { return s[len(s)-2:] != " p" })
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.what, got, c.want)
+		}
+	}
+}
+
+// Kernel workers are called after what they do at the moment.
+func TestKernelThreadRenamed(t *testing.T) {
+	world := func(name string, kernel bool) *state {
+		b := event.NewBuilder(event.Lookup("processes"))
+		b.Column("entity_id").Text("k")
+		b.Column("name").Text(name)
+		b.Column("kernel_thread").Bool(kernel)
+		b.EndRow()
+		return newState(b.Batch())
+	}
+	if got := events(world("kworker/u8:0-flush", true), world("kworker/u8:0-events", true)); len(got) != 0 {
+		t.Errorf("a kernel thread with another name: %v, want nothing", got)
+	}
+	if got := events(world("a", false), world("b", false)); !slices.Equal(got, []string{"changed k"}) {
+		t.Errorf("a process with another name: %v, want changed", got)
+	}
+}
