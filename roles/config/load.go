@@ -211,6 +211,10 @@ func (l *loader) flags(flags map[string]string) layer {
 		if s.Flag != "" {
 			name = "--" + s.Flag
 		}
+		if key == "data_dir" && flags[key] == "" { // mostly a variable of a shell that is not set
+			l.problem(Problem{Where: name, Key: key, Value: quote(""), Message: "expected a directory"})
+			continue
+		}
 		l.add(y, s, flags[key], origin{dir: l.host.cwd, home: l.host.home(), text: true}, "flag:"+name, Problem{Where: name})
 	}
 	return y

@@ -475,3 +475,11 @@ func TestDefaultsOfAll(t *testing.T) {
 		t.Errorf("defaults = %v, want %v", got, want)
 	}
 }
+
+// --data-dir "$DIR" of a variable that is not set must not take the system's.
+func TestEmptyDataDir(t *testing.T) {
+	_, err := Load(Options{Flags: map[string]string{"data_dir": ""}})
+	if err == nil || !strings.Contains(err.Error(), "--data-dir") || !strings.Contains(err.Error(), "expected a directory") {
+		t.Errorf("Load with --data-dir \"\" = %v, want it refused", err)
+	}
+}
