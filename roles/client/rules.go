@@ -151,7 +151,11 @@ func (c *call) rulesTable(e engine, text string, onDisk bool) error {
 		switch {
 		case r.Mode == "":
 			state = "refused"
-			title, _, _ = strings.Cut(r.Error, "\n")
+			title = r.Error
+			if rest, ok := strings.CutPrefix(r.Error, r.File); ok { // whose name may have line breaks
+				rest, _, _ = strings.Cut(rest, "\n")
+				title = r.File + rest
+			}
 		case !r.Enabled:
 			state = "disabled"
 		case onDisk:
