@@ -486,3 +486,81 @@ func TestAlertFile(t *testing.T) {
 	canary = sleeper(t, "/opt/canary-g")
 	in.eventually("the next alert is in the new file", has)
 }
+
+// An agent that was killed when the end came leaves no socket behind.
+func TestKilledAgentLeavesNoSocket(t *testing.T) {
+	in := start(t, nil, "--interval", "100ms")
+	h, ok := in.health()
+	if !ok {
+		t.Fatal("no health")
+	}
+	// Both at once: stopped, so that it can not end by itself.
+	if err := syscall.Kill(h.pid("daemoneye-agent"), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(h.pid("daemoneye-agent"), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	in.wait()
+	if _, err := os.Lstat(filepath.Join(in.dir, "run", "agent.sock")); !os.IsNotExist(err) {
+		t.Errorf("the socket is still there (%v)", err)
+	}
+}
+
+// Root without CAP_DAC_OVERRIDE can not enter the directories that it gave to
+// the agent's user, and need not.
+func TestRootWithoutOverride(t *testing.T) {
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil || os.Geteuid() != 0 {
+		t.Skip("needs root and setpriv")
+	}
+	daemoneye, err := exec.LookPath("daemoneye")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // where the roles may go without a capability
+		t.Fatal(err)
+	}
+	in := &instance{t: t, dir: filepath.Join(dir, "data"), done: make(chan error, 1)}
+	in.cmd = exec.Command(setpriv, "--bounding-set=-dac_override,-dac_read_search", daemoneye, "run", "--data-dir", in.dir)
+	var log strings.Builder
+	in.cmd.Stderr = &log
+	if err := in.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { in.done <- in.cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = in.cmd.Process.Kill()
+		in.done <- <-in.done
+		if t.Failed() {
+			t.Logf("standard error:\n%s", log.String())
+		}
+	})
+	in.eventually("it answers", func() bool {
+		select {
+		case err := <-in.done:
+			in.done <- err
+			t.Fatalf("it ended: %v", err)
+		default:
+		}
+		h, ok := in.health()
+		return ok && h.pid("procmond") != 0
+	})
+	if status := in.stop(syscall.SIGTERM); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+}
+
+// A rule file may have any name.
+func TestRuleFileWithLineBreak(t *testing.T) {
+	dir := writeRule(t, "a\nb.sql", "-- id: x\n-- title: X\n-- severity: low\nSELECT nope FROM process_events\n")
+	cmd := exec.Command("daemoneye", "rules", "list", "--rules", dir, "--data-dir", t.TempDir())
+	out, err := cmd.Output()
+	if err != nil || !strings.Contains(string(out), `/a\nb.sql:4:8: column "nope" does not exist`) {
+		t.Errorf("rules list (%v) does not show the file's name:\n%s", err, out)
+	}
+}

@@ -568,3 +568,13 @@ func TestRefusalsAreLoggedSeldom(t *testing.T) {
 		t.Error("another kind of event was held back")
 	}
 }
+
+func TestStoreErrorsNameItsDirectory(t *testing.T) {
+	cfg := &config.Config{}
+	cfg.Paths.Store = "/no/such/data/store"
+	a := &agent{cfg: Config{Config: cfg}, dirs: dirs{"/no/such/data/store": 7}}
+	err := a.named(&os.PathError{Op: "open", Path: "/proc/self/fd/7/LOCK", Err: os.ErrPermission})
+	if got := err.Error(); got != "open /no/such/data/store/LOCK: permission denied" || !errors.Is(err, os.ErrPermission) {
+		t.Errorf("error = %q", got)
+	}
+}

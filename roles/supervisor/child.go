@@ -41,6 +41,7 @@ type child struct {
 	pipe     *handoff.Parent
 	restarts int
 	ran      bool // it could be started
+	killed   bool // its last process ended by a signal
 }
 
 // run starts the role and restarts it whenever it ends, until ctx ends; then
@@ -128,7 +129,14 @@ func (c *child) begin() (<-chan error, error) {
 		return nil, errors.Join(err, pipe.Close(), reason.Close())
 	}
 	done := make(chan error, 1)
-	go func() { done <- ending(process.Wait(), reason) }()
+	go func() {
+		err := ending(process.Wait(), reason)
+		var exit *platform.ExitError
+		c.mu.Lock()
+		c.killed = errors.As(err, &exit) && exit.Signal != 0
+		c.mu.Unlock()
+		done <- err
+	}()
 	c.log.Info("role started", zap.String("child", c.role), zap.Int("pid", process.PID),
 		zap.String("user", launch.User.String()), zap.Strings("kept", process.Kept), zap.Strings("unavailable", process.Unavailable))
 	if c.started != nil {

@@ -28,8 +28,11 @@ func openOwned(path string, user platform.User) (*os.File, error) {
 		return nil, notMade(err)
 	}
 	dir, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, os.ErrPermission) && os.Geteuid() == 0 {
+		dir, err = openPlace(path)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("open directory %q: %w", path, err)
+		return nil, fmt.Errorf("open directory %q: %w", path, reason(err))
 	}
 	if err := own(dir, user); err != nil {
 		_ = dir.Close()
@@ -43,6 +46,15 @@ func notMade(err error) error {
 	var e *os.PathError
 	if errors.As(err, &e) {
 		return fmt.Errorf("make directory %q: %w", e.Path, e.Err)
+	}
+	return err
+}
+
+// reason is an error without the path that the caller names.
+func reason(err error) error {
+	var e *os.PathError
+	if errors.As(err, &e) {
+		return e.Err
 	}
 	return err
 }

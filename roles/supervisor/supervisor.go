@@ -276,8 +276,25 @@ func (s *supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 			stopAgent()
 		}
 	}
+	s.removeSocket()
 	if agentErr != nil {
 		return agentErr
 	}
 	return collectorErr
+}
+
+// removeSocket removes what an agent that was killed has left. One that ends by
+// itself removes its own; and where none of ours came to be there may be
+// another instance's.
+func (s *supervisor) removeSocket() {
+	s.agent.mu.Lock()
+	killed := s.agent.killed
+	s.agent.mu.Unlock()
+	path := s.Config.Config.Paths.Socket
+	if info, err := os.Lstat(path); !killed || err != nil || info.Mode()&os.ModeSocket == 0 {
+		return
+	}
+	if err := os.Remove(path); err != nil {
+		s.Log.Warn("remove socket", zap.Error(err))
+	}
 }
