@@ -487,24 +487,20 @@ func TestAlertFile(t *testing.T) {
 	in.eventually("the next alert is in the new file", has)
 }
 
-// An agent that was killed when the end came leaves no socket behind.
+// An agent that had to be killed leaves no socket behind.
 func TestKilledAgentLeavesNoSocket(t *testing.T) {
+	t.Setenv("DAEMONEYE_SUPERVISOR__STOP_TIMEOUT", "1s")
 	in := start(t, nil, "--interval", "100ms")
 	h, ok := in.health()
 	if !ok {
 		t.Fatal("no health")
 	}
-	// Both at once: stopped, so that it can not end by itself.
 	if err := syscall.Kill(h.pid("daemoneye-agent"), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
+	if status := in.stop(syscall.SIGTERM); status != 1 || !strings.Contains(in.logged(), "was killed") {
+		t.Errorf("exit status %d, want 1 and that a role was killed", status)
 	}
-	if err := syscall.Kill(h.pid("daemoneye-agent"), syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	in.wait()
 	if _, err := os.Lstat(filepath.Join(in.dir, "run", "agent.sock")); !os.IsNotExist(err) {
 		t.Errorf("the socket is still there (%v)", err)
 	}

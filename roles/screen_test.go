@@ -67,7 +67,7 @@ func TestReaderOfOutputGoesAway(t *testing.T) {
 		t.Fatal("no agent")
 	}
 	_ = r.Close()
-	sleeper(t, "/opt/canary-unread")
+	canary := sleeper(t, "/opt/canary-unread")
 	in.eventually("health says that nothing is printed", func() bool {
 		h, ok := in.health()
 		return ok && strings.Contains(strings.Join(h.Problems, "\n"), "standard output can not be written")
@@ -76,7 +76,7 @@ func TestReaderOfOutputGoesAway(t *testing.T) {
 		t.Errorf("the agent is %d, was %d", h.pid("daemoneye-agent"), agent)
 	}
 	in.eventually("the alert is stored", func() bool {
-		return len(in.query("SELECT 1 FROM alerts WHERE rule_id = 'test-canary'")) == 1
+		return len(in.query(fmt.Sprintf("SELECT 1 FROM alerts WHERE rule_id = 'test-canary' AND pid = %d", canary.Process.Pid))) == 1
 	})
 	if status := in.stop(syscall.SIGTERM); status != 0 {
 		t.Errorf("exit status %d", status)
@@ -90,12 +90,13 @@ func TestReaderOfOutputHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := runOn(t, w, "--rules", writeRule(t, "canary.sql", testRule))
-	for i := range 3 {
-		sleeper(t, fmt.Sprintf("/opt/canary-unread-%d", i))
+	var pids [3]int
+	for i := range pids {
+		pids[i] = sleeper(t, fmt.Sprintf("/opt/canary-unread-%d", i)).Process.Pid
 	}
 	in.eventually("the alerts are stored", func() bool {
 		_, _, status := in.client("ps")
-		return status == 0 && len(in.query("SELECT 1 FROM alerts WHERE rule_id = 'test-canary'")) == 3
+		return status == 0 && len(in.query(fmt.Sprintf("SELECT 1 FROM alerts WHERE rule_id = 'test-canary' AND pid IN (%d, %d, %d)", pids[0], pids[1], pids[2]))) == 3
 	})
 	in.eventually("health says that nobody reads", func() bool {
 		h, ok := in.health()

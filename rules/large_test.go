@@ -111,13 +111,12 @@ func TestLargestAlert(t *testing.T) {
 	for i := range reasons {
 		reasons[i] = fmt.Sprint(i, nasty)
 	}
-	g := NewGrouper(GrouperConfig{Host: "web-1"})
-	for _, c := range g.Add(NewMatcher(set, MatcherConfig{}).Match(b.Batch(), testStart), Completeness{Reasons: reasons}) {
-		text, err := json.Marshal(c.Alert)
-		if err != nil || len(text) > 256<<10 || len(c.Alert.IncompleteReasons) == 0 {
-			t.Errorf("an alert of %d bytes (%v), want at most 256 KiB", len(text), err)
-		}
-		return
+	changes := NewGrouper(GrouperConfig{Host: "web-1"}).Add(NewMatcher(set, MatcherConfig{}).Match(b.Batch(), testStart), Completeness{Reasons: reasons})
+	if len(changes) != 1 {
+		t.Fatalf("%d alerts, want 1", len(changes))
 	}
-	t.Error("no alert")
+	alert := changes[0].Alert
+	if text, err := json.Marshal(alert); err != nil || len(text) > 256<<10 || len(alert.IncompleteReasons) == 0 {
+		t.Errorf("an alert of %d bytes (%v), want at most 256 KiB", len(text), err)
+	}
 }
