@@ -75,12 +75,20 @@ func TestManyLargeRows(t *testing.T) {
 // and the others run.
 func TestSlowRule(t *testing.T) {
 	set := mustLoad(t, files(
+		"c.sql", ruleText("large", "", "SELECT pid, repeat('x', 16000000) AS x FROM process_events"),
 		"a.sql", ruleText("slow", "", "SELECT pid FROM process_events WHERE length(repeat('x', 16000000)) / (pid - pid) > 1"),
 		"b.sql", ruleText("works", "", anyEvent),
 	))
 	m := NewMatcher(set, MatcherConfig{BatchTimeout: time.Millisecond})
-	if list := m.Match(eventBatch(64), testStart); len(list) != 64 {
-		t.Errorf("%d matches, want 64 of the rule that works", len(list))
+	of := map[string]int64{}
+	for _, match := range m.Match(eventBatch(64), testStart) {
+		of[match.Rule.ID]++
+	}
+	if of["works"] != 64 {
+		t.Errorf("%d matches, want 64 of the rule that works", of["works"])
+	}
+	if large := m.Stats()[2]; large.Failed != 64-of["large"] || large.Matched != of["large"] || of["large"] == 0 || large.Failed == 0 || large.Slow == nil {
+		t.Errorf("stats = %+v with %d matches, want all rows in them", large, of["large"])
 	}
 	slow := m.Stats()[0]
 	if slow.Failed != 64 || slow.Slow == nil || slow.Error == nil || !strings.Contains(slow.Error.Message, "not looked at") {

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -16,8 +17,9 @@ type MatcherConfig struct {
 	Timeout time.Duration // of one run of a History or Scan rule; 30 s
 	MaxRows int64         // matches of one run of a History or Scan rule; 10,000
 	// BatchTimeout is how long a Stream rule may take for one batch: 1 s,
-	// negative: no bound. A rule that failed on the whole batch and was tried
-	// on parts of it passes over the rest then. The rule is called slow.
+	// negative: no bound. A rule that failed on the whole batch and is tried
+	// on parts of it, or whose rows are larger than an alert, passes over the
+	// rest then. The rule is called slow.
 	BatchTimeout time.Duration
 }
 
@@ -179,8 +181,11 @@ func (c *compiled) match(found []Match, b *event.Batch, now time.Time, timeout t
 	p.confirm(b, 0)
 	spent := time.Since(start)
 	if p.skipped > 0 {
-		c.fail(fmt.Errorf("it failed on a batch and took longer than %v to find out where: %d of %d rows were not looked at: %w",
-			timeout, p.skipped, b.Rows, p.err), int64(p.skipped), now)
+		why := errors.New("its rows are large")
+		if p.err != nil {
+			why = p.err
+		}
+		c.fail(fmt.Errorf("it was stopped after %v in one batch, and %d of %d rows were not looked at: %w", timeout, p.skipped, b.Rows, why), int64(p.skipped), now)
 	}
 	if timeout > 0 && spent > timeout {
 		c.lastSlow.Store(&RunError{Time: now, Message: fmt.Sprintf("it took %v for a batch of %d rows", spent.Round(time.Millisecond), b.Rows)})
@@ -206,17 +211,23 @@ type pass struct {
 	err     error // of the last part that failed
 }
 
+func (p *pass) late() bool { return !p.deadline.IsZero() && time.Now().After(p.deadline) }
+
 // confirm evaluates part, which is the rows of whole from first on. A row on
 // which the rule fails (such as a division by zero) must not hide the other
 // rows: the part is halved until the failing row stands alone.
 func (p *pass) confirm(part *event.Batch, first int) {
-	if p.err != nil && !p.deadline.IsZero() && time.Now().After(p.deadline) {
+	if p.err != nil && p.late() {
 		p.skipped += part.Rows
 		return
 	}
 	rows, out, err := p.rule.query.Match(part, p.now)
 	if err == nil {
 		for at, row := range rows {
+			if at > 0 && p.room.cut > 0 && p.late() { // to make them is what takes long
+				p.skipped += len(rows) - at
+				return
+			}
 			p.found = append(p.found, p.rule.newMatch(out, at, p.whole, first+row, p.now, &p.room))
 		}
 		return

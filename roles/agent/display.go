@@ -135,7 +135,7 @@ func (s *display) problem(shed uint64) string {
 	case !s.since.IsZero() && time.Since(s.since) > displayPatience:
 		return fmt.Sprintf("alerts are not printed since %s, because nobody reads standard output; %d had no room to wait for that", s.since.Format(time.TimeOnly), shed)
 	case shed > 0:
-		return fmt.Sprintf("%d alerts were not printed, because standard output was read too slowly", shed)
+		return fmt.Sprintf("%d alerts were not printed, because they came faster than standard output took them", shed)
 	}
 	return ""
 }
