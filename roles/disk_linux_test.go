@@ -48,8 +48,13 @@ func TestFullDisk(t *testing.T) {
 	if err := syscall.Kill(h.pid("daemoneye-agent"), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	in.eventually("the log says why the agent does not start", func() bool {
-		return strings.Contains(in.logged(), "MiB are free on the disk of "+in.dir)
+	in.eventually("the supervisor says why it starts the agent again", func() bool {
+		for line := range strings.Lines(in.logged()) {
+			if strings.Contains(line, "starting it again") && strings.Contains(line, "MiB are free on the disk of "+in.dir) {
+				return true
+			}
+		}
+		return false
 	})
 	if log := in.logged(); strings.Contains(log, "goroutine ") || strings.Contains(log, "SIGBUS") {
 		t.Errorf("the agent crashed:\n%s", log)

@@ -88,6 +88,7 @@ func supervised(ctx context.Context, version string, reload <-chan os.Signal) er
 	case errors.As(err, &permanent) && handoff.Tell(start.Reason, permanent.Err):
 		logger.Info("agent ends", zap.Error(err)) // the supervisor says it to whoever started it
 	default:
+		handoff.Tell(start.Reason, err) // for the line that says that it is started again
 		logger.Error("agent ends", zap.Error(err))
 	}
 	return err
