@@ -220,6 +220,96 @@ func TestUndecodableBatchBecomesGap(t *testing.T) {
 	}
 }
 
+// Sealed events that can not be read any more become a gap, be the damage found
+// when the agent starts or by a query, and the rest is still answered.
+func TestDamagedSegmentBecomesGap(t *testing.T) {
+	for name, damage := range map[string]func(path string, data []byte) error{
+		"at start":   func(path string, data []byte) error { return os.Truncate(path, int64(len(data)/2)) },
+		"by a query": func(path string, data []byte) error { return os.WriteFile(path, make([]byte, len(data)), 0o640) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRunning(t)
+			r.dial()
+			p := newPublisher(t, r.config.Paths.Socket, r.token)
+			send := func(n int) {
+				if _, err := p.Publish(t.Context(), api.EventsTopic+"process_events", canaries(n)); err != nil {
+					t.Fatal(err)
+				}
+				if err := p.Flush(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			send(3)
+			r.stop()
+			s, err := store.Open(r.config.Paths.Store, store.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The agent has said up to where rules have run.
+			if done, err := s.SealAll(t.Context()); err != nil || done.Rows != 3 {
+				t.Fatalf("SealAll() = %+v, %v", done, err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			files, _ := filepath.Glob(filepath.Join(r.config.Paths.Store, "segments", "process_events", "*.parquet"))
+			if len(files) != 1 {
+				t.Fatalf("segment files %v", files)
+			}
+			data, err := os.ReadFile(files[0])
+			if err == nil {
+				err = damage(files[0], data)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.start()
+			send(1)
+			cells, incomplete, err := r.query("SELECT name FROM process_events")
+			if err != nil || !reflect.DeepEqual(cells, []string{`"canary"`}) {
+				t.Errorf("rows = %v, %v, want that of the last batch", cells, err)
+			}
+			if name == "by a query" && len(incomplete) == 0 {
+				t.Error("the query that met the damage is marked complete")
+			}
+			for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+				cells, _, err = r.query("SELECT table_name, hop, lost FROM event_gaps")
+				if err != nil || len(cells) > 0 || time.Now().After(deadline) {
+					break
+				}
+			}
+			if err != nil || !reflect.DeepEqual(cells, []string{`"process_events"`, `"store"`, "3"}) {
+				t.Errorf("gaps = %v, %v, want one of three process_events in the store", cells, err)
+			}
+			if _, incomplete, err = r.query("SELECT name FROM process_events"); err != nil || len(incomplete) != 1 {
+				t.Errorf("a query over that time is marked %q, %v, want one reason", incomplete, err)
+			}
+			h := r.health()
+			if h.Store.Quarantined != 1 || h.Store.Segments != 0 {
+				t.Errorf("health says %+v of the store", h.Store)
+			}
+		})
+	}
+}
+
+// health asks the agent.
+func (r *running) health() (h api.HealthReply) {
+	r.t.Helper()
+	replies, err := r.dial().Request(r.t.Context(), api.Health, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer replies.Close()
+	body, err := replies.Next(r.t.Context())
+	if err == nil {
+		err = msgpack.Unmarshal(body, &h)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return h
+}
+
 func TestQueryErrorsHavePlaces(t *testing.T) {
 	r := newRunning(t)
 	_, _, err := r.query("SELECT cmdline FROM process_events")

@@ -31,6 +31,9 @@ const (
 	maxPending      = 4096
 	maxPendingBytes = 16 << 20
 	markAfter       = time.Second
+	// quietMark is for how long a position waits to be stored on a quiet host:
+	// the store seals no batch beyond it.
+	quietMark = time.Minute
 )
 
 // stored is a batch that the store has acknowledged.
@@ -105,6 +108,8 @@ func (d *detector) add(ctx context.Context, list []stored) error {
 func (d *detector) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	marks := time.NewTicker(quietMark)
+	defer marks.Stop()
 	for {
 		d.beside(ctx)
 		wait := time.Hour
@@ -127,6 +132,8 @@ func (d *detector) run(ctx context.Context) {
 			}
 		case f := <-d.found:
 			d.take(f)
+			d.mark(ctx)
+		case <-marks.C:
 			d.mark(ctx)
 		case <-timer.C:
 			if len(d.pending) > 0 || d.unmarked >= markEvery {

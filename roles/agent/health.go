@@ -122,12 +122,20 @@ func (a *agent) storeStatus() api.StoreStatus {
 	for _, n := range stats.Rows {
 		s.Rows += n
 	}
+	for _, x := range stats.Segments {
+		s.Segments += x.Segments
+		s.SegmentRows += x.Rows
+		s.SegmentBytes += x.Bytes
+	}
+	s.Sealed, s.Quarantined = stats.Sealed.Rows, stats.Quarantined
 	full := a.store.Space()
 	switch {
 	case full != nil:
 		s.Error = a.named(full).Error()
 	case stats.LastSyncFail != "":
 		s.Error = stats.LastSyncFail
+	case stats.SealError != "":
+		s.Error = stats.SealError
 	case stats.Damaged > 0:
 		s.Error = fmt.Sprintf("%d batches are damaged: %s", stats.Damaged, stats.FirstDamage)
 	case stats.Excess > 0:

@@ -71,6 +71,21 @@ func (in *ingester) Ingest(ctx context.Context, m *bus.Ingest) error {
 // gap records that rows of table were lost in from ≤ t < to; lost is negative
 // when their number is not known.
 func (in *ingester) gap(table, collector, hop, reason string, from, to time.Time, lost int64) {
+	number := zap.Int64("lost", lost)
+	if lost < 0 {
+		number = zap.String("lost", "unknown")
+	}
+	in.log.Warn("events were lost", zap.String("table", table), zap.String("collector", collector), zap.String("hop", hop),
+		zap.String("reason", reason), zap.Time("from", from), zap.Time("to", to), number)
+	select {
+	case in.own <- gapRow(table, collector, hop, reason, from, to, lost):
+	default:
+		in.unqueued.Add(1)
+	}
+}
+
+// gapRow is one row of event_gaps.
+func gapRow(table, collector, hop, reason string, from, to time.Time, lost int64) *event.Batch {
 	b := event.NewBuilder(event.Lookup("event_gaps"))
 	b.Column("time").Time(time.Now())
 	b.Column("table_name").Text(table)
@@ -83,16 +98,22 @@ func (in *ingester) gap(table, collector, hop, reason string, from, to time.Time
 		b.Column("lost").Int(lost)
 	}
 	b.EndRow()
-	number := zap.Int64("lost", lost)
-	if lost < 0 {
-		number = zap.String("lost", "unknown")
-	}
-	in.log.Warn("events were lost", zap.String("table", table), zap.String("collector", collector), zap.String("hop", hop),
-		zap.String("reason", reason), zap.Time("from", from), zap.Time("to", to), number)
-	select {
-	case in.own <- b.Batch():
-	default:
-		in.unqueued.Add(1)
+	return b.Batch()
+}
+
+// recordLosses makes gaps of the rows that the store can not read any more.
+// One that can not be stored stays with the store until the next start.
+func (in *ingester) recordLosses(ctx context.Context) {
+	for _, l := range in.store.Losses() {
+		from, to := time.UnixMicro(l.From), time.UnixMicro(l.To)
+		in.log.Warn("stored events were lost", zap.String("table", l.Table), zap.String("reason", l.Reason), zap.Time("from", from),
+			zap.Time("to", to), zap.Int64("lost", l.Rows), zap.String("quarantine", l.File))
+		if !in.commitOwn(ctx, gapRow(l.Table, "", "store", l.Reason, from, to, l.Rows)) {
+			return
+		}
+		if err := in.store.Reported(ctx, l.ID); err != nil {
+			in.log.Warn("note that lost events are in event_gaps; they will be there again", zap.Error(err))
+		}
 	}
 }
 
@@ -100,11 +121,14 @@ func (in *ingester) gap(table, collector, hop, reason string, from, to time.Time
 // collector has no acknowledgement and sends it again.
 func (in *ingester) run(ctx context.Context) {
 	in.sequence = sequenceOf(in.store, store.AgentCollector)
+	in.recordLosses(ctx)
 	for {
 		select {
 		case <-ctx.Done():
 			in.drain(ctx.Err())
 			return
+		case <-in.store.Lost():
+			in.recordLosses(ctx)
 		case b := <-in.own:
 			in.commitOwn(ctx, b)
 		case m := <-in.queue:
@@ -208,17 +232,18 @@ func (in *ingester) refuse(m *bus.Ingest, err error) {
 
 // commitOwn stores a batch of the agent's own. It is tried once: a store that
 // can not be written is reported by health, and the gap then is in the log.
-func (in *ingester) commitOwn(ctx context.Context, b *event.Batch) {
+func (in *ingester) commitOwn(ctx context.Context, b *event.Batch) bool {
 	data := event.Encode(nil, b)
 	results, err := in.store.Append(ctx, []store.Batch{{Collector: store.AgentCollector, Sequence: in.sequence + 1, Data: data}})
 	in.setError(err)
 	if err != nil {
 		in.unqueued.Add(1)
 		in.log.Error("store event gap", zap.Error(err))
-		return
+		return false
 	}
 	in.sequence++
 	_ = in.detect.add(ctx, []stored{{results[0].Position, b}})
+	return true
 }
 
 func (in *ingester) setError(err error) {

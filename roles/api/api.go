@@ -97,7 +97,13 @@ type StoreStatus struct {
 	Newest    time.Time `msgpack:"newest" json:"newest"`
 	Processes int       `msgpack:"processes" json:"processes"`
 	Deleted   int64     `msgpack:"deleted" json:"deleted_batches"`
-	Error     string    `msgpack:"error,omitempty" json:"error,omitempty"` // the last failed write, "" after a good one
+	// Of the rows, those in segment files.
+	Segments     int64  `msgpack:"segments" json:"segments"`
+	SegmentRows  int64  `msgpack:"segment_rows" json:"segment_rows"`
+	SegmentBytes int64  `msgpack:"segment_bytes" json:"segment_bytes"`
+	Sealed       int64  `msgpack:"sealed" json:"sealed_rows"`              // since the agent started
+	Quarantined  int64  `msgpack:"quarantined" json:"quarantined"`         // segment files that could not be read
+	Error        string `msgpack:"error,omitempty" json:"error,omitempty"` // the last failed write, "" after a good one
 }
 
 // RulesStatus is the state of the rules.

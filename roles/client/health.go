@@ -157,6 +157,16 @@ func healthStore(s *sheet, st *api.StoreStatus) {
 		text += fmt.Sprintf(" of %s to %s", stamp(st.Oldest), stamp(st.Newest))
 	}
 	s.line("", "%s", text)
+	if st.Segments > 0 || st.Quarantined > 0 {
+		text = fmt.Sprintf("%s of %s, %s", term.Plural(st.Segments, "segment", "segments"), term.Plural(st.SegmentRows, "row", "rows"), term.Bytes(st.SegmentBytes))
+		if st.Sealed > 0 {
+			text += fmt.Sprintf("; %s sealed since the start", term.Plural(st.Sealed, "row", "rows"))
+		}
+		if st.Quarantined > 0 {
+			text += fmt.Sprintf("; %d in quarantine", st.Quarantined)
+		}
+		s.line("", "%s", text)
+	}
 	if st.Error != "" {
 		s.line("", "last write: %s", st.Error)
 	}
