@@ -320,6 +320,49 @@ func sealedStore(t testing.TB, dir string, n int) *Store {
 	return s
 }
 
+// Retention by size deletes segments and batches in the order in which they
+// came, and files of segments with them.
+func TestRetentionDeletesOldestSegments(t *testing.T) {
+	dir := t.TempDir()
+	s := sealedStore(t, dir, 8)
+	want := rowTexts(t, s, ScanRequest{Table: event.Lookup("process_events")})
+	if _, err := s.Append(noDeadline(), []Batch{{"d", 1, processEvents(epoch, 1, 10)}}); err != nil {
+		t.Fatal(err)
+	}
+	s.cfg.MaxBytes = 1 << 40
+	if d, err := s.Retain(noDeadline()); err != nil || d != (Deleted{}) { // gives the space of sealed batches back
+		t.Fatalf("Retain() = %+v, %v", d, err)
+	}
+	st, err := s.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cfg.MaxBytes = st.Bytes - st.Segments["process_events"].Bytes/8
+	d, err := s.Retain(noDeadline())
+	if err != nil || d.Segments < 1 || d.Segments > 6 || d.Rows != 5000*d.Segments {
+		t.Fatalf("Retain() = %+v, %v, want some segments gone", d, err)
+	}
+	after, err := s.Stats()
+	if err != nil || after.Bytes > s.cfg.MaxBytes || after.Segments["process_events"].Segments != 8-d.Segments ||
+		after.Rows["process_events"] != int64(len(want))+10-d.Rows || !after.Oldest.After(st.Oldest) {
+		t.Errorf("Stats() = %+v, %v, was %+v", after, err, st)
+	}
+	if files := segmentFiles(t, dir); len(files) != int(8-d.Segments) {
+		t.Errorf("files %v", files)
+	}
+	// The rows that are left are the newest: times rise with the segments.
+	if got := rowTexts(t, s, ScanRequest{Table: event.Lookup("process_events"), To: 1 << 62, From: 1}); int64(len(got)) != after.Rows["process_events"] {
+		t.Errorf("%d rows left, want %d", len(got), after.Rows["process_events"])
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, dir, quiet())
+	if again, err := s.Stats(); err != nil || again.Damaged != 0 || again.Batches != after.Batches || again.Rows["process_events"] != after.Rows["process_events"] {
+		t.Errorf("Stats() after opening anew = %+v, %v", again, err)
+	}
+}
+
 // A lookup of one process by what has a bloom filter reads one segment; a
 // filter on one column decodes no other.
 func TestScanReadsLittle(t *testing.T) {
