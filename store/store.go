@@ -1,26 +1,53 @@
 // Package store keeps what the agent knows: batches of events as they arrived,
-// the present state of processes, alerts, and how far each collector and the
-// matcher have come. It is one directory that one process writes.
+// and in Parquet files those that rules have seen, the present state of
+// processes, alerts, and how far each collector and the matcher have come. It
+// is one directory that one process writes.
 //
 // # Disk format
 //
 // The directory holds FORMAT (a line with the version), LOCK (flock'd by who
 // has the store open; the writer's pid is its content), MANIFEST-SIZE (see
-// sizeFile) and db, a Badger
-// database with these keys, numbers big endian:
+// sizeFile), segments and db, a Badger database with these keys, numbers big
+// endian:
 //
 //	b position          a batch: see appendRecord. In Badger's value log.
 //	m position          the batch's Meta
+//	p                   the positions that are gone: their batches were sealed or deleted
+//	g id                a segment: see segmentFile
+//	d id                the positions that a segment covers and its segment.Info
+//	q id                a Loss
 //	c collector         the collector's cursor
-//	f                   the floor: every batch below this position was deleted
 //	a alert             an alert, msgpack
 //	i last_seen alert   the index of alerts by time, empty
 //	r                   the position up to which rules have run
 //	S                   the header of the state snapshot
 //	s generation chunk  ≤ 1,000 rows of the state snapshot
+//	f                   format 1 only: every position below this is gone
 //
 // Positions are consecutive: the n-th batch ever stored has position n. A
 // batch, its Meta and its collector's cursor change in one transaction.
+//
+// # Segments
+//
+// segments/TABLE/TIME-ID.parquet holds rows of a table in the form of package
+// segment, which any reader of Parquet reads; TIME is of its first row. Sealing
+// writes a file under the same name with .new behind it, syncs it, renames it
+// and syncs its directory. Then one transaction puts the segment into the catalog
+// (g, d) and its batches' positions among those that are gone (p). That is the
+// moment at which the segment takes the place of the batches: what is gone is
+// not read, be its keys there or not. They are deleted after it, about fifty
+// batches at a time, which is what a transaction of Badger takes. Retention
+// deletes in the same order: catalog or positions first, then files or keys.
+//
+// So a crash leaves either a file that the catalog does not name, or keys
+// of batches that are gone; Open removes both. A segment whose file is missing,
+// has another size, or does not read back by its checksums is a Loss: it leaves
+// the catalog, and its file goes to segments/quarantine.
+//
+// A value of g is small and so in Badger's tree, which Open verifies as a
+// whole. One of d is in the value log; when it is damaged the file's footer says
+// the same. Bloom filters are in the segment files: with a hundred bytes of each
+// key's place, checksum and size known, a look-up reads a few blocks of each file.
 //
 // # Durability
 //
@@ -28,7 +55,8 @@
 // of the process (kill -9), not that of the machine. The files are synced
 // every Config.SyncInterval, so a power cut costs at most the batches of about
 // the last second; what it left half written is reported by Damage and as
-// DamagedError by the reads that meet it.
+// DamagedError by the reads that meet it. Sealed batches are deleted after the
+// segment and its catalog entry are on the disk.
 package store
 
 import (
