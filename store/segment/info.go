@@ -88,16 +88,23 @@ func (d *decoder) byte() byte {
 	return 0
 }
 
-func (d *decoder) uint() uint64 {
-	var buf [binary.MaxVarintLen64]byte
-	n, size := binary.Uvarint(buf[:copy(buf[:], d.data)])
-	if size <= 0 {
-		size = len(d.data) + 1
+// uint reads a uvarint, as binary.Uvarint does of bytes.
+func (d *decoder) uint() (x uint64) {
+	for i := 0; i < len(d.data) && i < binary.MaxVarintLen64 && d.err == nil; i++ {
+		b := d.data[i]
+		x |= uint64(b&0x7f) << (7 * i)
+		if b < 0x80 {
+			if i == binary.MaxVarintLen64-1 && b > 1 {
+				break
+			}
+			d.data = d.data[i+1:]
+			return x
+		}
 	}
-	if d.take(uint64(size)) == "" {
-		return 0
+	if d.err == nil {
+		d.err = errShort
 	}
-	return n
+	return 0
 }
 
 func (d *decoder) int() int64 {

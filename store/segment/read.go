@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 	"slices"
+	"sync"
 	"unsafe"
 
 	"github.com/klauspost/compress/zstd"
@@ -23,7 +24,11 @@ const (
 )
 
 // Decoder reads columns. Any number of goroutines may use one.
-type Decoder struct{ z *zstd.Decoder }
+type Decoder struct {
+	z *zstd.Decoder
+	// chunks are buffers of column chunks, of which nothing is left in a vector.
+	chunks sync.Pool
+}
 
 // NewDecoder returns a Decoder. It needs no closing.
 func NewDecoder() (*Decoder, error) {
@@ -31,7 +36,7 @@ func NewDecoder() (*Decoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Decoder{z}, nil
+	return &Decoder{z: z}, nil
 }
 
 // readError turns the end of the file where there should be more into damage.
@@ -52,7 +57,12 @@ func (d *Decoder) Column(r io.ReaderAt, c *Chunk, t event.Type, rows int) (v *ev
 	if c.Offset < 0 || c.Size < 0 || c.Size > maxChunk || rows < 0 || rows > event.MaxRows {
 		return nil, damaged("%d rows in %d bytes at %d", rows, c.Size, c.Offset)
 	}
-	data := make([]byte, c.Size, c.Size+padding)
+	buf, ok := d.chunks.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	*buf = slices.Grow((*buf)[:0], int(c.Size)+padding)[:c.Size]
+	data := *buf
 	if _, err := r.ReadAt(data, c.Offset); err != nil {
 		return nil, readError(err)
 	}
@@ -88,6 +98,9 @@ func (d *Decoder) Column(r io.ReaderAt, c *Chunk, t event.Type, rows int) (v *ev
 	}
 	if err := d.fill(v, p, ints, entries); err != nil {
 		return nil, err
+	}
+	if entries >= 0 || physical(t) != format.ByteArray {
+		d.chunks.Put(buf) // else texts may lie in it
 	}
 	if physical(t) == format.ByteArray && len(v.Dict) == 0 {
 		v.Dict = []string{""} // no row has a text
