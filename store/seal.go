@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -101,7 +102,7 @@ func (s *Store) sealOne(ctx context.Context, t *event.Table, all bool, done *Sea
 	if ready, err := s.cover(ctx, w, all); err != nil || !ready {
 		return false, err
 	}
-	if err := s.load4Seal(w); err != nil {
+	if err := s.loadSealing(w); err != nil {
 		return false, err
 	}
 	if len(w.batches) > 0 {
@@ -206,9 +207,9 @@ func (s *Store) cover(ctx context.Context, w *sealing, force bool) (ready bool, 
 	return true, s.writeSnapshot()
 }
 
-// load4Seal reads what goes into the segment. A batch that can not be read
+// loadSealing reads what goes into the segment. A batch that can not be read
 // goes into it as a loss.
-func (s *Store) load4Seal(w *sealing) error {
+func (s *Store) loadSealing(w *sealing) error {
 	v := s.snapshotView()
 	defer v.close()
 	if w.merge != nil {
@@ -226,28 +227,22 @@ func (s *Store) load4Seal(w *sealing) error {
 		}
 	}
 	size, taken := 0, 0
-	for i := range w.metas {
-		m := &w.metas[i]
+	for taken < len(w.metas) && (size <= maxSealBytes || len(w.batches) == 0) {
 		if err := s.stopped(s.ctx); err != nil {
 			return err
 		}
-		if size > maxSealBytes && len(w.batches) > 0 {
-			break
+		some := w.metas[taken:min(len(w.metas), taken+16)]
+		batches, errs := s.readSome(v.txn, some, w.table)
+		for i, b := range batches {
+			switch {
+			case errs[i] != nil:
+				w.lost = append(w.lost, lossOf(&some[i], errs[i]))
+			case b.Rows > 0:
+				w.batches = append(w.batches, b)
+				size += footprint(b)
+			}
 		}
-		taken++
-		s.touchRead(m.Bytes)
-		b, err := readBatch(v.txn, m, nil)
-		if err == nil && (b.Table != w.table || b.Rows != m.Rows) {
-			err = fmt.Errorf("batch %d: %d rows of %s, want %d of %s", m.Position, b.Rows, b.Table.Name, m.Rows, m.Table)
-		}
-		if err != nil {
-			w.lost = append(w.lost, lossOf(m, err))
-			continue
-		}
-		if b.Rows > 0 {
-			w.batches = append(w.batches, b)
-			size += footprint(b)
-		}
+		taken += len(some)
 	}
 	w.metas = w.metas[:taken]
 	list := make([]uint64, taken)
@@ -256,6 +251,30 @@ func (s *Store) load4Seal(w *sealing) error {
 	}
 	w.covers = of(list)
 	return nil
+}
+
+// readSome reads batches of a table, on two cores.
+func (s *Store) readSome(txn *badger.Txn, metas []Meta, t *event.Table) ([]*event.Batch, []error) {
+	batches, errs := make([]*event.Batch, len(metas)), make([]error, len(metas))
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for worker := range 2 {
+		wg.Go(func() {
+			for i := worker; i < len(metas); i += 2 {
+				m := &metas[i]
+				b, err := readBatchLocked(&mu, txn, m, nil)
+				if err == nil && (b.Table != t || b.Rows != m.Rows) {
+					err = fmt.Errorf("batch %d: %d rows of %s, want %d of %s", m.Position, b.Rows, b.Table.Name, m.Rows, m.Table)
+				}
+				batches[i], errs[i] = b, err
+			}
+		})
+	}
+	wg.Wait()
+	for i := range metas {
+		s.touchRead(metas[i].Bytes)
+	}
+	return batches, errs
 }
 
 // footprint returns about how many bytes a batch takes in memory.
