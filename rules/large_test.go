@@ -60,7 +60,7 @@ func TestLargeRows(t *testing.T) {
 // What the matches of one batch hold is bounded, too.
 func TestManyLargeRows(t *testing.T) {
 	set := mustLoad(t, files("a.sql", ruleText("large", "", "SELECT pid, repeat('x', 60000) AS long FROM process_events")))
-	m := NewMatcher(set, MatcherConfig{})
+	m := NewMatcher(set, MatcherConfig{BatchTimeout: time.Minute})
 	size := 0
 	list := m.Match(eventBatch(1000), testStart)
 	for _, match := range list {

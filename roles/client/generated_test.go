@@ -3,6 +3,7 @@
 package client
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -55,7 +56,7 @@ func TestGeneratedCSV(t *testing.T) {
 			}
 			continue
 		}
-		if strings.Contains(stderr, "not supported") {
+		if strings.Contains(stderr, "not supported") || wrongConstant(s.String()) {
 			continue
 		}
 		if err != nil {
@@ -144,4 +145,12 @@ func sortedLines(s string) string {
 	lines := strings.SplitAfter(s, "\n")
 	slices.Sort(lines[min(1, len(lines)):])
 	return strings.Join(lines, "")
+}
+
+// wrongConstant reports whether a constant of the statement fails when it is
+// compiled, which psql tells only if a row reaches it.
+func wrongConstant(text string) bool {
+	_, err := sql.Compile(text, sql.Config{})
+	var e *sql.Error
+	return errors.As(err, &e) && strings.HasPrefix(e.Code, "22")
 }
