@@ -371,6 +371,7 @@ func (n *joinNode) describe() (string, []string, []*operator) {
 	}
 	return step, details, []*operator{&n.left, &n.right}
 }
+
 func (n *joinNode) exprList() []expr {
 	return slices.Concat(n.leftKeys, n.rightKeys, []expr{n.cond})
 }
@@ -448,6 +449,7 @@ func (n *windowNode) describe() (string, []string, []*operator) {
 	}
 	return "window", details, []*operator{&n.input}
 }
+
 func (n *windowNode) exprList() []expr {
 	return append(slices.Clone(n.extra), n.spec.start, n.spec.end)
 }
