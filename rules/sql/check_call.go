@@ -169,8 +169,9 @@ func (k *checker) function(n funcCall) (expr, error) {
 			if err := k.aggregateAllowed(n); err != nil {
 				return nil, err
 			}
-			k.inAggregate = true
-			leave = func() { k.inAggregate = false }
+			saved := k.context
+			k.inAggregate, k.context.srf = true, srfNowhere
+			leave = func() { k.inAggregate, k.context = false, saved }
 		} else if k.context.noWindow || k.inAggregate {
 			return nil, k.windowMisplaced(n)
 		}

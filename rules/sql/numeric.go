@@ -391,6 +391,12 @@ func (n *numeric) float() (float64, error) {
 	if n.kind != finite {
 		return n.proxy(), nil
 	}
+	if n.kind == finite && n.scale < len(exactPowers) && n.coef.IsInt64() {
+		// Both are exact as floats, so that the quotient is rounded once.
+		if i := n.coef.Int64(); i >= -1<<53 && i <= 1<<53 {
+			return float64(i) / exactPowers[n.scale], nil
+		}
+	}
 	f, err := strconv.ParseFloat(n.String(), 64)
 	if err != nil || f == 0 && n.sign() != 0 {
 		return 0, fail(codeOutOfRange, "%q is out of range for type double precision", n.String())
@@ -432,3 +438,6 @@ func checkInt(t Type, i int64) (int64, error) {
 	}
 	return i, nil
 }
+
+// exactPowers are the powers of ten that a float64 holds exactly.
+var exactPowers = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}

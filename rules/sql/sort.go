@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"container/heap"
 	"math"
 )
 
@@ -65,14 +66,75 @@ type topRows struct {
 	wanted int64
 	rows   *rowStore
 	last   []value // the keys of the last wanted row, once there are as many
+	best   keyHeap // the first keys of the first wanted rows so far, if these are few
+}
+
+const fewRows = 4096 // up to so many wanted rows are told by a heap of their first keys
+
+// keyHeap has its greatest number on top.
+type keyHeap []uint64
+
+func (h keyHeap) Len() int           { return len(h) }
+func (h keyHeap) Less(i, j int) bool { return h[i] > h[j] }
+func (h keyHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *keyHeap) Push(x any)        { *h = append(*h, x.(uint64)) }
+func (h *keyHeap) Pop() any          { panic("sql: nothing is taken from a keyHeap") }
+
+// leading leaves the rows whose first key is among the first wanted ones of
+// all rows so far. This alone leaves little of rows that come in the opposite
+// of the order.
+func (t *topRows) leading(c *chunk) *chunk {
+	k := t.node.keys[0]
+	v := c.cols[k.column]
+	p := k.typ.phys()
+	if t.wanted > fewRows || p != physInt && p != physFloat || v.nulls != nil || v.constant {
+		return c
+	}
+	rank := func(i int32) uint64 {
+		n := uint64(0)
+		if p == physInt {
+			n = uint64(v.ints[i]) ^ 1<<63
+		} else {
+			n = rankFloat(v.floats[i])
+		}
+		if k.descending {
+			return ^n
+		}
+		return n
+	}
+	for _, i := range c.rows() {
+		switch n := rank(i); {
+		case int64(len(t.best)) < t.wanted:
+			heap.Push(&t.best, n)
+		case n < t.best[0]:
+			t.best[0] = n
+			heap.Fix(&t.best, 0)
+		}
+	}
+	if int64(len(t.best)) < t.wanted {
+		return c
+	}
+	sel := make([]int32, 0, 64)
+	for _, i := range c.rows() {
+		if rank(i) <= t.best[0] {
+			sel = append(sel, i)
+		}
+	}
+	return &chunk{n: c.n, sel: sel, cols: c.cols}
 }
 
 func (t *topRows) add(x *env, c *chunk) error {
-	if err := c.settle(); err != nil {
+	if _, err := c.column(t.node.keys[0].column); err != nil {
 		return err
 	}
 	if t.rows == nil {
 		t.rows = newRowStore(chunkTypes(c))
+	}
+	if c = t.leading(c); c.len() == 0 {
+		return nil
+	}
+	if err := c.settle(); err != nil {
+		return err
 	}
 	if t.last != nil {
 		if c = t.candidates(c); c.len() == 0 {

@@ -23,6 +23,9 @@ type memory struct {
 func (m *memory) Scan(_ context.Context, r ScanRequest, yield func(*event.Batch) error) error {
 	m.last = r
 	for _, b := range m.batches {
+		if b.Table != r.Table {
+			continue
+		}
 		m.scanned++
 		if err := yield(b); err != nil {
 			return err
