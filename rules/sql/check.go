@@ -183,12 +183,19 @@ func (k *checker) block(s *selectStmt, q *queryExpr, part bool) (query, error) {
 			return nil, err
 		}
 	}
+	// What stands in the WINDOW clause is computed even if nothing uses it.
+	windows, err := k.namedWindows()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range windows {
+		if _, err := b.hide(e, -1, false, ""); err != nil {
+			return nil, err
+		}
+	}
 	b.grouped = len(s.groupBy) > 0 || s.having != nil || k.aggregates
 	if k.aggregates && readsWorking(b.from) {
 		return nil, failAt(queryPos(q), codeInvalidRecursion, "aggregate functions are not allowed in a recursive query's recursive term")
-	}
-	if err := k.namedWindows(); err != nil {
-		return nil, err
 	}
 	return b, b.window(q)
 }

@@ -20,7 +20,7 @@ type block struct {
 	from       fromTree // nil: one row
 	where      expr
 	targets    []outputColumn
-	hidden     []outputColumn // computed beside the targets, to sort by
+	hidden     []outputColumn // computed beside the targets, to sort by for one
 	groups     []expr
 	sets       [][]int // of GROUPING SETS: positions in groups; nil: one set of all
 	having     expr

@@ -24,23 +24,29 @@ func (k *checker) namedWindow(name string, pos int) (windowDef, error) {
 	return windowDef{}, failAt(pos, codeUndefinedObject, "window %q does not exist", name)
 }
 
-// namedWindows checks those of the WINDOW clause that nothing refers to, too.
-func (k *checker) namedWindows() error {
+// namedWindows checks those of the WINDOW clause, also those that nothing
+// refers to, and returns their expressions.
+func (k *checker) namedWindows() ([]expr, error) {
+	var out []expr
 	for i, w := range k.named {
 		for _, before := range k.named[:i] {
 			if before.name == w.name {
-				return failAt(w.pos(), codeWindowing, "window %q is already defined", w.name)
+				return nil, failAt(w.pos(), codeWindowing, "window %q is already defined", w.name)
 			}
 		}
-		k.named = k.named[:i:i]
-		def := w
-		_, err := k.windowSpec(&def)
-		k.named = append(k.named[:i], w)
+		all := k.named
+		k.named = all[:i:i] // a window may refer to those before it
+		spec, err := k.windowSpec(&w)
+		k.named = all
 		if err != nil {
-			return err
+			return nil, err
+		}
+		out = append(out, spec.partition...)
+		for _, o := range spec.order {
+			out = append(out, o.expr)
 		}
 	}
-	return nil
+	return out, nil
 }
 
 // resolveWindow replaces a reference to a named window.

@@ -119,7 +119,7 @@ func allColumns(q query) []bool {
 // streams reports whether each row's answer depends on that row alone.
 func (b *block) streams() bool {
 	r, ok := b.from.(*relation)
-	if !ok || b.grouped || b.distinct || len(b.distinctOn) > 0 || len(b.order) > 0 || b.limit != nil || b.offset != nil {
+	if !ok || b.grouped || b.distinct || len(b.distinctOn) > 0 || len(b.order) > 0 || b.limit != nil || b.offset != nil || len(b.hidden) > 0 {
 		return false
 	}
 	if _, ok := r.source.(*tableSource); !ok {
