@@ -55,13 +55,11 @@ func (s *Store) seal(ctx context.Context, all bool) (done Sealed, err error) {
 	if s.readOnly {
 		return done, ErrReadOnly
 	}
+	writer, err := segment.NewWriter()
 	for _, t := range event.Tables() {
-		if t.Kind != event.Stream {
-			continue
-		}
-		for more := true; more && err == nil; {
+		for more := t.Kind == event.Stream; more && err == nil; {
 			if err = s.stopped(ctx); err == nil {
-				more, err = s.sealOne(ctx, t, all, &done)
+				more, err = s.sealOne(ctx, &sealing{table: t, writer: writer}, all, &done)
 			}
 		}
 	}
@@ -80,6 +78,7 @@ func (s *Store) seal(ctx context.Context, all bool) (done Sealed, err error) {
 // sealing is a segment in the making.
 type sealing struct {
 	table   *event.Table
+	writer  *segment.Writer
 	metas   []Meta // of the batches that go into it
 	merge   *segmentFile
 	batches []*event.Batch
@@ -91,10 +90,9 @@ type sealing struct {
 
 // sealOne writes at most one segment of a table; more says whether to try
 // again.
-func (s *Store) sealOne(ctx context.Context, t *event.Table, all bool, done *Sealed) (more bool, err error) {
+func (s *Store) sealOne(ctx context.Context, w *sealing, all bool, done *Sealed) (more bool, err error) {
 	s.maintain.Lock()
 	defer s.maintain.Unlock()
-	w := &sealing{table: t}
 	due, err := s.collect(w, all)
 	if err != nil || !due {
 		return false, err
@@ -328,7 +326,7 @@ func (s *Store) writeSegment(w *sealing) (err error) {
 		}
 	}
 	f.Name = newSegmentName(first, f.ID)
-	if w.info, err = s.writeFile(f, w.batches); err != nil {
+	if w.info, err = s.writeFile(f, w); err != nil {
 		return fmt.Errorf("write segment of %s: %w", f.Table, err)
 	}
 	if least, greatest, ok := w.info.TimeRange(w.table); ok {
@@ -338,7 +336,7 @@ func (s *Store) writeSegment(w *sealing) (err error) {
 	return nil
 }
 
-func (s *Store) writeFile(f *segmentFile, batches []*event.Batch) (info *segment.Info, err error) {
+func (s *Store) writeFile(f *segmentFile, w *sealing) (info *segment.Info, err error) {
 	path := s.segmentPath(f)
 	dir := filepath.Dir(path)
 	if err := makeDirs(s.dir, filepath.Join(s.dir, segmentsDir), dir); err != nil {
@@ -351,7 +349,7 @@ func (s *Store) writeFile(f *segmentFile, batches []*event.Batch) (info *segment
 	sum := blake3.New()
 	buf := bufio.NewWriterSize(temp, 256<<10)
 	counted := &counter{w: io.MultiWriter(buf, sum)}
-	info, err = segment.Write(counted, batches)
+	info, err = w.writer.Write(counted, w.batches)
 	err = errors.Join(err, buf.Flush())
 	if err == nil {
 		err = temp.Sync()

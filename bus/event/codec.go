@@ -181,7 +181,8 @@ func pack[T int64 | uint32](list []T, nulls Bitmap) (base int64, width int, raw 
 	return least, width, raw
 }
 
-func unpack(base int64, width uint64, raw []byte, n int) ([]int64, error) {
+// unpack reads what pack wrote; as uint32 only what fits is right.
+func unpack[T int64 | uint32](base int64, width uint64, raw []byte, n int) ([]T, error) {
 	switch width {
 	case 0, 1, 2, 4, 8:
 	default:
@@ -190,27 +191,27 @@ func unpack(base int64, width uint64, raw []byte, n int) ([]int64, error) {
 	if len(raw) != n*int(width) {
 		return nil, fmt.Errorf("%d bytes for %d integers of width %d", len(raw), n, width)
 	}
-	list := make([]int64, n)
+	list := make([]T, n)
 	switch width {
 	case 0:
 		for i := range list {
-			list[i] = base
+			list[i] = T(base)
 		}
 	case 1:
 		for i := range list {
-			list[i] = base + int64(raw[i])
+			list[i] = T(base) + T(raw[i])
 		}
 	case 2:
 		for i := range list {
-			list[i] = base + int64(binary.LittleEndian.Uint16(raw[2*i:]))
+			list[i] = T(base) + T(binary.LittleEndian.Uint16(raw[2*i:]))
 		}
 	case 4:
 		for i := range list {
-			list[i] = base + int64(binary.LittleEndian.Uint32(raw[4*i:]))
+			list[i] = T(base) + T(binary.LittleEndian.Uint32(raw[4*i:]))
 		}
 	default:
 		for i := range list {
-			list[i] = base + int64(binary.LittleEndian.Uint64(raw[8*i:]))
+			list[i] = T(base + int64(binary.LittleEndian.Uint64(raw[8*i:])))
 		}
 	}
 	return list, nil
@@ -390,19 +391,22 @@ func decodeRaw(d *msgpack.Decoder, v *Vector) error {
 }
 
 func decodePacked(d *msgpack.Decoder, n int) ([]int64, error) {
-	base, err := d.DecodeInt64()
+	base, width, raw, err := decodePackedParts(d)
 	if err != nil {
 		return nil, err
 	}
-	width, err := d.DecodeUint64()
-	if err != nil {
-		return nil, err
+	return unpack[int64](base, width, raw, n)
+}
+
+func decodePackedParts(d *msgpack.Decoder) (base int64, width uint64, raw []byte, err error) {
+	if base, err = d.DecodeInt64(); err != nil {
+		return 0, 0, nil, err
 	}
-	raw, err := d.DecodeBytes()
-	if err != nil {
-		return nil, err
+	if width, err = d.DecodeUint64(); err != nil {
+		return 0, 0, nil, err
 	}
-	return unpack(base, width, raw, n)
+	raw, err = d.DecodeBytes()
+	return base, width, raw, err
 }
 
 func decodeDict(d *msgpack.Decoder) ([]string, error) {
@@ -442,16 +446,22 @@ func decodeDict(d *msgpack.Decoder) ([]string, error) {
 }
 
 func decodeCodes(d *msgpack.Decoder, dict, n int) ([]uint32, error) {
-	list, err := decodePacked(d, n)
+	base, width, raw, err := decodePackedParts(d)
 	if err != nil {
 		return nil, err
 	}
-	codes := make([]uint32, n)
-	for i, c := range list {
-		if c < 0 || c >= int64(dict) {
+	if base < 0 || base > maxElements || width > 4 {
+		return nil, fmt.Errorf("codes from %d on of %d bytes, the dictionary has %d entries", base, width, dict)
+	}
+	codes, err := unpack[uint32](base, width, raw, n)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range codes {
+		// A sum that does not fit wraps to less than base.
+		if int64(c) >= int64(dict) || int64(c) < base {
 			return nil, fmt.Errorf("code %d, the dictionary has %d entries", c, dict)
 		}
-		codes[i] = uint32(c)
 	}
 	return codes, nil
 }

@@ -25,11 +25,11 @@ func sample(rows int) []*event.Batch {
 }
 
 func BenchmarkWrite(b *testing.B) {
-	list := sample(65_000)
+	list, w := sample(65_000), newWriter(b)
 	var n int64
 	for b.Loop() {
 		var buf bytes.Buffer
-		if _, err := Write(&buf, list); err != nil {
+		if _, err := w.Write(&buf, list); err != nil {
 			b.Fatal(err)
 		}
 		n = int64(buf.Len())
@@ -40,7 +40,7 @@ func BenchmarkWrite(b *testing.B) {
 
 func BenchmarkColumn(b *testing.B) {
 	var buf bytes.Buffer
-	info, err := Write(&buf, sample(65_000))
+	info, err := newWriter(b).Write(&buf, sample(65_000))
 	if err != nil {
 		b.Fatal(err)
 	}

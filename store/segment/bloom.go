@@ -52,7 +52,7 @@ func hashInt(n int64, t event.Type) uint64 {
 }
 
 // blooms writes the filters after the columns.
-func (w *writer) blooms() {
+func (w *file) blooms() {
 	for i := range w.columns {
 		bits := w.columns[i].bloom
 		if bits == nil {

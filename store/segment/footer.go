@@ -173,7 +173,7 @@ func statistics(t event.Type, c *Chunk) format.Statistics {
 }
 
 // footer writes the file's metadata and its end.
-func (w *writer) footer() {
+func (w *file) footer() {
 	group := format.RowGroup{NumRows: int64(w.rows)}
 	time := int32(-1)
 	for i, leaf := 0, int32(0); i < len(w.columns); i, leaf = i+1, leaf+1 {

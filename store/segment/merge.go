@@ -73,10 +73,15 @@ type merger struct {
 	remap []uint32
 }
 
+// forget lets the strings of the last column go.
+func (m *merger) forget() {
+	clear(m.codes)
+	clear(m.out.Dict[:cap(m.out.Dict)])
+}
+
 func (m *merger) begin(t event.Type, rows int) {
 	out := &m.out
 	clear(m.codes)
-	clear(out.Dict)
 	m.rows, m.nulls = 0, 0
 	*out = event.Vector{
 		Type: t, Len: rows, Bools: out.Bools[:0], Ints: out.Ints[:0], Floats: out.Floats[:0],

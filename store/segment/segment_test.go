@@ -14,7 +14,22 @@ import (
 	"daemoneye/bus/event"
 )
 
-func newDecoder(t testing.TB) *Decoder {
+// failer is a *testing.T, *testing.B, *testing.F or *rapid.T.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+func newWriter(t failer) *Writer {
+	t.Helper()
+	w, err := NewWriter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func newDecoder(t failer) *Decoder {
 	t.Helper()
 	d, err := NewDecoder()
 	if err != nil {
@@ -24,10 +39,10 @@ func newDecoder(t testing.TB) *Decoder {
 }
 
 // write returns the bytes of a segment and its Info.
-func write(t testing.TB, batches ...*event.Batch) ([]byte, *Info) {
+func write(t failer, batches ...*event.Batch) ([]byte, *Info) {
 	t.Helper()
 	var buf bytes.Buffer
-	info, err := Write(&buf, batches)
+	info, err := newWriter(t).Write(&buf, batches)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +183,7 @@ func TestRoundTrip(t *testing.T) {
 		}
 		table := batches[0].Table
 		var buf bytes.Buffer
-		info, err := Write(&buf, batches)
+		info, err := newWriter(t).Write(&buf, batches)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,10 +20,29 @@ import (
 
 const magic = "PAR1"
 
+// Writer writes segments, one after the other, and keeps its memory, of some
+// 20 MB, between them.
+type Writer struct {
+	encoders []*encoder
+}
+
+// NewWriter returns a Writer that uses two cores, if there are. It needs no
+// closing.
+func NewWriter() (*Writer, error) {
+	w := &Writer{encoders: make([]*encoder, min(2, runtime.GOMAXPROCS(0)))}
+	for i := range w.encoders {
+		z, err := newCompressor()
+		if err != nil {
+			return nil, err
+		}
+		w.encoders[i] = &encoder{z: z, merger: merger{codes: map[string]uint32{}}}
+	}
+	return w, nil
+}
+
 // Write writes the rows of batches, at least one and at most event.MaxRows, as
-// a segment of their table. The batches' columns are all fetched. Beyond the
-// batches it needs the memory of a few columns and of the pages.
-func Write(w io.Writer, batches []*event.Batch) (*Info, error) {
+// a segment of their table. The batches' columns are all fetched.
+func (w *Writer) Write(to io.Writer, batches []*event.Batch) (*Info, error) {
 	rows := 0
 	for _, b := range batches {
 		rows += b.Rows
@@ -32,34 +51,34 @@ func Write(w io.Writer, batches []*event.Batch) (*Info, error) {
 		return nil, fmt.Errorf("a segment of %d rows, want 1 to %d", rows, event.MaxRows)
 	}
 	t := batches[0].Table
-	columns, err := encodeColumns(batches, rows)
+	columns, err := w.encode(batches, rows)
 	if err != nil {
 		return nil, err
 	}
-	sw := &writer{w: w, table: t, rows: rows, columns: columns, info: &Info{Rows: rows, Chunks: make([]Chunk, len(t.Columns))}}
-	sw.write([]byte(magic))
+	f := &file{w: to, table: t, rows: rows, columns: columns, info: &Info{Rows: rows, Chunks: make([]Chunk, len(t.Columns))}}
+	f.write([]byte(magic))
 	for i := range columns {
-		sw.place(i)
+		f.place(i)
 	}
-	sw.blooms()
-	sw.footer()
-	return sw.info, sw.err
+	f.blooms()
+	f.footer()
+	return f.info, f.err
 }
 
-// encodeColumns makes the pages of all columns, on two cores if there are.
-func encodeColumns(batches []*event.Batch, rows int) ([]column, error) {
+// encode makes the pages of all columns.
+func (w *Writer) encode(batches []*event.Batch, rows int) ([]column, error) {
 	t := batches[0].Table
 	sorted := order(batches, t.Index(t.Time), rows)
-	columns, errs := make([]column, len(t.Columns)), make([]error, min(2, runtime.GOMAXPROCS(0)))
+	columns, errs := make([]column, len(t.Columns)), make([]error, len(w.encoders))
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for worker := range errs {
+	for worker, e := range w.encoders {
 		wg.Go(func() {
-			e, err := newEncoder(rows)
-			for i := int(next.Add(1)) - 1; i < len(columns) && err == nil; i = int(next.Add(1)) - 1 {
-				columns[i], err = e.column(&t.Columns[i], permute(e.merge(batches, i), sorted))
+			e.rows = rows
+			for i := int(next.Add(1)) - 1; i < len(columns) && errs[worker] == nil; i = int(next.Add(1)) - 1 {
+				columns[i], errs[worker] = e.column(&t.Columns[i], permute(e.merge(batches, i), sorted))
 			}
-			errs[worker] = err
+			e.merger.forget()
 		})
 	}
 	wg.Wait()
@@ -75,8 +94,8 @@ type column struct {
 	bloom []byte // bits, nil: none
 }
 
-// writer writes a file of encoded columns.
-type writer struct {
+// file is a file of encoded columns as it is written.
+type file struct {
 	w       io.Writer
 	err     error // the first of w
 	at      int64
@@ -86,7 +105,7 @@ type writer struct {
 	info    *Info
 }
 
-func (w *writer) write(b []byte) {
+func (w *file) write(b []byte) {
 	if w.err != nil {
 		return
 	}
@@ -96,7 +115,7 @@ func (w *writer) write(b []byte) {
 }
 
 // place writes a column's pages.
-func (w *writer) place(i int) {
+func (w *file) place(i int) {
 	c := &w.columns[i]
 	if c.chunk.Size > 0 {
 		c.chunk.Offset += w.at
@@ -120,11 +139,6 @@ type encoder struct {
 	body          []byte
 	numbers       []int64
 	codes         []uint32
-}
-
-func newEncoder(rows int) (*encoder, error) {
-	z, err := newCompressor()
-	return &encoder{rows: rows, z: z, merger: merger{codes: map[string]uint32{}}}, err
 }
 
 // body is what a data page holds.
