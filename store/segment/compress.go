@@ -2,9 +2,9 @@ package segment
 
 import "github.com/klauspost/compress/zstd"
 
-// compressor is zstd at two levels. The better one costs three times as much,
-// makes command lines a seventh smaller, which are then read faster, too, and
-// does nothing for random digits.
+// compressor is zstd at two levels. The better one makes command lines smaller,
+// which are then read faster, too, and does nothing for random digits. A third
+// level would make a segment 3 % smaller and take 1.4 times as long in all.
 type compressor struct {
 	quick, better *zstd.Encoder
 	out           []byte // of the last call
@@ -18,7 +18,7 @@ func newCompressor() (*compressor, error) {
 	if err != nil {
 		return nil, err
 	}
-	better, err := level(zstd.SpeedBetterCompression)
+	better, err := level(zstd.SpeedDefault)
 	return &compressor{quick: quick, better: better}, err
 }
 
