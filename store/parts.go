@@ -39,6 +39,8 @@ type Scan struct {
 	v     *view             // nil for a table that is state
 	parts []part
 
+	memory sync.Pool // of *segment.Memory, with ScanRequest.Reuse
+
 	txn sync.Mutex // a transaction is not for several goroutines
 
 	mu      sync.Mutex
@@ -245,7 +247,8 @@ func (sc *Scan) Part(i int) Part {
 // Read yields the rows of part i, a segment as one batch. Its columns are
 // fetched as the batch's Fetch is called, which yield may do until it returns;
 // those of other batches, of which only the wanted ones are there, are in
-// place. Vectors are the caller's; all of a segment share a dictionary's slice.
+// place. Vectors are the caller's, unless ScanRequest.Reuse; the Dict of a
+// column is one slice for all rows of a segment.
 //
 // An error of yield ends Read and is returned, except one that is of Fetch and
 // says that rows are lost: then the part ends, and Err tells.
@@ -294,6 +297,15 @@ func (sc *Scan) readSegment(p *part, yield func(*event.Batch) error) error {
 			_ = file.Close()
 		}
 	}()
+	var memory *segment.Memory
+	if sc.r.Reuse {
+		memory, _ = sc.memory.Get().(*segment.Memory)
+		if memory == nil {
+			memory = &segment.Memory{}
+		}
+		memory.Reset()
+		defer sc.memory.Put(memory)
+	}
 	var failed error
 	fetch := func(i int) (v *event.Vector, err error) {
 		c := &info.Chunks[i]
@@ -306,7 +318,7 @@ func (sc *Scan) readSegment(p *part, yield func(*event.Batch) error) error {
 				return nil, failed
 			}
 		}
-		v, err = sc.s.decoder.Column(file, c, t.Columns[i].Type, info.Rows)
+		v, err = sc.s.decoder.Column(memory, file, c, t.Columns[i].Type, info.Rows)
 		if err != nil {
 			failed = lost(f, fmt.Errorf("column %q: %w", t.Columns[i].Name, err))
 			return nil, failed

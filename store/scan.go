@@ -16,6 +16,10 @@ type ScanRequest struct {
 	From    int64       // batches without a row in From ≤ time < To, in µs, are left out;
 	To      int64       // what remains may hold other rows. Both 0: no bounds
 	Where   []Condition // likewise for segments without a row that satisfies all
+	// Reuse lets Scan.Read use the memory of vectors again when yield returns: all
+	// but strings and the slices Dict. It halves the cost of a scan that keeps
+	// nothing. Store.Scan does not do it.
+	Reuse bool
 }
 
 // DamagedError says that a read yielded all but some batches, which are
@@ -57,6 +61,7 @@ func (e *DamagedError) orNil() error {
 // the error is a *DamagedError. Parts reads with several goroutines, and only
 // the columns that turn out to be needed.
 func (s *Store) Scan(ctx context.Context, r ScanRequest, yield func(position uint64, b *event.Batch) error) error {
+	r.Reuse = false
 	sc, err := s.Parts(ctx, r)
 	if err != nil {
 		return err

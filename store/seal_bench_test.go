@@ -174,7 +174,7 @@ func BenchmarkSegment(b *testing.B) {
 				runtime.ReadMemStats(&before)
 				cpu := -cpuSeconds()
 				for range b.N {
-					sc, err := s.Parts(noDeadline(), ScanRequest{Table: table, Columns: c.columns, Where: c.where})
+					sc, err := s.Parts(noDeadline(), ScanRequest{Table: table, Columns: c.columns, Where: c.where, Reuse: true})
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -463,7 +463,7 @@ func TestScanIsConsistent(t *testing.T) {
 	})
 	<-appended
 	for ctx.Err() == nil && !t.Failed() {
-		sc, err := s.Parts(noDeadline(), ScanRequest{Table: event.Lookup("process_events"), Columns: []string{"pid"}})
+		sc, err := s.Parts(noDeadline(), ScanRequest{Table: event.Lookup("process_events"), Columns: []string{"pid"}, Reuse: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -105,7 +105,7 @@ func (s *Store) readWhole(txn *badger.Txn, f *segmentFile, t *event.Table) (*eve
 	defer func() { _ = file.Close() }()
 	b := &event.Batch{Table: t, Rows: info.Rows, Columns: make([]*event.Vector, len(t.Columns))}
 	for i := range t.Columns {
-		if b.Columns[i], err = s.decoder.Column(file, &info.Chunks[i], t.Columns[i].Type, info.Rows); err != nil {
+		if b.Columns[i], err = s.decoder.Column(nil, file, &info.Chunks[i], t.Columns[i].Type, info.Rows); err != nil {
 			return nil, lost(f, fmt.Errorf("column %q: %w", t.Columns[i].Name, err))
 		}
 	}

@@ -51,8 +51,10 @@ func BenchmarkColumn(b *testing.B) {
 			continue
 		}
 		b.Run(c.Name, func(b *testing.B) {
+			m := &Memory{}
 			for b.Loop() {
-				if _, err := d.Column(r, &info.Chunks[i], c.Type, info.Rows); err != nil {
+				m.Reset()
+				if _, err := d.Column(m, r, &info.Chunks[i], c.Type, info.Rows); err != nil {
 					b.Fatal(err)
 				}
 			}

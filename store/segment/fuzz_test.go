@@ -81,7 +81,7 @@ func FuzzPages(f *testing.F) {
 			size = uint16(len(body))
 		}
 		chunk = appendPage(t, chunk, format.PageHeader{Type: format.DataPageV2, UncompressedPageSize: int32(size), DataPageHeaderV2: thrift.New(h)}, body)
-		v, err := d.Column(bytes.NewReader(chunk), &Chunk{Size: int64(len(chunk))}, kind, int(rows))
+		v, err := d.Column(nil, bytes.NewReader(chunk), &Chunk{Size: int64(len(chunk))}, kind, int(rows))
 		if err == nil {
 			checkVector(t, v, int(rows))
 		}
@@ -102,7 +102,7 @@ func FuzzFile(f *testing.F) {
 				continue
 			}
 			for i, c := range table.Columns {
-				v, err := d.Column(bytes.NewReader(data), &info.Chunks[i], c.Type, info.Rows)
+				v, err := d.Column(nil, bytes.NewReader(data), &info.Chunks[i], c.Type, info.Rows)
 				if err == nil && v != nil {
 					checkVector(t, v, info.Rows)
 				}
@@ -148,10 +148,10 @@ func FuzzDelta(f *testing.F) {
 			t.Fatal(err)
 		}
 		encoded = slices.Grow(encoded, padding)
-		if got, err := readDelta(encoded, len(list)); err != nil || !slices.Equal(got, list) {
+		if got, err := readDelta(nil, encoded, len(list)); err != nil || !slices.Equal(got, list) {
 			t.Fatalf("%v, read %v, want %v", err, got, list)
 		}
 		raw := slices.Grow(slices.Clone(data), padding)
-		_, _ = readDelta(raw, len(data))
+		_, _ = readDelta(nil, raw, len(data))
 	})
 }

@@ -82,11 +82,11 @@ func readNulls(src []byte, rows int) (event.Bitmap, int, error) {
 }
 
 // readCodes reads n codes of a dictionary, after the byte that is their width.
-func readCodes(src []byte, n, entries int) ([]uint32, error) {
+func readCodes(m *Memory, src []byte, n, entries int) ([]uint32, error) {
 	if len(src) == 0 {
 		return nil, damaged("there are no codes")
 	}
-	codes := make([]uint32, n)
+	codes := m.newCodes(n)
 	width := uint(src[0])
 	if err := readHybrid(codes, src[1:], width); err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func readCodes(src []byte, n, entries int) ([]uint32, error) {
 //	block: least difference: varint, a byte for each miniblock's width, miniblocks
 //
 // Behind src lie padding more bytes.
-func readDelta(src []byte, n int) ([]int64, error) {
+func readDelta(m *Memory, src []byte, n int) ([]int64, error) {
 	var header [3]uint64
 	for i := range header {
 		size := 0
@@ -125,7 +125,7 @@ func readDelta(src []byte, n int) ([]int64, error) {
 		return nil, damaged("blocks of %d differences in %d parts, %d in all, want %d", block, minis, header[2], n)
 	}
 	src = src[size:]
-	list := make([]int64, n)
+	list := m.newInts(n)
 	if n == 0 {
 		return list, nil
 	}
@@ -149,6 +149,8 @@ func readDelta(src []byte, n int) ([]int64, error) {
 			}
 			if width > 0 {
 				bitpack.Unpack(part, src[:bytes+padding], uint(width))
+			} else {
+				clear(part)
 			}
 			last := list[at-1]
 			for i, d := range part {
@@ -162,7 +164,7 @@ func readDelta(src []byte, n int) ([]int64, error) {
 }
 
 // readInts widens the plain form of integers.
-func readInts(src []byte, n int, t event.Type) ([]int64, error) {
+func readInts(m *Memory, src []byte, n int, t event.Type) ([]int64, error) {
 	size := 8
 	if t == event.Int4 {
 		size = 4
@@ -170,7 +172,7 @@ func readInts(src []byte, n int, t event.Type) ([]int64, error) {
 	if len(src) != n*size {
 		return nil, damaged("%d bytes for %d values of %v", len(src), n, t)
 	}
-	list := make([]int64, n)
+	list := m.newInts(n)
 	for i := range list {
 		if t == event.Int4 {
 			list[i] = int64(int32(binary.LittleEndian.Uint32(src[4*i:])))

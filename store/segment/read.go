@@ -49,8 +49,9 @@ func readError(err error) error {
 
 // Column reads the column that c describes, of rows rows; nil when all are
 // NULL. A text column's Dict is its dictionary, or, when it has none, the text
-// of each row. The vector is the caller's; its texts share one allocation.
-func (d *Decoder) Column(r io.ReaderAt, c *Chunk, t event.Type, rows int) (v *event.Vector, err error) {
+// of each row. Texts share one allocation and are the caller's, numbers and
+// codes are in m.
+func (d *Decoder) Column(m *Memory, r io.ReaderAt, c *Chunk, t event.Type, rows int) (v *event.Vector, err error) {
 	if c.Size == 0 {
 		return nil, nil
 	}
@@ -83,7 +84,7 @@ func (d *Decoder) Column(r io.ReaderAt, c *Chunk, t event.Type, rows int) (v *ev
 			if physical(t) == format.ByteArray {
 				v.Dict, err = readTexts(body, entries)
 			} else {
-				ints, err = readInts(body, entries, t)
+				ints, err = readInts(nil, body, entries, t)
 			}
 		}
 		if err != nil {
@@ -96,7 +97,7 @@ func (d *Decoder) Column(r io.ReaderAt, c *Chunk, t event.Type, rows int) (v *ev
 	if len(data) > 0 || p.header.Type != format.DataPageV2 {
 		return nil, damaged("want one data page, found %v and %d bytes behind it", p.header.Type, len(data))
 	}
-	if err := d.fill(v, p, ints, entries); err != nil {
+	if err := d.fill(m, v, p, ints, entries); err != nil {
 		return nil, err
 	}
 	if entries >= 0 || physical(t) != format.ByteArray {
@@ -157,7 +158,7 @@ func (d *Decoder) values(body []byte, size int, compressed bool) ([]byte, error)
 
 // fill decodes the data page into v. ints or v.Dict are the dictionary of so
 // many entries; -1: there is none.
-func (d *Decoder) fill(v *event.Vector, p page, ints []int64, entries int) error {
+func (d *Decoder) fill(m *Memory, v *event.Vector, p page, ints []int64, entries int) error {
 	h := p.header.DataPageHeaderV2.V
 	reps, defs := int(h.RepetitionLevelsByteLength), int(h.DefinitionLevelsByteLength)
 	if reps < 0 || defs < 0 || reps+defs > len(p.body) || int(h.NumRows) != v.Len {
@@ -169,7 +170,7 @@ func (d *Decoder) fill(v *event.Vector, p page, ints []int64, entries int) error
 		return err
 	}
 	if v.Type == event.TextArray {
-		return fillArrays(v, p.body[:reps], p.body[reps:reps+defs], data, int(h.NumValues), h.Encoding, entries)
+		return fillArrays(m, v, p.body[:reps], p.body[reps:reps+defs], data, int(h.NumValues), h.Encoding, entries)
 	}
 	nulls, count, err := readNulls(p.body[:defs], v.Len)
 	if err != nil {
@@ -181,24 +182,24 @@ func (d *Decoder) fill(v *event.Vector, p page, ints []int64, entries int) error
 		return damaged("encoding %v with a dictionary of %d entries", h.Encoding, entries)
 	}
 	if entries >= 0 {
-		codes, err := readCodes(data, n, entries)
+		codes, err := readCodes(m, data, n, entries)
 		if err != nil {
 			return err
 		}
 		switch {
 		case ints == nil:
-			v.Codes = spread(codes, nulls, v.Len)
+			v.Codes = spread(codes, nulls, v.Len, m.newCodes)
 		case v.Type == event.Float8:
-			v.Floats = spread(toFloats(lookup(ints, codes)), nulls, v.Len)
+			v.Floats = toFloats(spread(lookup(m, ints, codes), nulls, v.Len, m.newInts))
 		default:
-			v.Ints = spread(lookup(ints, codes), nulls, v.Len)
+			v.Ints = spread(lookup(m, ints, codes), nulls, v.Len, m.newInts)
 		}
 		return nil
 	}
-	return fillPlain(v, data, n, h.Encoding)
+	return fillPlain(m, v, data, n, h.Encoding)
 }
 
-func fillPlain(v *event.Vector, data []byte, n int, encoding format.Encoding) (err error) {
+func fillPlain(m *Memory, v *event.Vector, data []byte, n int, encoding format.Encoding) (err error) {
 	ints := v.Type == event.Int4 || v.Type == event.Int8 || v.Type == event.Timestamptz
 	if encoding != format.Plain && (!ints || encoding != format.DeltaBinaryPacked) {
 		return damaged("encoding %v of %v", encoding, v.Type)
@@ -212,37 +213,37 @@ func fillPlain(v *event.Vector, data []byte, n int, encoding format.Encoding) (e
 		for i := range list {
 			list[i] = data[i>>3]>>(i&7)&1 != 0
 		}
-		v.Bools = spread(list, v.Nulls, v.Len)
+		v.Bools = spread(list, v.Nulls, v.Len, func(n int) []bool { return make([]bool, n) })
 	case event.Float8:
-		list, err := readInts(data, n, v.Type)
+		list, err := readInts(m, data, n, v.Type)
 		if err != nil {
 			return err
 		}
-		v.Floats = spread(toFloats(list), v.Nulls, v.Len)
+		v.Floats = toFloats(spread(list, v.Nulls, v.Len, m.newInts))
 	case event.Int4, event.Int8, event.Timestamptz:
-		list, err := readNumbers(data, n, v.Type, encoding)
+		list, err := readNumbers(m, data, n, v.Type, encoding)
 		if err != nil {
 			return err
 		}
-		v.Ints = spread(list, v.Nulls, v.Len)
+		v.Ints = spread(list, v.Nulls, v.Len, m.newInts)
 	default:
 		if v.Dict, err = readTexts(data, n); err != nil {
 			return err
 		}
-		codes := make([]uint32, n)
+		codes := m.newCodes(n)
 		for i := range codes {
 			codes[i] = uint32(i)
 		}
-		v.Codes = spread(codes, v.Nulls, v.Len)
+		v.Codes = spread(codes, v.Nulls, v.Len, m.newCodes)
 	}
 	return nil
 }
 
-func readNumbers(data []byte, n int, t event.Type, encoding format.Encoding) ([]int64, error) {
+func readNumbers(m *Memory, data []byte, n int, t event.Type, encoding format.Encoding) ([]int64, error) {
 	if encoding == format.Plain {
-		return readInts(data, n, t)
+		return readInts(m, data, n, t)
 	}
-	list, err := readDelta(data, n)
+	list, err := readDelta(m, data, n)
 	if t == event.Int4 { // differences of 32 bits wrap there
 		for i, n := range list {
 			list[i] = int64(int32(n))
@@ -251,8 +252,8 @@ func readNumbers(data []byte, n int, t event.Type, encoding format.Encoding) ([]
 	return list, err
 }
 
-func lookup(dict []int64, codes []uint32) []int64 {
-	list := make([]int64, len(codes))
+func lookup(m *Memory, dict []int64, codes []uint32) []int64 {
+	list := m.newInts(len(codes))
 	for i, c := range codes {
 		list[i] = dict[c]
 	}
@@ -260,14 +261,17 @@ func lookup(dict []int64, codes []uint32) []int64 {
 }
 
 // spread puts values in their rows and zeros in those of NULLs.
-func spread[T any](list []T, nulls event.Bitmap, rows int) []T {
+func spread[T any](list []T, nulls event.Bitmap, rows int, alloc func(int) []T) []T {
 	if nulls == nil {
 		return list
 	}
-	out := make([]T, rows)
+	out := alloc(rows)
 	next := 0
 	for i := range out {
-		if !nulls.Has(i) {
+		if nulls.Has(i) {
+			var zero T
+			out[i] = zero
+		} else {
 			out[i] = list[next]
 			next++
 		}
@@ -307,7 +311,7 @@ func readTexts(src []byte, n int) ([]string, error) {
 // event.Decode, times the batches that may be in a segment.
 const maxElements = 1 << 24
 
-func fillArrays(v *event.Vector, reps, defs, data []byte, n int, encoding format.Encoding, entries int) error {
+func fillArrays(m *Memory, v *event.Vector, reps, defs, data []byte, n int, encoding format.Encoding, entries int) error {
 	if n < v.Len || n > v.Len+maxElements {
 		return damaged("%d levels for %d rows", n, v.Len)
 	}
@@ -349,7 +353,7 @@ func fillArrays(v *event.Vector, reps, defs, data []byte, n int, encoding format
 	if encoding != format.RLEDictionary || entries < 0 {
 		return damaged("encoding %v of %v", encoding, v.Type)
 	}
-	codes, err := readCodes(data, int(elements), entries)
+	codes, err := readCodes(m, data, int(elements), entries)
 	v.Codes = codes
 	return err
 }
