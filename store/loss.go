@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -12,7 +13,10 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/zeebo/blake3"
 	"go.uber.org/zap"
+
+	"daemoneye/store/segment"
 )
 
 // errLost is the error, for errors.Is, of a segment whose rows are lost: its
@@ -189,6 +193,60 @@ func (s *Store) quarantine(f *segmentFile, reason error) error {
 	}
 	if err := os.Rename(s.segmentPath(f), filepath.Join(dir, l.File)); err != nil && !isNotExist(err) {
 		return fmt.Errorf("quarantine segment %d: %w", f.ID, err)
+	}
+	return nil
+}
+
+// VerifySegments reads every segment and compares it with its checksum. One
+// that is not as it was written goes to quarantine as one that a scan can not
+// read does. It returns how many are right.
+func (s *Store) VerifySegments(ctx context.Context) (right int64, err error) {
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	v := s.snapshotView()
+	defer v.close()
+	for _, f := range v.segments {
+		if err := s.stopped(ctx); err != nil {
+			return right, err
+		}
+		err := lost(f, s.verify(f))
+		if err == nil {
+			right++
+			continue
+		}
+		if !errors.Is(err, errLost) {
+			return right, fmt.Errorf("verify segments: %w", err)
+		}
+		if s.readOnly {
+			s.mu.Lock()
+			s.count.damage(f.Batches, err)
+			s.mu.Unlock()
+			continue
+		}
+		s.maintain.Lock()
+		err = s.quarantine(f, err)
+		s.maintain.Unlock()
+		if err != nil {
+			return right, err
+		}
+	}
+	return right, nil
+}
+
+func (s *Store) verify(f *segmentFile) error {
+	file, err := os.Open(s.segmentPath(f))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	sum := blake3.New()
+	if _, err := io.Copy(sum, file); err != nil {
+		return err
+	}
+	if [32]byte(sum.Sum(nil)) != f.Sum {
+		return fmt.Errorf("%w: its checksum is wrong", segment.ErrDamaged)
 	}
 	return nil
 }

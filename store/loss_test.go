@@ -179,6 +179,33 @@ func TestFlippedBits(t *testing.T) {
 	t.Logf("%d of 40 flips were in what a scan reads", damaged)
 }
 
+// VerifySegments finds also what no scan reads.
+func TestVerifySegments(t *testing.T) {
+	dir := t.TempDir()
+	s := sealedStore(t, dir, 3)
+	if right, err := s.VerifySegments(noDeadline()); err != nil || right != 3 {
+		t.Fatalf("VerifySegments() = %d, %v", right, err)
+	}
+	file := segmentFiles(t, dir)[2]
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-5000] ^= 1 // of the footer, or of a bloom filter
+	if err := os.WriteFile(file, data, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := scanRows(s); err != nil || rows != 15_000 {
+		t.Fatalf("%d rows, %v", rows, err)
+	}
+	if right, err := s.VerifySegments(noDeadline()); err != nil || right != 2 {
+		t.Errorf("VerifySegments() = %d, %v, want 2", right, err)
+	}
+	if st, err := s.Stats(); err != nil || st.Quarantined != 1 || len(s.Losses()) != 1 {
+		t.Errorf("Stats() = %+v, %v", st, err)
+	}
+}
+
 // What a crash leaves beside the catalog is removed, what is not ours is not.
 func TestOrphans(t *testing.T) {
 	dir := t.TempDir()
