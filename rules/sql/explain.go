@@ -242,12 +242,12 @@ func (m *meterNode) run(x *env, yield func(*chunk) error) error {
 	return m.input.run(x, counted)
 }
 
-func (m *meterNode) split(x *env) (*split, error) {
+func (m *meterNode) split(x *env, keeps bool) (*split, error) {
 	in, ok := m.input.(splitter)
 	if !ok {
 		return nil, nil
 	}
-	s, err := in.split(x)
+	s, err := in.split(x, keeps)
 	if s == nil || err != nil {
 		return nil, err
 	}

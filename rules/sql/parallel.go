@@ -10,8 +10,9 @@ import (
 // once, each with an env of its own.
 type splitter interface {
 	operator
-	// split prepares such a run; nil, nil if the source has no parts.
-	split(x *env) (*split, error)
+	// split prepares such a run; nil, nil if the source has no parts. With
+	// keeps set chunks are used after yield has returned.
+	split(x *env, keeps bool) (*split, error)
 }
 
 // split is a run in parts.
@@ -28,22 +29,24 @@ func (s *split) over(f func(x *env, c *chunk, yield func(*chunk) error) error) *
 	}}
 }
 
-func splitInput(x *env, op operator, f func(x *env, c *chunk, yield func(*chunk) error) error) (*split, error) {
+func splitInput(x *env, keeps bool, op operator, f func(x *env, c *chunk, yield func(*chunk) error) error) (*split, error) {
 	in, ok := op.(splitter)
 	if !ok {
 		return nil, nil
 	}
-	s, err := in.split(x)
+	s, err := in.split(x, keeps)
 	if s == nil || err != nil {
 		return nil, err
 	}
 	return s.over(f), nil
 }
 
-func (f *filterNode) split(x *env) (*split, error) { return splitInput(x, f.input, f.pass) }
+func (f *filterNode) split(x *env, keeps bool) (*split, error) {
+	return splitInput(x, keeps, f.input, f.pass)
+}
 
-func (p *projectNode) split(x *env) (*split, error) {
-	return splitInput(x, p.input, func(x *env, c *chunk, yield func(*chunk) error) error {
+func (p *projectNode) split(x *env, keeps bool) (*split, error) {
+	return splitInput(x, keeps, p.input, func(x *env, c *chunk, yield func(*chunk) error) error {
 		out, err := projectChunk(x, c, p.exprs)
 		if err != nil {
 			return err
@@ -52,10 +55,12 @@ func (p *projectNode) split(x *env) (*split, error) {
 	})
 }
 
-func (n *rowsNode) split(x *env) (*split, error) { return splitInput(x, n.input, n.expand) }
+func (n *rowsNode) split(x *env, keeps bool) (*split, error) {
+	return splitInput(x, keeps, n.input, n.expand)
+}
 
 // split of an inner or LEFT join builds its right side first.
-func (n *joinNode) split(x *env) (*split, error) {
+func (n *joinNode) split(x *env, _ bool) (*split, error) {
 	if n.kind == joinFull {
 		return nil, nil
 	}
@@ -63,7 +68,7 @@ func (n *joinNode) split(x *env) (*split, error) {
 	if !ok {
 		return nil, nil
 	}
-	s, err := in.split(x)
+	s, err := in.split(x, false) // pairs are copies
 	if s == nil || err != nil {
 		return nil, err
 	}
@@ -101,7 +106,7 @@ func (x *env) worker(ctx context.Context) *env {
 // parallel runs op in parts with a consumer for each worker. It returns false
 // if op can not be run so.
 func parallel(x *env, op operator, consumer func(worker int) func(x *env, c *chunk) error) (bool, error) {
-	s, err := splitOf(x, op)
+	s, err := splitOf(x, op, false)
 	if s == nil || err != nil {
 		return false, err
 	}
@@ -140,12 +145,12 @@ func parallel(x *env, op operator, consumer func(worker int) func(x *env, c *chu
 }
 
 // splitOf splits op if that is worth it.
-func splitOf(x *env, op operator) (*split, error) {
+func splitOf(x *env, op operator, keeps bool) (*split, error) {
 	in, ok := op.(splitter)
 	if !ok || x.workers < 2 {
 		return nil, nil
 	}
-	s, err := in.split(x)
+	s, err := in.split(x, keeps)
 	if s == nil || err != nil {
 		return nil, err
 	}
@@ -168,7 +173,7 @@ type partRows struct {
 }
 
 func (n *gatherNode) run(x *env, yield func(*chunk) error) error {
-	s, err := splitOf(x, n.input)
+	s, err := splitOf(x, n.input, true)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,10 @@ type ScanRequest struct {
 	Columns  []string // never empty
 	From, To int64
 	Where    []Condition
+
+	// Reuse allows that the memory of vectors is used again once yield has
+	// returned, but for their dictionaries and texts.
+	Reuse bool
 }
 
 // Condition is what a wanted row satisfies. A value is an int64 (also µs for a

@@ -23,7 +23,7 @@ type scanCondition struct {
 }
 
 func (s *scanNode) run(x *env, yield func(*chunk) error) error {
-	parts, err := s.split(x)
+	parts, err := s.split(x, false)
 	if err != nil {
 		return err
 	}
@@ -51,12 +51,14 @@ func (s *scanNode) pass(x *env, b *event.Batch, yield func(*chunk) error) error 
 }
 
 // split implements splitter: a part of the source is a part of the scan.
-func (s *scanNode) split(x *env) (*split, error) {
+func (s *scanNode) split(x *env, keeps bool) (*split, error) {
 	src, ok := x.src.(PartSource)
 	if !ok {
 		return nil, nil
 	}
-	parts, err := src.Parts(x.ctx, s.request(x))
+	r := s.request(x)
+	r.Reuse = !keeps
+	parts, err := src.Parts(x.ctx, r)
 	if err != nil || parts == nil {
 		return nil, err
 	}

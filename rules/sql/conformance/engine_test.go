@@ -5,6 +5,7 @@ package conformance
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"daemoneye/bus/event"
@@ -31,31 +32,53 @@ func (m memory) Scan(_ context.Context, r sql.ScanRequest, yield func(*event.Bat
 type parted struct{ memory }
 
 func (m parted) Parts(_ context.Context, r sql.ScanRequest) (sql.Parts, error) {
-	var list parts
+	list := parts{reuse: r.Reuse}
 	for _, b := range m.memory {
 		if b.Table == r.Table {
-			list = append(list, b)
+			list.batches = append(list.batches, b)
 		}
 	}
 	return list, nil
 }
 
-type parts []*event.Batch
+type parts struct {
+	batches []*event.Batch
+	reuse   bool // vectors are spoilt when they were given back
+}
 
-func (p parts) Len() int { return len(p) }
+func (p parts) Len() int { return len(p.batches) }
 func (p parts) Close()   {}
 
 func (p parts) Read(_ context.Context, i int, yield func(*event.Batch) error) error {
-	b := p[i]
+	b := p.batches[i]
+	var given []*event.Vector
 	lazy := &event.Batch{Table: b.Table, Rows: b.Rows, Columns: make([]*event.Vector, len(b.Columns))}
 	open := true
 	lazy.Fetch = func(column int) (*event.Vector, error) {
 		if !open {
 			return nil, errors.New("a column was fetched after the batch was given back")
 		}
-		return b.Columns[column], nil
+		v := b.Columns[column]
+		if !p.reuse || v == nil {
+			return v, nil
+		}
+		c := *v
+		c.Nulls, c.Bools, c.Ints, c.Floats = slices.Clone(v.Nulls), slices.Clone(v.Bools), slices.Clone(v.Ints), slices.Clone(v.Floats)
+		c.Codes, c.Offsets = slices.Clone(v.Codes), slices.Clone(v.Offsets)
+		given = append(given, &c)
+		return &c, nil
 	}
-	defer func() { open = false }()
+	defer func() {
+		open = false
+		for _, v := range given {
+			clear(v.Nulls)
+			clear(v.Bools)
+			clear(v.Ints)
+			clear(v.Floats)
+			clear(v.Codes)
+			clear(v.Offsets)
+		}
+	}()
 	return yield(lazy)
 }
 
