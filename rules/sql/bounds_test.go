@@ -260,3 +260,18 @@ func TestCancelRows(t *testing.T) {
 		}
 	}
 }
+
+// What is constant is computed within a time, and a regular expression is
+// bounded by what it becomes, not by how it is written.
+func TestConstantsInTime(t *testing.T) {
+	text := "SELECT " + strings.Repeat("length(repeat('a',9000000)),", 2000) + "0"
+	_, err := Compile(text, Config{Limits: Limits{Constants: 50 * time.Millisecond}})
+	var e *Error
+	if !errors.As(err, &e) || e.Code != codeCanceled {
+		t.Errorf("Compile() = %v, want an error with code %s", err, codeCanceled)
+	}
+	_, err = collect(t, "SELECT repeat('ab',1000000) ~ '(a?){200}(b?a?){200}(.*)(.*)(.*)(.*)'", Config{}, Options{})
+	if !errors.As(err, &e) || e.Code != codeLimit {
+		t.Errorf("Run() = %v, want an error with code %s", err, codeLimit)
+	}
+}

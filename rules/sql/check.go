@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 
 // statement is what all queries of one statement share while it is checked.
 type statement struct {
+	*folder
 	limits Limits
 	frame  *frame
 	tables []*event.Table
@@ -88,7 +90,9 @@ type outputColumn struct {
 
 // check checks and plans a statement.
 func check(q *queryExpr, limits Limits) (*Query, error) {
-	s := &statement{limits: limits, frame: &frame{}}
+	ctx, cancel := context.WithTimeout(context.Background(), limits.Constants)
+	defer cancel()
+	s := &statement{folder: &folder{ctx, limits.Constants}, limits: limits, frame: &frame{}}
 	checked, err := s.query(q, s.frame, nil, false)
 	if err != nil {
 		return nil, err
@@ -416,7 +420,7 @@ func (k *checker) count(n node, clause string) (expr, error) {
 	if e, err = k.coerce(e, Int8, explicit, n.pos()); err != nil {
 		return nil, err
 	}
-	return fold(e)
+	return k.stmt.fold(e)
 }
 
 // exprKey is equal for expressions that are equal as written.

@@ -164,7 +164,7 @@ func (k *checker) withinGroup(n funcCall, list []*function, args []expr) (expr, 
 	last := len(a.args) - 1
 	a.args = append([]expr{k.known(a.args[last])}, a.args[:last]...)
 	for i := range a.args[1:] {
-		arg, err := fold(a.args[i+1])
+		arg, err := k.stmt.fold(a.args[i+1])
 		if err != nil {
 			return nil, err
 		}

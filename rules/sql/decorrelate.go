@@ -23,7 +23,7 @@ func (p *planner) decorrelate(s *subExpr) (*lookupPlan, error) {
 	if s.kind != sublinkExists && s.kind != sublinkScalar || s.kind == sublinkExists && b.grouped || b.distinctOn != nil {
 		return nil, nil
 	}
-	where, err := fold(b.where)
+	where, err := p.fold(b.where)
 	if err != nil {
 		return nil, err
 	}

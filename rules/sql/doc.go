@@ -102,7 +102,7 @@ var differences = []string{
 	"Arrays have one dimension and start at 1.",
 	"The last digit of an aggregate of double precision depends on the order of the rows; that of cbrt, sinh, cosh, tanh, asinh, acosh, atanh, and rarely of other such functions may differ: PostgreSQL's is that of its C library.",
 	"Numbers are written in decimal, as before PostgreSQL 16. A number of type numeric has at most 16,383 decimals.",
-	"A text, array or jsonb that an expression makes has at most 16 MiB, and 262,144 elements. A LIKE pattern or regular expression has at most 64 KiB, and its length times that of the text matched is at most 2^30.",
+	"A text, array or jsonb that an expression makes has at most 16 MiB, and 262,144 elements. A LIKE pattern or regular expression has at most 64 KiB, and its length times that of the text matched is at most 2^30, the instructions of an expression times that 2^28.",
 	"Rows come in no particular order without ORDER BY, which may be another one than PostgreSQL's.",
 	"A table or column that is not in the event view, and a function or type that is not listed here, is an error even where PostgreSQL has one of that name.",
 }

@@ -57,6 +57,7 @@ const (
 	codeInvalidRecursion  = "42P19"
 	codeDuplicateAlias    = "42712"
 	codeDuplicateColumn   = "42701"
+	codeCanceled          = "57014"
 	codeCardinality       = "21000"
 	codeInvalidNtile      = "22014"
 	codeInvalidNthValue   = "22016"

@@ -41,7 +41,7 @@ func (p *planner) subquery(s *subExpr) error {
 			n := &projectNode{input: op}
 			types = nil
 			for _, pair := range s.pairs {
-				e, err := fold(pair.right)
+				e, err := p.fold(pair.right)
 				if err != nil {
 					return err
 				}

@@ -1,27 +1,36 @@
 package sql
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// folder computes constants, within a time for all of a statement.
+type folder struct {
+	ctx   context.Context
+	limit time.Duration
+}
 
 // fold computes what is constant when a query is compiled, as PostgreSQL's
 // planner does (eval_const_expressions of clauses.c), so that the same errors
 // come up: CASE WHEN pid > 0 THEN 1/0 END fails whatever pid is. Functions
 // that depend on the time of execution stay.
-func fold(e expr) (expr, error) {
+func (f *folder) fold(e expr) (expr, error) {
 	switch e := e.(type) {
 	case *colExpr, *constExpr, *paramExpr:
 		return e, nil
 	case *logicExpr:
 		if e.kind != logicNot {
-			return foldLogic(e)
+			return f.foldLogic(e)
 		}
 	case *caseExpr:
-		return foldCase(e)
+		return f.foldCase(e)
 	case *coalesceExpr:
-		return foldCoalesce(e)
+		return f.foldCoalesce(e)
 	}
 	e = clone(e)
 	for _, c := range children(e) {
-		folded, err := fold(*c)
+		folded, err := f.fold(*c)
 		if err != nil {
 			return nil, err
 		}
@@ -29,7 +38,7 @@ func fold(e expr) (expr, error) {
 	}
 	switch e := e.(type) {
 	case *callExpr:
-		return foldCall(e)
+		return f.foldCall(e)
 	case *aggExpr, *windowExpr, *srfExpr, *groupingExpr, *subExpr:
 		return e, nil
 	case *quantExpr:
@@ -40,7 +49,7 @@ func fold(e expr) (expr, error) {
 	if !allConstant(e) {
 		return e, nil
 	}
-	return evalConstant(e)
+	return f.evalConstant(e)
 }
 
 func isConstant(e expr) (*constExpr, bool) {
@@ -58,8 +67,11 @@ func allConstant(e expr) bool {
 }
 
 // evalConstant computes an expression without columns.
-func evalConstant(e expr) (expr, error) {
-	v, err := evalOnce(newEnv(context.Background(), nil, Options{}), e)
+func (f *folder) evalConstant(e expr) (expr, error) {
+	v, err := evalOnce(newEnv(f.ctx, nil, Options{}), e)
+	if f.ctx.Err() != nil {
+		return nil, fail(codeCanceled, "the constants of the statement take more than %v to compute", f.limit).hint("use smaller ones")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +87,7 @@ func evalOnce(x *env, e expr) (value, error) {
 	return v.at(0), nil
 }
 
-func foldCall(e *callExpr) (expr, error) {
+func (f *folder) foldCall(e *callExpr) (expr, error) {
 	if e.fn.strict {
 		for _, a := range e.args {
 			if c, ok := isConstant(a); ok && c.v.null {
@@ -86,7 +98,7 @@ func foldCall(e *callExpr) (expr, error) {
 	if e.fn.stable || !allConstant(e) {
 		return bindCall(e)
 	}
-	out, err := evalConstant(e)
+	out, err := f.evalConstant(e)
 	if err != nil {
 		return nil, positioned(copyError(err), e.at)
 	}
@@ -98,12 +110,12 @@ func foldCall(e *callExpr) (expr, error) {
 
 const maxConstant = 64 << 10 // bytes of a text that is kept with a query
 
-func foldLogic(e *logicExpr) (expr, error) {
+func (f *folder) foldLogic(e *logicExpr) (expr, error) {
 	decisive := e.kind == logicOr
 	out := &logicExpr{kind: e.kind}
 	sawNull := false
 	for _, a := range e.args {
-		a, err := fold(a)
+		a, err := f.fold(a)
 		if err != nil {
 			return nil, err
 		}
@@ -129,10 +141,10 @@ func foldLogic(e *logicExpr) (expr, error) {
 	return out, nil
 }
 
-func foldCase(e *caseExpr) (expr, error) {
+func (f *folder) foldCase(e *caseExpr) (expr, error) {
 	out := &caseExpr{t: e.t}
 	for i, cond := range e.conds {
-		cond, err := fold(cond)
+		cond, err := f.fold(cond)
 		if err != nil {
 			return nil, err
 		}
@@ -140,7 +152,7 @@ func foldCase(e *caseExpr) (expr, error) {
 		if ok && (c.v.null || !c.v.truth()) {
 			continue
 		}
-		result, err := fold(e.results[i])
+		result, err := f.fold(e.results[i])
 		if err != nil {
 			return nil, err
 		}
@@ -152,7 +164,7 @@ func foldCase(e *caseExpr) (expr, error) {
 	}
 	if out.other == nil {
 		var err error
-		if out.other, err = fold(e.other); err != nil {
+		if out.other, err = f.fold(e.other); err != nil {
 			return nil, err
 		}
 	}
@@ -162,10 +174,10 @@ func foldCase(e *caseExpr) (expr, error) {
 	return out, nil
 }
 
-func foldCoalesce(e *coalesceExpr) (expr, error) {
+func (f *folder) foldCoalesce(e *coalesceExpr) (expr, error) {
 	out := &coalesceExpr{t: e.t}
 	for _, a := range e.args {
-		a, err := fold(a)
+		a, err := f.fold(a)
 		if err != nil {
 			return nil, err
 		}

@@ -13,6 +13,15 @@ func withinSteps(pattern, text int) error {
 	return nil
 }
 
+// withinRegexpSteps is withinSteps for the instructions of an expression: Go's
+// machine can not be stopped while it matches, at some 50 million steps a second.
+func withinRegexpSteps(instructions, text int) error {
+	if int64(instructions)*int64(text) > maxRegexpSteps {
+		return fail(codeLimit, "a regular expression of %d instructions can not be matched with a text of %d bytes: too many steps", instructions, text)
+	}
+	return nil
+}
+
 // matcherFor makes an operator of a matcher that is compiled from the second
 // argument; when that is constant it is compiled with the query.
 func matcherFor(compile func(pattern string) (func(s string) (bool, error), error), not bool) bound {
@@ -50,7 +59,7 @@ func (c *catalog) addPatterns() {
 			literals := newPrefilter(re.String())
 			return func(s string) (bool, error) {
 				if !literals.passes(s) {
-					return false, withinSteps(len(p), len(s))
+					return false, withinRegexpSteps(re.length, len(s))
 				}
 				return re.matches(nil, s)
 			}, nil

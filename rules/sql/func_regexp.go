@@ -63,7 +63,7 @@ func regexFlags(flags string) (opt regexOptions, all bool, err error) {
 // or the first, as setup_regexp_matches does, until it returns false. With
 // split set, empty matches at an end or after another match do not count.
 func regexMatches(x *env, re *regex, s string, start int64, all, groups, split bool, yield func(match []int) bool) error {
-	if err := withinSteps(re.length, len(s)); err != nil {
+	if err := withinRegexpSteps(re.length, len(s)); err != nil {
 		return err
 	}
 	from := len(leftRunes(s, int(min(start-1, int64(len(s))))))

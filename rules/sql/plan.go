@@ -70,6 +70,7 @@ func use(list ...expr) {
 
 // planner plans the queries of one statement.
 type planner struct {
+	*folder
 	scans   []*scanNode // of all tables read
 	simple  *simplePlan // of a statement that only filters and projects one table
 	shared  map[*cte]*sharedNode
@@ -86,7 +87,7 @@ type simplePlan struct {
 
 // plan plans a checked statement.
 func (s *statement) plan(q query) (*Query, error) {
-	p := &planner{shared: make(map[*cte]*sharedNode), working: make(map[*cte]*workingNode)}
+	p := &planner{folder: s.folder, shared: make(map[*cte]*sharedNode), working: make(map[*cte]*workingNode)}
 	op, err := q.plan(p, allColumns(q))
 	if err != nil {
 		return nil, err
@@ -169,7 +170,7 @@ func (b *block) plan(p *planner, need []bool) (operator, error) {
 	}
 	s.extractWindows()
 	s.extractRows()
-	where, err := foldMaybe(b.where)
+	where, err := p.foldMaybe(b.where)
 	if err != nil {
 		return nil, err
 	}
@@ -184,11 +185,11 @@ func (b *block) plan(p *planner, need []bool) (operator, error) {
 	return s.finish(p, in, where)
 }
 
-func foldMaybe(e expr) (expr, error) {
+func (f *folder) foldMaybe(e expr) (expr, error) {
 	if e == nil {
 		return nil, nil
 	}
-	return fold(e)
+	return f.fold(e)
 }
 
 // outputs folds the select list. A column that nobody reads becomes NULL,
@@ -203,7 +204,7 @@ func (s *steps) outputs(need []bool) error {
 			s.list[i], s.skipped[i] = &constExpr{v: null, t: t}, true
 			continue
 		}
-		e, err := fold(o.expr)
+		e, err := s.b.k.stmt.fold(o.expr)
 		if err != nil {
 			return err
 		}
@@ -409,7 +410,7 @@ func (s *steps) group() error {
 func (s *steps) foldGroups(r *regrouper) error {
 	fix := func(list []expr) error {
 		for i, e := range list {
-			folded, err := fold(e)
+			folded, err := s.b.k.stmt.fold(e)
 			if err != nil {
 				return err
 			}
@@ -430,14 +431,14 @@ func (s *steps) foldGroups(r *regrouper) error {
 		return err
 	}
 	var err error
-	if s.having, err = foldMaybe(s.having); err != nil {
+	if s.having, err = s.b.k.stmt.foldMaybe(s.having); err != nil {
 		return err
 	}
 	if err := fix(r.node.groups); err != nil {
 		return err
 	}
 	for i, a := range r.node.aggs {
-		folded, err := foldAggregate(a)
+		folded, err := s.b.k.stmt.foldAggregate(a)
 		if err != nil {
 			return err
 		}
@@ -451,8 +452,8 @@ func (s *steps) foldGroups(r *regrouper) error {
 	return nil
 }
 
-func foldAggregate(a *aggExpr) (*aggExpr, error) {
-	folded, err := fold(a)
+func (f *folder) foldAggregate(a *aggExpr) (*aggExpr, error) {
+	folded, err := f.fold(a)
 	if err != nil {
 		return nil, err
 	}

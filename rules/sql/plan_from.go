@@ -12,7 +12,7 @@ func (p *planner) from(b *block, where expr) (*stage, error) {
 		return p.filter(&stage{op: oneRow{}}, conjuncts, b.limit != nil)
 	}
 	use(conjuncts...)
-	if err := useJoins(b.from); err != nil {
+	if err := p.useJoins(b.from); err != nil {
 		return nil, err
 	}
 	if r, ok := b.from.(*relation); ok {
@@ -46,17 +46,17 @@ func joinAnd(list []expr) expr {
 
 // useJoins folds the conditions of joins and marks the columns that they,
 // and sources that depend on other relations, read.
-func useJoins(t fromTree) error {
+func (f *folder) useJoins(t fromTree) error {
 	switch t := t.(type) {
 	case *joinTree:
-		if err := useJoins(t.left); err != nil {
+		if err := f.useJoins(t.left); err != nil {
 			return err
 		}
-		if err := useJoins(t.right); err != nil {
+		if err := f.useJoins(t.right); err != nil {
 			return err
 		}
 		var err error
-		if t.on, err = foldMaybe(t.on); err != nil {
+		if t.on, err = f.foldMaybe(t.on); err != nil {
 			return err
 		}
 		use(t.on)
@@ -133,7 +133,7 @@ func (p *planner) values(s *valuesSource, r *relation) (operator, error) {
 		list := make([]expr, len(row))
 		for i, e := range row {
 			var err error
-			if list[i], err = fold(e); err != nil {
+			if list[i], err = p.fold(e); err != nil {
 				return nil, err
 			}
 		}
@@ -149,7 +149,7 @@ func (p *planner) values(s *valuesSource, r *relation) (operator, error) {
 func (p *planner) functionScan(r *relation, s *functionSource, in *stage) (*stage, error) {
 	n := &rowsNode{input: in.op, ordinality: s.ordinality}
 	for _, c := range s.calls {
-		folded, err := foldRows(c)
+		folded, err := p.foldRows(c)
 		if err != nil {
 			return nil, err
 		}
@@ -161,8 +161,8 @@ func (p *planner) functionScan(r *relation, s *functionSource, in *stage) (*stag
 	return &stage{n, append(slices.Clone(in.cols), columnsOf(r)...)}, nil
 }
 
-func foldRows(c *srfExpr) (*srfExpr, error) {
-	e, err := fold(c)
+func (f *folder) foldRows(c *srfExpr) (*srfExpr, error) {
+	e, err := f.fold(c)
 	if err != nil {
 		return nil, err
 	}

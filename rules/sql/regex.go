@@ -14,7 +14,7 @@ import (
 // no equal (back references, look-around) is refused by name.
 type regex struct {
 	source string         // in Go's syntax
-	length int            // of the pattern, in bytes
+	length int            // of the pattern in bytes, or its instructions if these are more
 	loose  *regexp.Regexp // matches all that this does, and just that if exact
 	exact  bool
 	tree   *subre
@@ -46,7 +46,7 @@ func compileRegex(pattern string, opt regexOptions) (*regex, error) {
 	if err != nil {
 		return nil, errRegexpSize() // nothing but size and depth can be wrong with it
 	}
-	re := &regex{source: b.String(), length: len(pattern), loose: loose, exact: exact, tree: tree, groups: groups}
+	re := &regex{source: b.String(), length: max(len(pattern), tree.lang.size()), loose: loose, exact: exact, tree: tree, groups: groups}
 	re.program = sync.OnceValue(func() reProgram { return tree.lang.compile(false) })
 	return re, nil
 }
@@ -67,7 +67,7 @@ func (re *regex) MatchString(s string) bool {
 }
 
 func (re *regex) matches(x *env, s string) (bool, error) {
-	if err := withinSteps(re.length, len(s)); err != nil {
+	if err := withinRegexpSteps(re.length, len(s)); err != nil {
 		return false, err
 	}
 	if !re.loose.MatchString(s) {

@@ -27,6 +27,8 @@ type Limits struct {
 	Nodes int // nodes of the syntax tree; 20,000
 	List  int // elements of one list (IN, ARRAY, arguments, columns); 5,000
 
+	Constants time.Duration // to compute what is constant when the statement is compiled; 2 s
+
 	Tables int // tables, subqueries and functions in FROM; 64
 	CTEs   int // queries of one WITH; 32
 
@@ -45,6 +47,9 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Depth, 200)
 	def(&l.Nodes, 20_000)
 	def(&l.List, 5_000)
+	if l.Constants == 0 {
+		l.Constants = 2 * time.Second
+	}
 	def(&l.Tables, 64)
 	def(&l.CTEs, 32)
 	def(&l.Operators, 5_000)

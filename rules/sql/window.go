@@ -112,7 +112,7 @@ func (w *windowStep) plan(p *planner, in *stage) (*stage, error) {
 			continue
 		}
 		var err error
-		if *e, err = fold(*e); err == nil {
+		if *e, err = p.fold(*e); err == nil {
 			err = p.planSubqueries(*e)
 		}
 		if err != nil {
