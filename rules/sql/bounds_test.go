@@ -90,7 +90,7 @@ func TestChains(t *testing.T) {
 	}
 	wg.Wait()
 	if _, err := Compile("SELECT 1"+strings.Repeat("+1", 30_000), Config{}); err == nil ||
-		err.Error() != "line 1, column 10007: an expression has more than 5000 operators and keywords" {
+		err.Error() != "line 1, column 10007: an expression has more than 5000 operators and keywords (write many alternatives as name IN (…) or name LIKE ANY (ARRAY[…]))" {
 		t.Errorf("30,000 operators: %v", err)
 	}
 	for _, text := range []string{
@@ -110,6 +110,17 @@ func TestChains(t *testing.T) {
 	}
 }
 
+// closing is the bracket that closes r, or nothing.
+func closing(r rune) rune {
+	switch r {
+	case '(':
+		return ')'
+	case '[':
+		return ']'
+	}
+	return -1
+}
+
 // TestChainsSmallStack runs TestChains where C stacks have 2 MiB, and what is
 // allowed to be as deep as it may.
 func TestChainsSmallStack(t *testing.T) {
@@ -125,6 +136,12 @@ func TestChainsSmallStack(t *testing.T) {
 		} {
 			if _, err := Compile(text, Config{}); err == nil {
 				t.Errorf("%.40q is accepted", text)
+			}
+		}
+		for _, open := range []string{"(", "abs(", "(SELECT ", "(0 + ", "ARRAY[", "CASE WHEN true THEN (", "(1 IN (", "(VALUES "} { // as deep as MaxLimits allow
+			text := "SELECT " + strings.Repeat(open, 1000) + "1"
+			for _, limits := range []Limits{MaxLimits(), {Depth: 1 << 30, Operators: 1 << 30, Nodes: 1 << 30, Text: 1 << 30}} {
+				_, _ = Compile(text+strings.Repeat(strings.Map(closing, open), 1000), Config{Limits: limits}) // it returns
 			}
 		}
 		return

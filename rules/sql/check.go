@@ -258,7 +258,7 @@ func (k *checker) targets(list []target, part bool) ([]outputColumn, error) {
 		out = append(out, outputColumn{name, e, t.pos()})
 	}
 	if len(out) > k.limits.List {
-		return nil, fail(codeLimit, "the result has %d columns, more than the limit of %d", len(out), k.limits.List)
+		return nil, overLimit(int(out[k.limits.List].at), "list", k.limits.List, "the result has %d columns, more than the limit of %d", len(out), k.limits.List)
 	}
 	return out, nil
 }

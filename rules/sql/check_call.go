@@ -232,7 +232,7 @@ func (k *checker) windowMisplaced(n funcCall) error {
 	if k.inAggregate {
 		return failAt(n.pos(), codeGrouping, "aggregate function calls cannot contain window function calls")
 	}
-	return failAt(n.pos(), codeWindowing, "window functions are not allowed in %s", k.context.name)
+	return failAt(n.pos(), codeWindowing, "window functions are not allowed in %s", k.context.name).hint("compute them in a subquery in FROM")
 }
 
 // callForm checks what surrounds the arguments of a call.
@@ -248,7 +248,7 @@ func (k *checker) callForm(fn *function, n funcCall) error {
 	case fn.window != nil:
 		switch {
 		case n.over == nil:
-			return failAt(n.pos(), codeWrongObject, "window function %s requires an OVER clause", n.name)
+			return failAt(n.pos(), codeWrongObject, "window function %s requires an OVER clause", n.name).hint("for example, %s() OVER (ORDER BY time)", n.name)
 		case k.context.noWindow || k.inAggregate:
 			return k.windowMisplaced(n)
 		case n.distinct:
@@ -327,7 +327,11 @@ func (k *checker) aggregateAllowed(n funcCall) error {
 	case k.inAggregate:
 		return failAt(n.pos(), codeGrouping, "aggregate function calls cannot be nested")
 	case k.context.noAggregate:
-		return failAt(n.pos(), codeGrouping, "aggregate functions are not allowed in %s", k.context.name)
+		e := failAt(n.pos(), codeGrouping, "aggregate functions are not allowed in %s", k.context.name)
+		if k.context.name == "WHERE" {
+			_ = e.hint("conditions on them go into HAVING")
+		}
+		return e
 	}
 	return nil
 }

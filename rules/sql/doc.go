@@ -121,15 +121,33 @@ func WriteDoc(w io.Writer) error {
 	}
 	b.WriteString("\nand arrays of these.\n")
 	writeFunctions(&b)
-	l := Limits{}.withDefaults()
-	fmt.Fprintf(&b, "\n## Limits\n\n| limit | default |\n|---|---|\n| bytes of a statement | %d |\n| nesting of expressions | %d |\n| expressions in a statement | %d |\n| elements of one list | %d |\n| tables, subqueries and functions in FROM | %d |\n| queries of one WITH | %d |\n| steps of a recursive query | %d |\n| operators and keywords such as OR in one expression | %d |\n| bytes of a text, or elements of an array or jsonb, that an expression makes | %d MiB, %d |\n| memory for joining, sorting and grouping | %d MiB |\n",
-		l.Text, l.Depth, l.Nodes, l.List, l.Tables, l.CTEs, maxRecursion, l.Operators, maxText>>20, maxElements, defaultMemory>>20)
+	writeLimits(&b)
 	b.WriteString("\n## Differences from PostgreSQL\n\n")
 	for _, d := range differences {
 		b.WriteString("- " + d + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func writeLimits(b *strings.Builder) {
+	d, m := DefaultLimits(), MaxLimits()
+	b.WriteString("\n## Limits\n\nEach has its own error, which names it. Those with a setting can be changed in the configuration.\n\n| limit | default | at most | setting |\n|---|---|---|---|\n")
+	for _, l := range []struct{ name, what string }{
+		{"text", "bytes of a statement"},
+		{"depth", "nesting of expressions and subqueries"},
+		{"expressions", "expressions in a statement"},
+		{"list", "elements of one list"},
+		{"tables", "tables, subqueries and functions in FROM"},
+		{"ctes", "queries of one WITH"},
+		{"operators", "operators and keywords such as OR in one expression"},
+	} {
+		fmt.Fprintf(b, "| %s | %d | %d | `sql.limits.%s` |\n", l.what, limitByName(d, l.name), limitByName(m, l.name), l.name)
+	}
+	fmt.Fprintf(b, "| memory for joining, sorting and grouping | %d MiB | | `agent.query_memory` |\n", defaultMemory>>20)
+	b.WriteString("| time of a query | 30 s | 1 h | `agent.query_timeout`, `--timeout` |\n| rows of a result | none | | `--max-rows` |\n")
+	b.WriteString("| time of one run of a rule | 30 s | | `rules.timeout` |\n| matches of one run of a rule | 10,000 | | `rules.max_matches` |\n")
+	fmt.Fprintf(b, "| steps of a recursive query | %d | | |\n| bytes of a text, elements of an array or jsonb, that an expression makes | %d MiB, %d | | |\n", maxRecursion, maxText>>20, maxElements)
 }
 
 func writeFunctions(b *strings.Builder) {

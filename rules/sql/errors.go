@@ -131,11 +131,6 @@ func failAt(pos int, code, format string, args ...any) *Error {
 // fail is an error that has no position, as those of execution.
 func fail(code, format string, args ...any) *Error { return failAt(-1, code, format, args...) }
 
-// refuse is the error for what PostgreSQL has and this engine does not.
-func refuse(pos int, what string) *Error {
-	return failAt(pos, codeUnsupported, "%s is not supported", what)
-}
-
 // positioned gives err the position pos if it is ours and has none.
 func positioned(err error, pos int) error {
 	if e, ok := err.(*Error); ok && e.at == 0 && pos >= 0 {

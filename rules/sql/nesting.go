@@ -27,7 +27,7 @@ func (t *nesting) link(pos, n int) error {
 	top.n += n
 	t.dots = 0
 	if top.n > t.limits.Operators {
-		return failAt(pos, codeLimit, "an expression has more than %d operators and keywords", t.limits.Operators)
+		return overLimit(pos, "operators", t.limits.Operators, "an expression has more than %d operators and keywords", t.limits.Operators)
 	}
 	return nil
 }
@@ -50,7 +50,7 @@ func (t *nesting) mark(pos int, c byte) error {
 		fallthrough
 	case '(':
 		if len(t.open) > t.limits.Depth {
-			return failAt(pos, codeLimit, "the statement is nested more than %d deep", t.limits.Depth)
+			return overLimit(pos, "depth", t.limits.Depth, "the statement is nested more than %d deep", t.limits.Depth)
 		}
 		t.open = append(t.open, chain{})
 		t.dots = 0

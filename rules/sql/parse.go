@@ -9,7 +9,7 @@ import (
 // untyped literals. Positions are byte offsets in text.
 func parse(text string, limits Limits, params map[string]string) (*queryExpr, error) {
 	if len(text) > limits.Text {
-		return nil, fail(codeLimit, "the statement has %d bytes, more than the limit of %d", len(text), limits.Text)
+		return nil, overLimit(-1, "text", limits.Text, "the statement has %d bytes, more than the limit of %d", len(text), limits.Text)
 	}
 	if i := strings.IndexByte(text, 0); i >= 0 {
 		return nil, failAt(i, codeCharacter, "the statement holds a NUL byte")

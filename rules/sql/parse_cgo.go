@@ -27,14 +27,17 @@ func parseText(s substitution, limits Limits) (*queryExpr, error) {
 	}
 	stmt, ok := tree.Stmts[0].Stmt.Node.(*pg.Node_SelectStmt)
 	if !ok {
-		return nil, failAt(firstWord(s.text), codeUnsupported, "the statement %s is not supported", statementKind(tree.Stmts[0].Stmt)).hint("only SELECT is")
+		word, at := firstWord(s.text)
+		e := failAt(at, codeUnsupported, "the statement %s is not supported", word).hint("only SELECT is")
+		if word == "EXPLAIN" {
+			_ = e.hint("daemoneye query --explain shows the plan of a SELECT")
+		}
+		return nil, e
 	}
 	c := &converter{s: s, limits: limits, last: -1}
 	q := c.query(stmt.SelectStmt)
 	return q, c.err
 }
-
-func firstWord(text string) int { return len(text) - len(strings.TrimLeft(text, " \t\r\n")) }
 
 // parseError converts an error of the parser, whose position counts characters.
 func (s substitution) parseError(err error) error {
@@ -55,6 +58,10 @@ func (s substitution) parseError(err error) error {
 	out := failAt(charOffset(s.text, e.Cursorpos-1), code, "%s", e.Message)
 	if e.Cursorpos <= 0 {
 		out.at = 0
+		if strings.HasPrefix(e.Message, "WITH TIES") {
+			out.at = 1 + wordAt(s.text, 0, "with", "ties")
+			_ = out.hint("add ORDER BY, by which rows are ties")
+		}
 	}
 	if s.missing != "" && strings.Contains(e.Message, `":"`) {
 		_ = out.hint("parameter %q has no value; give it with --param %s=VALUE", s.missing, s.missing)
@@ -98,15 +105,10 @@ func (c *converter) fail(err error) {
 	}
 }
 
-func (c *converter) refuse(pos int32, what string) node {
-	c.fail(refuse(int(pos), what))
-	return literal{}
-}
-
 // list converts each of nodes, at most Limits.List of them.
 func (c *converter) list(nodes []*pg.Node) []node {
 	if len(nodes) > c.limits.List {
-		c.fail(fail(codeLimit, "a list has %d elements, more than the limit of %d", len(nodes), c.limits.List))
+		c.fail(overLimit(int(nodeLocation(nodes[0])), "list", c.limits.List, "a list has %d elements, more than the limit of %d", len(nodes), c.limits.List))
 		return nil
 	}
 	out := make([]node, len(nodes))
@@ -133,7 +135,7 @@ func nodeLocation(n *pg.Node) int32 {
 	case *pg.Node_CaseExpr:
 		return n.CaseExpr.Location
 	}
-	return -1
+	return locationOf(n.ProtoReflect(), 3)
 }
 
 func (c *converter) sort(list []*pg.Node) []sortItem {
@@ -173,10 +175,10 @@ func (c *converter) expr(n *pg.Node) node {
 		c.last = pos
 	}
 	if c.depth++; c.depth > c.limits.Depth {
-		return c.tooLarge(failAt(int(c.last), codeLimit, "an expression is nested more than %d deep", c.limits.Depth))
+		return c.tooLarge(overLimit(int(c.last), "depth", c.limits.Depth, "an expression is nested more than %d deep", c.limits.Depth))
 	}
 	if c.nodes++; c.nodes > c.limits.Nodes {
-		return c.tooLarge(failAt(int(c.last), codeLimit, "the statement has more than %d expressions", c.limits.Nodes))
+		return c.tooLarge(overLimit(int(c.last), "expressions", c.limits.Nodes, "the statement has more than %d expressions", c.limits.Nodes))
 	}
 	defer func() { c.depth-- }()
 	switch n := n.Node.(type) {
@@ -238,7 +240,7 @@ func (c *converter) expr(n *pg.Node) node {
 	case *pg.Node_NamedArgExpr:
 		return c.refuse(n.NamedArgExpr.Location, "a named argument")
 	}
-	return c.refuse(-1, "the expression "+nodeKind(n))
+	return c.refuseNode(n)
 }
 
 func (c *converter) tooLarge(err error) node {

@@ -4,7 +4,6 @@ package sql
 
 import (
 	"fmt"
-	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
 )
@@ -16,19 +15,19 @@ func (c *converter) query(s *pg.SelectStmt) *queryExpr {
 		return out
 	}
 	if c.depth++; c.depth > c.limits.Depth {
-		c.tooLarge(failAt(int(c.last), codeLimit, "the statement is nested more than %d deep", c.limits.Depth))
+		c.tooLarge(overLimit(int(c.last), "depth", c.limits.Depth, "the statement is nested more than %d deep", c.limits.Depth))
 		return out
 	}
 	defer func() { c.depth-- }()
 	if c.nodes++; c.nodes > c.limits.Nodes {
-		c.tooLarge(failAt(int(c.last), codeLimit, "the statement has more than %d expressions", c.limits.Nodes))
+		c.tooLarge(overLimit(int(c.last), "expressions", c.limits.Nodes, "the statement has more than %d expressions", c.limits.Nodes))
 		return out
 	}
 	switch {
 	case s.IntoClause != nil:
 		c.refuse(s.IntoClause.GetRel().GetLocation(), "SELECT INTO")
 	case len(s.LockingClause) > 0:
-		c.refuse(-1, "FOR UPDATE or FOR SHARE")
+		c.refuse(int32(wordAt(c.s.text, int(c.last)+1, "for", "update", "share", "no", "key")), "FOR UPDATE or FOR SHARE")
 	}
 	if s.WithClause != nil {
 		c.with(out, s.WithClause)
@@ -71,7 +70,7 @@ func (c *converter) with(q *queryExpr, w *pg.WithClause) {
 			c.refuse(e.CycleClause.Location, "CYCLE")
 		}
 		if len(q.with) >= c.limits.CTEs {
-			c.tooLarge(failAt(int(e.Location), codeLimit, "WITH has more than %d queries", c.limits.CTEs))
+			c.tooLarge(overLimit(int(e.Location), "ctes", c.limits.CTEs, "WITH has more than %d queries", c.limits.CTEs))
 			return
 		}
 		q.with = append(q.with, cteDef{
@@ -98,7 +97,7 @@ func (c *converter) selectStmt(s *pg.SelectStmt) *selectStmt {
 		}
 	}
 	if len(s.TargetList) > c.limits.List {
-		c.fail(fail(codeLimit, "the select list has %d columns, more than the limit of %d", len(s.TargetList), c.limits.List))
+		c.fail(overLimit(int(nodeLocation(s.TargetList[0])), "list", c.limits.List, "the select list has %d columns, more than the limit of %d", len(s.TargetList), c.limits.List))
 		return out
 	}
 	for _, n := range s.TargetList {
@@ -123,11 +122,11 @@ func (c *converter) from(n *pg.Node) node {
 		return &tableRef{}
 	}
 	if c.depth++; c.depth > c.limits.Depth {
-		return c.tooLarge(failAt(int(c.last), codeLimit, "FROM is nested more than %d deep", c.limits.Depth))
+		return c.tooLarge(overLimit(int(c.last), "depth", c.limits.Depth, "FROM is nested more than %d deep", c.limits.Depth))
 	}
 	defer func() { c.depth-- }()
 	if c.tables++; c.tables > c.limits.Tables {
-		return c.tooLarge(failAt(int(c.last), codeLimit, "the statement reads more than %d tables", c.limits.Tables))
+		return c.tooLarge(overLimit(int(nodeLocation(n)), "tables", c.limits.Tables, "the statement reads more than %d tables", c.limits.Tables))
 	}
 	switch n := n.GetNode().(type) {
 	case *pg.Node_RangeVar:
@@ -142,7 +141,7 @@ func (c *converter) from(n *pg.Node) node {
 	case *pg.Node_RangeTableSample:
 		return c.refuse(n.RangeTableSample.Location, "TABLESAMPLE")
 	}
-	return c.refuse(-1, nodeKind(n)+" in FROM")
+	return c.refuseNode(n)
 }
 
 func (c *converter) rangeVar(r *pg.RangeVar) node {
@@ -159,7 +158,7 @@ func (c *converter) rangeVar(r *pg.RangeVar) node {
 func (c *converter) join(j *pg.JoinExpr) node {
 	kind, ok := map[pg.JoinType]joinKind{pg.JoinType_JOIN_INNER: joinInner, pg.JoinType_JOIN_LEFT: joinLeft, pg.JoinType_JOIN_RIGHT: joinRight, pg.JoinType_JOIN_FULL: joinFull}[j.Jointype]
 	if !ok {
-		return c.refuse(-1, "this JOIN")
+		return c.refuse(locationOf(j.ProtoReflect(), 3), "this JOIN")
 	}
 	out := &joinRef{kind: kind, natural: j.IsNatural, left: c.from(j.Larg), right: c.from(j.Rarg), on: c.optional(j.Quals), using: names(j.UsingClause)}
 	out.at = at(out.right.pos())
@@ -189,12 +188,12 @@ func (c *converter) subselect(r *pg.RangeSubselect) node {
 func (c *converter) rangeFunction(r *pg.RangeFunction) node {
 	out := &functionRef{ordinality: r.Ordinality}
 	if len(r.Coldeflist) > 0 {
-		return c.refuse(-1, "a list of column definitions")
+		return c.refuse(locationOf(r.ProtoReflect(), 4), "a list of column definitions")
 	}
 	for _, f := range r.Functions {
 		items := f.GetList().GetItems()
 		if len(items) == 2 && len(items[1].GetList().GetItems()) > 0 {
-			return c.refuse(-1, "a list of column definitions")
+			return c.refuse(nodeLocation(items[0]), "a list of column definitions")
 		}
 		call, ok := c.expr(items[0]).(funcCall)
 		if !ok {
@@ -309,6 +308,3 @@ func (c *converter) window(w *pg.WindowDef) windowDef {
 	f.startValue, f.endValue = c.optional(w.StartOffset), c.optional(w.EndOffset)
 	return out
 }
-
-// statementKind is the name of a statement other than SELECT.
-func statementKind(n *pg.Node) string { return strings.TrimSuffix(nodeKind(n), "Stmt") }

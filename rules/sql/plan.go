@@ -512,7 +512,8 @@ func (r *regrouper) rewrite(e expr) (expr, error) {
 	}
 	switch e := e.(type) {
 	case *colExpr:
-		return nil, failAt(e.at, codeGrouping, "column %q must appear in the GROUP BY clause or be used in an aggregate function", e.name)
+		return nil, failAt(e.at, codeGrouping, "column %q must appear in the GROUP BY clause or be used in an aggregate function", e.name).
+			hint("write GROUP BY, or min(…) for one of its values")
 	case *aggExpr:
 		i, ok := r.aggs[key]
 		if !ok {

@@ -175,7 +175,7 @@ func (x *env) forget(key any) {
 func (x *env) grow(operator string, n int) error {
 	if x.used.Add(int64(n)) > x.limit {
 		return fail(codeOutOfMemory, "the %s needs more than the memory limit of %d MiB", operator, x.limit>>20).
-			hint("narrow the time range, or join, group and sort fewer rows")
+			hint("narrow the time range, or join, group and sort fewer rows; agent.query_memory in the configuration allows more")
 	}
 	return nil
 }
@@ -244,7 +244,7 @@ func (q *Query) Run(ctx context.Context, src Source, opt Options, yield func(*Ro
 			}
 		}
 		if over {
-			return fail(codeLimit, "the result has more than %d rows", opt.MaxRows).hint("add LIMIT, or a narrower WHERE")
+			return fail(codeLimit, "the result has more than %d rows", opt.MaxRows).hint("add LIMIT, or a narrower WHERE; --max-rows allows more")
 		}
 		return nil
 	})

@@ -120,7 +120,8 @@ func (x *env) charge(v value, row []value) error {
 		}
 	}
 	if x.scratch += int64(max(n, 0)); x.scratch > x.limit {
-		return fail(codeOutOfMemory, "the texts that an expression makes need more than the memory limit of %d MiB", x.limit>>20)
+		return fail(codeOutOfMemory, "the texts that an expression makes need more than the memory limit of %d MiB", x.limit>>20).
+			hint("narrow the time range, or make shorter texts; agent.query_memory in the configuration allows more")
 	}
 	return nil
 }

@@ -20,7 +20,8 @@ import (
 	"daemoneye/bus/event"
 )
 
-// Limits bound what Compile accepts. Zero means the default.
+// Limits bound what Compile accepts. Zero means the default, and what is above
+// MaxLimits means these.
 type Limits struct {
 	Text  int // bytes of the statement; 64 KiB
 	Depth int // nesting of expressions; 200
@@ -37,23 +38,34 @@ type Limits struct {
 	Operators int
 }
 
+// DefaultLimits are those of a zero Limits.
+func DefaultLimits() Limits {
+	return Limits{Constants: 2 * time.Second, Text: 64 << 10, Depth: 200, Nodes: 20_000, List: 5_000, Tables: 64, CTEs: 32, Operators: 5_000}
+}
+
+// MaxLimits are the highest. With more depth or operators PostgreSQL's parser
+// could exhaust the C stack of a thread, which ends the process; a longer text
+// does not fit into a request to the agent.
+func MaxLimits() Limits {
+	return Limits{Text: 512 << 10, Depth: 1_000, Nodes: 500_000, List: 100_000, Tables: 1_000, CTEs: 1_000, Operators: 5_000}
+}
+
 func (l Limits) withDefaults() Limits {
-	def := func(n *int, d int) {
-		if *n == 0 {
-			*n = d
+	d, m := DefaultLimits(), MaxLimits()
+	in := func(n, def, most int) int {
+		if n == 0 {
+			return def
 		}
+		return min(n, most)
 	}
-	def(&l.Text, 64<<10)
-	def(&l.Depth, 200)
-	def(&l.Nodes, 20_000)
-	def(&l.List, 5_000)
 	if l.Constants == 0 {
-		l.Constants = 2 * time.Second
+		l.Constants = d.Constants
 	}
-	def(&l.Tables, 64)
-	def(&l.CTEs, 32)
-	def(&l.Operators, 5_000)
-	return l
+	return Limits{
+		Constants: l.Constants,
+		Text:      in(l.Text, d.Text, m.Text), Depth: in(l.Depth, d.Depth, m.Depth), Nodes: in(l.Nodes, d.Nodes, m.Nodes), List: in(l.List, d.List, m.List),
+		Tables: in(l.Tables, d.Tables, m.Tables), CTEs: in(l.CTEs, d.CTEs, m.CTEs), Operators: in(l.Operators, d.Operators, m.Operators),
+	}
 }
 
 // Config adjusts Compile; its zero value is the default.

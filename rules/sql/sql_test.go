@@ -88,7 +88,7 @@ func TestErrors(t *testing.T) {
 		{"SELECT 'éé' FROM FROM", `line 1, column 18: syntax error at or near "FROM"`, "SELECT 'éé' FROM FROM\n                 ^"},
 		{"SELECT pg_sleep(1)", `line 1, column 8: function pg_sleep is not supported (docs/sql.md lists those that are)`, "SELECT pg_sleep(1)\n       ^"},
 		{"SELECT lowr('x')", `line 1, column 8: function lowr is not supported (did you mean "lower"?)`, "SELECT lowr('x')\n       ^"},
-		{"DELETE FROM processes", `line 1, column 1: the statement Delete is not supported (only SELECT is)`, "DELETE FROM processes\n^"},
+		{"DELETE FROM processes", `line 1, column 1: the statement DELETE is not supported (only SELECT is)`, "DELETE FROM processes\n^"},
 		{"SELECT 1; SELECT 2", `line 1, column 10: more than one statement is not supported (write one SELECT)`, "SELECT 1; SELECT 2\n         ^"},
 		{"SELECT 'a' ~ '(?=b)'", `line 1, column 12: look-ahead (?= in a regular expression is not supported (matching takes linear time, which this can not)`, "SELECT 'a' ~ '(?=b)'\n           ^"},
 	} {
