@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"daemoneye/rules/sql"
 )
 
 // TestResult is what the fixtures beside one rule showed.
@@ -102,7 +104,7 @@ func (r *Rule) runCase(ctx context.Context, c *fixtureCase) (matched int, err er
 		}
 	}
 	var failed error
-	list, _, err := r.run(ctx, src, now, maxCaseRows, func(err error, _ int64, _ time.Time) {
+	list, _, err := r.run(ctx, src, sql.Options{Now: now}, maxCaseRows, func(err error, _ int64, _ time.Time) {
 		if failed == nil {
 			failed = fmt.Errorf("the rule failed on a row: %w", err)
 		}

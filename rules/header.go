@@ -277,7 +277,7 @@ func setWindow(h *Header, v string) (string, error) {
 	if d < minWindow || d > maxWindow {
 		return "", fmt.Errorf("%s is outside 1 second to 90 days", v)
 	}
-	h.Window = d
+	h.Window, h.WindowSet = d, true
 	return "", nil
 }
 

@@ -30,7 +30,7 @@ func TestParseHeader(t *testing.T) {
 		ID: "a.b-1", Title: "A title: with a colon", Description: "first second third", Severity: "high",
 		Tags:       []string{"attack.t1059.004", "attack.defense_evasion", "own.tag", "attack.s0002"},
 		References: []string{"https://a.example/1", "https://a.example/2"},
-		Dedup:      []string{"user_id", "executable_path"}, Window: 26 * time.Hour, Date: "2026-02-03", Status: "test",
+		Dedup:      []string{"user_id", "executable_path"}, Window: 26 * time.Hour, WindowSet: true, Date: "2026-02-03", Status: "test",
 	}
 	if !reflect.DeepEqual(h, want) {
 		t.Errorf("header = %+v, want %+v", h, want)

@@ -1,9 +1,11 @@
 package rules
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 var (
@@ -19,6 +21,12 @@ func (r *Rule) Warnings() []string {
 	var list []string
 	if slices.Contains(r.Tables, "process_events") && r.missesHashes() {
 		list = append(list, "the hash of an executable comes a moment after the process, in a row whose event is 'changed', and the rule leaves those out")
+	}
+	now := time.Now()
+	for _, table := range r.Tables {
+		if x := r.reach(table, now); x.Window == "header" && strings.Contains(x.Text, "though the SELECT") {
+			list = append(list, fmt.Sprintf("of %s it sees %s; a longer window in the header sees more", table, x.Text))
+		}
 	}
 	return list
 }

@@ -232,7 +232,7 @@ func (l *loader) load(s Source, name string, info fs.FileInfo) {
 		l.refuse(refuse(file, "not a regular file (%s)", info.Mode().Type()))
 		return
 	}
-	data, err := readFile(s.FS, name, MaxRuleBytes)
+	data, err := readFile(s.FS, name, maxRule(l.cfg.SQL))
 	if err != nil {
 		l.unreadable(file, err)
 		return
@@ -288,9 +288,15 @@ func Parse(file string, data []byte, cfg sql.Config) (*Rule, error) {
 	return r, nil
 }
 
+// maxRule is how many bytes a rule file may have.
+func maxRule(cfg sql.Config) int64 {
+	text := min(cfg.Limits.Text, sql.MaxLimits().Text)
+	return int64(MaxRuleBytes + max(0, text-sql.DefaultLimits().Text))
+}
+
 func parseRule(file string, data []byte, cfg sql.Config) (*Rule, *Refusal) {
-	if len(data) > MaxRuleBytes {
-		return nil, refuse(file, "larger than %d KiB", MaxRuleBytes>>10)
+	if limit := maxRule(cfg); int64(len(data)) > limit {
+		return nil, refuse(file, "larger than %d KiB", limit>>10)
 	}
 	text := strings.TrimPrefix(string(data), "\ufeff")
 	if p := oddByte(file, text); p != nil {

@@ -16,6 +16,7 @@ type MatcherConfig struct {
 	Every   time.Duration // least time between two runs of one History rule; 5 s
 	Timeout time.Duration // of one run of a History or Scan rule; 30 s
 	MaxRows int64         // matches of one run of a History or Scan rule; 10,000
+	Memory  int64         // bytes for one run, see sql.Options; 64 MiB
 	// BatchTimeout is how long a Stream rule may take for one batch: 1 s,
 	// negative: no bound. A rule that failed on the whole batch and is tried
 	// on parts of it, or whose rows are larger than an alert, passes over the

@@ -296,21 +296,6 @@ func TestLongKeysStayDistinct(t *testing.T) {
 	}
 }
 
-func TestWindowedSource(t *testing.T) {
-	from, to := testStart.Add(3*time.Second).UnixMicro(), testStart.Add(6*time.Second).UnixMicro()
-	src := &windowed{src: memory{eventBatch(2), eventsFrom(2, 3), eventsFrom(4, 1), eventsFrom(5, 9)}, from: from, to: to}
-	var pids []int64
-	err := src.Scan(context.Background(), sql.ScanRequest{Table: event.Lookup("process_events"), From: -1 << 62, To: 1 << 62}, func(b *event.Batch) error {
-		for i := range b.Rows {
-			pids = append(pids, b.Column("pid").Int(i))
-		}
-		return nil
-	})
-	if err != nil || fmt.Sprint(pids) != "[3 4 4 5]" {
-		t.Errorf("rows %v, %v, want 3, 4, 4, 5", pids, err)
-	}
-}
-
 // A rule that takes long is run a tenth of the time, so that it leaves room.
 func TestLongRunsRest(t *testing.T) {
 	set := mustLoad(t, files(

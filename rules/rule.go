@@ -22,15 +22,19 @@ package rules
 
 import (
 	"io/fs"
+	"math"
 	"strings"
 	"time"
 
+	"daemoneye/bus/event"
 	"daemoneye/rules/sql"
 )
 
 // Limits of a rule file.
 const (
-	MaxRuleBytes = 64 << 10 // of a rule file; a longer one is refused unparsed
+	// MaxRuleBytes bounds a rule file; a longer one is refused unparsed. A
+	// higher limit of sql.Limits.Text raises it as much.
+	MaxRuleBytes = 64 << 10
 
 	maxTitle     = 200  // characters
 	maxText      = 4096 // characters of any other header value
@@ -47,11 +51,13 @@ const (
 	// Stream: on each batch as it arrives. The rule filters and projects one
 	// table whose rows are only ever appended.
 	Stream Mode = iota + 1
-	// History: over the stored rows of the rule's window, after new rows
-	// came. The rule groups, sorts or limits a table whose rows are appended.
+	// History: over the stored rows that Rule.Lookback leaves, after new rows
+	// came. The rule groups, sorts, joins or limits tables whose rows are
+	// appended.
 	History
 	// Scan: over the present state, after each scan. The rule reads a table
-	// whose rows are replaced, such as processes.
+	// whose rows are replaced, such as processes; of others it sees what
+	// Rule.Lookback leaves.
 	Scan
 )
 
@@ -80,7 +86,8 @@ type Header struct {
 	References     []string
 	FalsePositives []string
 	Dedup          []string      // columns; empty: see Grouper
-	Window         time.Duration // how long one alert counts matches of the same key
+	Window         time.Duration // how long one alert counts matches of the same key; see also Rule.Lookback
+	WindowSet      bool          // the header names it; else it is the default
 	Enabled        bool
 }
 
@@ -103,6 +110,20 @@ type Rule struct {
 
 // Query returns the compiled SELECT.
 func (r *Rule) Query() *sql.Query { return r.query }
+
+// Lookback returns the time (µs since the Unix epoch) from which on the rule
+// sees rows of a stream table: the begin of the window that its header names.
+// Without one it is what the SELECT bounds itself, math.MinInt64, or, for a
+// table that the SELECT does not bound, the begin of the default window.
+func (r *Rule) Lookback(table string, now time.Time) int64 {
+	if t := event.Lookup(table); t == nil || t.Kind != event.Stream || r.Mode == Stream {
+		return math.MinInt64
+	}
+	if from, _ := r.query.TimeRange(table, now); !r.WindowSet && from != math.MinInt64 {
+		return math.MinInt64
+	}
+	return now.Add(-r.Window).UnixMicro()
+}
 
 // Table returns the name of the table whose rows the rule judges.
 func (r *Rule) Table() string { return r.Tables[0] }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
-	"slices"
 	"time"
 
 	"daemoneye/bus/event"
@@ -43,7 +42,7 @@ func (s *state) wait(now time.Time, every time.Duration) time.Duration {
 }
 
 // RunHistory runs the History rules that are due, each over the rows of src
-// whose time is in its window before now. A row that the rule's run before
+// that its Lookback from now leaves. A row that the rule's run before
 // returned as well is not a match again. The error is that of ctx; one of a
 // rule is counted and kept in its Stats.
 func (m *Matcher) RunHistory(ctx context.Context, src sql.Source, now time.Time) ([]Match, error) {
@@ -54,8 +53,7 @@ func (m *Matcher) RunHistory(ctx context.Context, src sql.Source, now time.Time)
 		if c.wait(now, m.cfg.Every) > 0 || !c.dirty.Swap(false) {
 			continue
 		}
-		from, to := now.Add(-c.rule.Window).UnixMicro(), int64(math.MaxInt64)
-		list := m.run(ctx, c, &windowed{src: src, from: from, to: to}, now)
+		list := m.run(ctx, c, c.rule.Windowed(src, now), now)
 		if err := ctx.Err(); err != nil {
 			c.dirty.Store(true)
 			return found, err
@@ -80,7 +78,7 @@ func (m *Matcher) RunScan(ctx context.Context, src sql.Source, now time.Time) ([
 			c.lastSlow.Store(&RunError{Time: now, Message: fmt.Sprintf("it took %v after a scan, so some scans are passed over", took.Round(time.Millisecond))})
 			continue
 		}
-		list := m.run(ctx, c, src, now)
+		list := m.run(ctx, c, c.rule.Windowed(src, now), now)
 		if err := ctx.Err(); err != nil {
 			return found, err
 		}
@@ -115,20 +113,22 @@ var errTooMany = errors.New("too many matches")
 func (m *Matcher) run(ctx context.Context, c *compiled, src sql.Source, now time.Time) []Match {
 	start := time.Now()
 	c.lastRun.Store(now.UnixMicro())
-	ctx, cancel := context.WithTimeout(ctx, m.cfg.Timeout)
+	expired := fmt.Errorf("the run took longer than %v and was stopped: a narrower window or a stricter condition needs less, rules.timeout in the configuration allows more", m.cfg.Timeout)
+	limited, cancel := context.WithTimeoutCause(ctx, m.cfg.Timeout, expired)
 	defer cancel()
 	counted := &counting{src: src}
-	list, cut, err := c.rule.run(ctx, counted, now, m.cfg.MaxRows, c.fail)
+	list, cut, err := c.rule.run(limited, counted, sql.Options{Now: now, MemoryLimit: m.cfg.Memory}, m.cfg.MaxRows, c.fail)
 	c.cut.Add(cut)
+	if err != nil && ctx.Err() == nil && context.Cause(limited) == expired {
+		err = expired
+	}
 	c.evaluated.Add(counted.rows)
 	took := time.Since(start)
 	c.lastTook.Store(int64(took))
 	c.spent.Add(int64(took))
 	switch {
 	case errors.Is(err, errTooMany):
-		c.fail(fmt.Errorf("more than %d matches in one run; the rest was not looked at", m.cfg.MaxRows), 1, now)
-	case errors.Is(err, context.DeadlineExceeded):
-		c.fail(fmt.Errorf("it ran longer than %v and was stopped", m.cfg.Timeout), 1, now)
+		c.fail(fmt.Errorf("more than %d matches in one run, and the rest was not looked at: add a condition, or rules.max_matches in the configuration allows more", m.cfg.MaxRows), 1, now)
 	case err != nil:
 		c.fail(err, 1, now)
 	}
@@ -138,7 +138,8 @@ func (m *Matcher) run(ctx context.Context, c *compiled, src sql.Source, now time
 // run returns what the rule finds in src. A rule that filters and projects is
 // matched batch by batch, so that the whole event row is known; rows on which
 // it fails are told to fail and passed over.
-func (r *Rule) run(ctx context.Context, src sql.Source, now time.Time, limit int64, fail func(error, int64, time.Time)) (list []Match, cut int64, err error) {
+func (r *Rule) run(ctx context.Context, src sql.Source, opt sql.Options, limit int64, fail func(error, int64, time.Time)) (list []Match, cut int64, err error) {
+	now := opt.Now
 	if r.query.Streams() {
 		t := event.Lookup(r.Table())
 		req := sql.ScanRequest{Table: t}
@@ -162,7 +163,7 @@ func (r *Rule) run(ctx context.Context, src sql.Source, now time.Time, limit int
 		return p.found, p.room.cut, err
 	}
 	var room room
-	err = r.query.Run(ctx, src, sql.Options{Now: now}, func(rows *sql.Rows) error {
+	err = r.query.Run(ctx, src, opt, func(rows *sql.Rows) error {
 		for at := range rows.Len() {
 			if int64(len(list)) == limit {
 				return errTooMany
@@ -184,37 +185,5 @@ func (s *counting) Scan(ctx context.Context, r sql.ScanRequest, yield func(*even
 	return s.src.Scan(ctx, r, func(b *event.Batch) error {
 		s.rows += int64(b.Rows)
 		return yield(b)
-	})
-}
-
-// windowed yields only rows with from ≤ time < to (µs).
-type windowed struct {
-	src      sql.Source
-	from, to int64
-}
-
-func (s *windowed) Scan(ctx context.Context, r sql.ScanRequest, yield func(*event.Batch) error) error {
-	if !slices.Contains(r.Columns, r.Table.Time) {
-		r.Columns = append(slices.Clone(r.Columns), r.Table.Time)
-	}
-	r.From, r.To = max(r.From, s.from), min(r.To, s.to)
-	if r.From >= r.To {
-		return nil
-	}
-	return s.src.Scan(ctx, r, func(b *event.Batch) error {
-		least, greatest, ok := b.TimeRange()
-		switch {
-		case !ok || greatest < s.from || least >= s.to:
-			return nil
-		case least >= s.from && greatest < s.to:
-			return yield(b)
-		}
-		builder, times := event.NewBuilder(b.Table), b.Column(b.Table.Time)
-		for i := range b.Rows {
-			if t := times.Int(i); !times.IsNull(i) && t >= s.from && t < s.to {
-				builder.AddRow(b, i)
-			}
-		}
-		return yield(builder.Batch())
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -159,5 +161,111 @@ func TestLossInWindowOfHistoryRule(t *testing.T) {
 				t.Errorf("a loss %v ago, window 10m: complete = %v, want %s", c.ago, cells, c.want)
 			}
 		})
+	}
+}
+
+// gapOf is a loss of the table's rows in from ≤ t < to, reported at once.
+func gapOf(table string, from, to time.Time) *event.Batch {
+	b := event.NewBuilder(event.Lookup("event_gaps"))
+	b.Column("time").Time(to)
+	b.Column("table_name").Text(table)
+	b.Column("start_time").Time(from)
+	b.Column("end_time").Time(to)
+	b.Column("collector_id").Text("c")
+	b.Column("hop").Text("collector")
+	b.Column("reason").Text("of this test")
+	b.EndRow()
+	return b.Batch()
+}
+
+// A query is marked with the losses of each of its tables, wherever it reads
+// them, within the times that it reads of that table.
+func TestLossMarksEachTableOfAQuery(t *testing.T) {
+	r := newRunning(t)
+	r.dial()
+	p := newPublisher(t, r.config.Paths.Socket, r.token)
+	now := time.Now()
+	ago := func(minutes int) time.Time { return now.Add(-time.Duration(minutes) * time.Minute) }
+	r.send(p, gapOf("process_samples", ago(40), ago(30)), gapOf("process_events", ago(20), ago(10)), scanAt(ago(5), "c", 9))
+	const samples, events = "process_samples", "process_events"
+	for _, c := range []struct {
+		sql  string
+		want []string
+	}{
+		{"SELECT 1 FROM process_events e JOIN process_samples s USING (entity_id)", []string{events, samples}},
+		{"SELECT 1 FROM process_events e JOIN process_samples s USING (entity_id) WHERE e.time >= now() - interval '5 minutes'", []string{samples}},
+		{"SELECT 1 FROM process_events e JOIN process_samples s USING (entity_id) WHERE s.time >= now() - interval '25 minutes'", []string{events}},
+		{"SELECT 1 FROM process_events e LEFT JOIN process_samples s ON s.pid = e.pid AND s.time < now() - interval '1 hour' WHERE e.time >= now() - interval '5 minutes'", nil},
+		{"SELECT pid FROM processes p WHERE EXISTS (SELECT 1 FROM process_samples s WHERE s.entity_id = p.entity_id)", []string{samples}},
+		{"SELECT (SELECT count(*) FROM process_events e WHERE e.pid = p.pid AND e.time >= now() - interval '15 minutes') FROM processes p", []string{events}},
+		{"SELECT pid FROM processes WHERE pid IN (SELECT pid FROM process_events WHERE time >= now() - interval '5 minutes')", nil},
+		{"WITH w AS (SELECT pid FROM process_samples WHERE time < now() - interval '35 minutes') SELECT pid FROM w UNION SELECT pid FROM process_events", []string{events, samples}},
+		// Neither of the two scans reads the time of the loss between them.
+		{"SELECT 1 FROM process_events a JOIN process_events b USING (pid) WHERE a.time >= now() - interval '5 minutes' AND b.time BETWEEN now() - interval '1 hour' AND now() - interval '30 minutes'", nil},
+	} {
+		_, incomplete, err := r.query(c.sql)
+		var got []string
+		for _, reason := range incomplete {
+			table, _, _ := strings.Cut(reason, " ")
+			got = append(got, table)
+		}
+		slices.Sort(got)
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s\nis marked %q, %v; want losses of %q", c.sql, incomplete, err, c.want)
+		}
+	}
+}
+
+// An alert of a rule that reads several tables is marked with the losses of
+// each within what the rule sees of it.
+func TestLossMarksEachTableOfARule(t *testing.T) {
+	rules := map[string]struct {
+		text string
+		want []string
+	}{
+		"both":   {"-- window: 50m\nSELECT count(*) AS n FROM process_events e LEFT JOIN process_samples s USING (entity_id) HAVING count(*) > 0", []string{"process_events", "process_samples"}},
+		"one":    {"-- window: 25m\nSELECT count(*) AS n FROM process_events e LEFT JOIN process_samples s USING (entity_id) HAVING count(*) > 0", []string{"process_events"}},
+		"none":   {"-- window: 5m\nSELECT count(*) AS n FROM process_events e LEFT JOIN process_samples s USING (entity_id) HAVING count(*) > 0", nil},
+		"inner":  {"SELECT count(*) AS n FROM process_events WHERE time >= now() - interval '5 minutes' AND NOT EXISTS (SELECT 1 FROM process_samples WHERE pid = -1) HAVING count(*) > 0", []string{"process_samples"}},
+		"scan":   {"SELECT pid FROM processes p WHERE pid = 1 AND NOT EXISTS (SELECT 1 FROM process_samples s WHERE s.pid = p.pid)", []string{"process_samples"}},
+		"scan-5": {"-- window: 5m\nSELECT pid FROM processes p WHERE pid = 1 AND NOT EXISTS (SELECT 1 FROM process_samples s WHERE s.pid = p.pid)", nil},
+	}
+	r := newRunning(t)
+	r.stop()
+	for id, rule := range rules {
+		header, body, ok := strings.Cut(rule.text, "\n")
+		if !ok {
+			header, body = "-- status: test", rule.text
+		}
+		text := "-- id: " + id + "\n-- title: T\n-- severity: low\n" + header + "\n" + body + "\n"
+		if err := os.WriteFile(filepath.Join(r.config.Paths.RulesDirs[0], id+".sql"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.start()
+	r.dial()
+	p := newPublisher(t, r.config.Paths.Socket, r.token)
+	now := time.Now()
+	ago := func(minutes int) time.Time { return now.Add(-time.Duration(minutes) * time.Minute) }
+	r.send(p, gapOf("process_samples", ago(40), ago(30)), gapOf("process_events", ago(20), ago(10)), scanAt(ago(5), "c", 9))
+	r.send(p, canaryAt(now, 1))
+	r.send(p, scanAt(now, "c", 9))
+	for id, rule := range rules {
+		var cells []string
+		for deadline := time.Now().Add(30 * time.Second); len(cells) == 0 && time.Now().Before(deadline); {
+			var err error
+			if cells, _, err = r.query("SELECT incomplete_reasons FROM alerts WHERE rule_id = '" + id + "'"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		for _, table := range []string{"process_events", "process_samples"} {
+			if strings.Contains(strings.Join(cells, ""), table+" lost") {
+				got = append(got, table)
+			}
+		}
+		if len(cells) != 1 || !slices.Equal(got, rule.want) {
+			t.Errorf("rule %s: reasons %q, want losses of %q", id, cells, rule.want)
+		}
 	}
 }

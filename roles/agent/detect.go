@@ -269,11 +269,16 @@ func (d *detector) completeness(m *rules.Match, now time.Time, scan history.Scan
 			at := m.Time.UnixMicro()
 			reasons = append(reasons, d.gaps.reasons(table, at, at+1)...)
 		default:
-			from, to := rule.Query().TimeRange(table, now)
-			from, to = max(from, now.Add(-rule.Window).UnixMicro()), min(to, now.UnixMicro()+1)
-			reasons = append(reasons, d.gaps.reasons(table, from, to)...)
+			for _, r := range rule.Query().TimeRanges(table, now) {
+				from, to := max(r.From, rule.Lookback(table, now)), min(r.To, now.UnixMicro()+1)
+				if from < to {
+					reasons = append(reasons, d.gaps.reasons(table, from, to)...)
+				}
+			}
 		}
 	}
+	slices.Sort(reasons)
+	reasons = slices.Compact(reasons)
 	return rules.Completeness{Complete: len(reasons) == 0, Reasons: reasons}
 }
 

@@ -15,6 +15,7 @@ import (
 	"daemoneye/bus"
 	"daemoneye/bus/event"
 	"daemoneye/roles/api"
+	"daemoneye/roles/history"
 	"daemoneye/rules/sql"
 )
 
@@ -59,7 +60,7 @@ func (a *agent) query(ctx context.Context, c *bus.Call) error {
 		return queryError(fmt.Errorf("query waited for its turn: %w", err))
 	}
 	defer release(a.queries)
-	q, err := sql.Compile(req.SQL, sql.Config{Params: req.Params})
+	q, err := sql.Compile(req.SQL, sql.Config{Params: req.Params, Limits: history.Limits(a.cfg.Config)})
 	if err != nil {
 		return queryError(err)
 	}
@@ -123,15 +124,11 @@ func (a *agent) answer(ctx context.Context, c *bus.Call, q *sql.Query, req *api.
 	if err != nil {
 		return err
 	}
-	done := api.QueryDone{Rows: total, Incomplete: append(reader.Damaged(), out.incomplete()...)}
-	for _, table := range q.Tables() {
-		from, to := q.TimeRange(table, now)
-		reasons, err := a.view.Gaps(ctx, table, from, to)
-		if err != nil {
-			return err
-		}
-		done.Incomplete = append(done.Incomplete, reasons...)
+	lost, err := a.view.Incomplete(ctx, q, now)
+	if err != nil {
+		return err
 	}
+	done := api.QueryDone{Rows: total, Incomplete: append(append(reader.Damaged(), out.incomplete()...), lost...)}
 	body, err := msgpack.Marshal(done)
 	if err != nil {
 		return fmt.Errorf("encode reply: %w", err)

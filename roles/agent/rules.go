@@ -13,7 +13,9 @@ import (
 	"daemoneye/bus/event"
 	"daemoneye/platform"
 	"daemoneye/roles/api"
+	"daemoneye/roles/history"
 	"daemoneye/rules"
+	"daemoneye/rules/sql"
 )
 
 // loadRules reads the built-in rules and those of the directories. A file that
@@ -32,7 +34,7 @@ func (a *agent) loadRules() *rules.Set {
 		source.Optional = c.Paths.RulesDefault
 		sources = append(sources, source)
 	}
-	set := rules.Load(rules.LoadConfig{Disabled: c.Rules.Disabled, Reader: platform.Self().String()}, sources...)
+	set := rules.Load(rules.LoadConfig{SQL: sql.Config{Limits: history.Limits(c)}, Disabled: c.Rules.Disabled, Reader: platform.Self().String()}, sources...)
 	refused := a.log.Warn
 	if a.matcher == nil && a.cfg.Out != nil && a.cfg.Restarts == 0 {
 		refused = a.log.Info // the opening lines say it to a person

@@ -303,22 +303,22 @@ func storeEngine(cfg *config.Config) (*localEngine, error) {
 	return &localEngine{
 		source: reader,
 		memory: cfg.Agent.QueryMemory,
+		limits: history.Limits(cfg),
 		limit:  cfg.Agent.QueryTimeout,
 		incomplete: func(ctx context.Context, q *sql.Query, now time.Time) []string {
 			reasons := reader.Damaged()
-			for _, table := range q.Tables() {
-				from, to := q.TimeRange(table, now)
-				lost, err := view.Gaps(ctx, table, from, to)
-				if err != nil {
-					lost = append(lost, fmt.Sprintf("what was lost of %s is not known: %v", table, err))
-				}
-				reasons = append(reasons, lost...)
+			lost, err := view.Incomplete(ctx, q, now)
+			if err != nil {
+				lost = append(lost, err.Error())
 			}
-			return reasons
+			return append(reasons, lost...)
 		},
 		release: s.Close,
 	}, nil
 }
+
+// sqlConfig is what the configuration says of rules' statements.
+func sqlConfig(cfg *config.Config) sql.Config { return sql.Config{Limits: history.Limits(cfg)} }
 
 // loadRules loads the rules that the configuration names.
 func loadRules(cfg *config.Config) *rules.Set {
@@ -331,7 +331,7 @@ func loadRules(cfg *config.Config) *rules.Set {
 		source.Optional = cfg.Paths.RulesDefault
 		sources = append(sources, source)
 	}
-	return rules.Load(rules.LoadConfig{Disabled: cfg.Rules.Disabled}, sources...)
+	return rules.Load(rules.LoadConfig{SQL: sqlConfig(cfg), Disabled: cfg.Rules.Disabled}, sources...)
 }
 
 // ruleRows returns the set as rows of the rules table.

@@ -73,6 +73,7 @@ func fetch[T any](ctx context.Context, e engine, text string, params map[string]
 // localEngine runs queries in this process.
 type localEngine struct {
 	source sql.Source
+	limits sql.Limits    // of statements
 	memory int64         // bytes for one query; 0: the engine's default
 	limit  time.Duration // unless the request says otherwise; 0: none
 	// incomplete says what of the tables read is missing; nil: nothing is.
@@ -89,7 +90,7 @@ func (e *localEngine) close() error {
 
 func (e *localEngine) query(ctx context.Context, r api.QueryRequest, header func([]api.QueryColumn) error, rows func([][]byte) error) (api.QueryDone, error) {
 	var done api.QueryDone
-	q, err := sql.Compile(r.SQL, sql.Config{Params: r.Params})
+	q, err := sql.Compile(r.SQL, sql.Config{Params: r.Params, Limits: e.limits})
 	if err != nil {
 		return done, explain(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"daemoneye/bus/event"
+	"daemoneye/roles/history"
 	"daemoneye/roles/term"
 	"daemoneye/rules/sql"
 	"daemoneye/store/eventfile"
@@ -46,8 +47,12 @@ func (c *call) fileEngine(path, table string, progress *term.Progress) (engine, 
 			return nil, fmt.Errorf("input: %w", err)
 		}
 	}
+	cfg, err := c.config()
+	if err != nil {
+		return nil, err
+	}
 	return &localEngine{
-		source:     s,
+		source: s, limits: history.Limits(cfg), memory: cfg.Agent.QueryMemory,
 		incomplete: func(_ context.Context, q *sql.Query, _ time.Time) []string { return s.otherTables(q.Tables()) },
 		release:    func() error { s.report(c); return nil },
 	}, nil

@@ -145,7 +145,7 @@ func (c *call) queryEngine(input string, r *api.QueryRequest, progress *term.Pro
 	table := c.String("table")
 	if table == "" {
 		// What is wrong with the statement is said when it is run.
-		if q, err := sql.Compile(r.SQL, sql.Config{Params: r.Params}); err == nil && len(q.Tables()) == 1 {
+		if q, err := sql.Compile(r.SQL, sql.Config{Params: r.Params, Limits: sql.MaxLimits()}); err == nil && len(q.Tables()) == 1 {
 			table = q.Tables()[0]
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"daemoneye/bus/event"
+	"daemoneye/roles/history"
 	"daemoneye/roles/term"
 	"daemoneye/rules"
 )
@@ -53,13 +54,17 @@ func replay(c *call) error {
 		}
 		file.table = t
 	}
-	set := rules.Load(rules.LoadConfig{}, sources...)
+	cfg, err := c.config()
+	if err != nil {
+		return err
+	}
+	set := rules.Load(rules.LoadConfig{SQL: sqlConfig(cfg)}, sources...)
 	for _, r := range refusals(set) {
 		c.warn("refused: %s", r.Message)
 	}
 	progress := term.StartProgress(c.err, "replay", "rows", 0)
 	defer progress.Stop()
-	result, err := rules.Replay(c.ctx, set, counted(file.batches(), progress), rules.ReplayConfig{})
+	result, err := rules.Replay(c.ctx, set, counted(file.batches(), progress), rules.ReplayConfig{Matcher: history.MatcherConfig(cfg)})
 	progress.Stop()
 	if err != nil {
 		return err

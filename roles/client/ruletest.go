@@ -34,7 +34,11 @@ func (c *call) ruleArguments(builtin bool) (*rules.Set, error) {
 	if c.NArg() == 0 && !c.Bool("builtin") {
 		return nil, usage(fmt.Sprintf("see %q", c.Command.HelpName+" --help"), "name the files or directories of rules")
 	}
-	return rules.Load(rules.LoadConfig{}, sources...), nil
+	cfg, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	return rules.Load(rules.LoadConfig{SQL: sqlConfig(cfg)}, sources...), nil
 }
 
 // validated loads the rules that the arguments name as an agent of this

@@ -19,6 +19,7 @@ type Config struct {
 	Collector  Collector
 	Agent      Agent
 	Rules      Rules
+	SQL        SQL
 	Store      Store
 	Alerts     Alerts
 	Supervisor Supervisor
@@ -75,6 +76,20 @@ type Rules struct {
 	Dirs     []string // absolute; empty: Paths.RulesDirs has the default one
 	Builtin  bool
 	Disabled []string // ids
+
+	Every      time.Duration // least time between two runs of one rule over history
+	Timeout    time.Duration // of one run of a rule that is not over the stream
+	MaxMatches int64         // of one such run
+}
+
+// SQL is about the statements of rules and queries.
+type SQL struct {
+	Limits SQLLimits
+}
+
+// SQLLimits are sql.Limits; 0 is no value of theirs.
+type SQLLimits struct {
+	Text, Depth, Expressions, List, Tables, CTEs, Operators int64
 }
 
 // Store is about the history.

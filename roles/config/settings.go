@@ -72,6 +72,8 @@ func Settings() []Setting {
 	}
 	s = append(s, collectorSettings()...)
 	s = append(s, agentSettings()...)
+	s = append(s, sqlSettings()...)
+	s = append(s, storeSettings()...)
 	s = append(s, []Setting{
 		{
 			Key: "supervisor.stop_timeout", Type: Duration, Default: "10s", min: int64(100 * time.Millisecond), max: int64(10 * time.Minute),
@@ -184,6 +186,69 @@ func agentSettings() []Setting {
 			Doc:   "Rules, by id, that are loaded and not run, built-in ones among them.",
 			field: func(c *Config) any { return &c.Rules.Disabled },
 		},
+		{
+			Key: "rules.every", Type: Duration, Default: "5s", min: int64(100 * time.Millisecond), max: int64(day),
+			Doc:   "Least time between two runs of a rule over history.",
+			field: func(c *Config) any { return &c.Rules.Every },
+		},
+		{
+			Key: "rules.timeout", Type: Duration, Default: "30s", min: int64(10 * time.Millisecond), max: int64(time.Hour),
+			Doc:   "Time that one run of a rule over history or after a scan may take. Its memory is bounded by agent.query_memory.",
+			field: func(c *Config) any { return &c.Rules.Timeout },
+		},
+		{
+			Key: "rules.max_matches", Type: Count, Default: "10000", min: 1, max: 1_000_000,
+			Doc:   "Matches that one such run may have; the rest is not looked at, and the rule is reported as failing.",
+			field: func(c *Config) any { return &c.Rules.MaxMatches },
+		},
+	}
+}
+
+// sqlSettings are the limits of statements. The defaults and the highest values
+// are those of package rules/sql.
+func sqlSettings() []Setting {
+	const doc = " A statement of a rule or a query beyond it is refused."
+	return []Setting{
+		{
+			Key: "sql.limits.text", Type: Size, Default: "64KiB", min: kib, max: 512 * kib,
+			Doc:   "Length of a statement." + doc,
+			field: func(c *Config) any { return &c.SQL.Limits.Text },
+		},
+		{
+			Key: "sql.limits.depth", Type: Count, Default: "200", min: 10, max: 1000,
+			Doc:   "Nesting of expressions and subqueries." + doc,
+			field: func(c *Config) any { return &c.SQL.Limits.Depth },
+		},
+		{
+			Key: "sql.limits.expressions", Type: Count, Default: "20000", min: 100, max: 500_000,
+			Doc:   "Expressions in a statement." + doc,
+			field: func(c *Config) any { return &c.SQL.Limits.Expressions },
+		},
+		{
+			Key: "sql.limits.list", Type: Count, Default: "5000", min: 100, max: 100_000,
+			Doc:   "Elements of one list, such as IN (...), or columns of a result." + doc,
+			field: func(c *Config) any { return &c.SQL.Limits.List },
+		},
+		{
+			Key: "sql.limits.tables", Type: Count, Default: "64", min: 1, max: 1000,
+			Doc:   "Tables, subqueries and functions in FROM, in all of a statement." + doc,
+			field: func(c *Config) any { return &c.SQL.Limits.Tables },
+		},
+		{
+			Key: "sql.limits.ctes", Type: Count, Default: "32", min: 1, max: 1000,
+			Doc:   "Queries of one WITH." + doc,
+			field: func(c *Config) any { return &c.SQL.Limits.CTEs },
+		},
+		{
+			Key: "sql.limits.operators", Type: Count, Default: "5000", min: 100, max: 5000,
+			Doc:   "Operators and keywords such as OR in one expression. It can only be lowered: PostgreSQL's parser recurses over them." + doc,
+			field: func(c *Config) any { return &c.SQL.Limits.Operators },
+		},
+	}
+}
+
+func storeSettings() []Setting {
+	return []Setting{
 		{
 			Key: "store.retention.age", Type: Duration, Default: "30d", min: int64(time.Minute), zero: true,
 			Doc:   "Events older than this are deleted. 0: no limit.",

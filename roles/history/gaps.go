@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"daemoneye/bus/event"
+	"daemoneye/rules/sql"
 	"daemoneye/store"
 )
 
@@ -71,6 +72,32 @@ func LostTable(table string) string {
 // touch the rows of table with from ≤ time < to (µs), without repeats. Those
 // of a state are touched by what was lost since the last scan.
 func (v *View) Gaps(ctx context.Context, table string, from, to int64) ([]string, error) {
+	return v.gaps(ctx, table, func(g *Gap) bool { return g.Touches(from, to) })
+}
+
+// Incomplete says, for people, which stretches of lost events touch what the
+// query reads at the time now: of each of its tables, wherever in the statement
+// it stands, the times that WHERE leaves.
+func (v *View) Incomplete(ctx context.Context, q *sql.Query, now time.Time) ([]string, error) {
+	var list []string
+	for _, table := range q.Tables() {
+		ranges := q.TimeRanges(table, now)
+		reasons, err := v.gaps(ctx, table, func(g *Gap) bool {
+			return slices.ContainsFunc(ranges, func(r sql.TimeRange) bool { return g.Touches(r.From, r.To) })
+		})
+		if err != nil {
+			return list, fmt.Errorf("what was lost of %s is not known: %w", table, err)
+		}
+		for _, r := range reasons {
+			if !slices.Contains(list, r) { // processes and process_events lose the same
+				list = append(list, r)
+			}
+		}
+	}
+	return list, nil
+}
+
+func (v *View) gaps(ctx context.Context, table string, touches func(*Gap) bool) ([]string, error) {
 	lost := LostTable(table)
 	if lost == "" {
 		return nil, nil
@@ -79,7 +106,7 @@ func (v *View) Gaps(ctx context.Context, table string, from, to int64) ([]string
 	var found []Gap
 	err := v.Store.Scan(ctx, store.ScanRequest{Table: event.Lookup("event_gaps")}, func(_ uint64, b *event.Batch) error {
 		for i := range b.Rows {
-			if g := GapOf(b, i); g.Table == lost && (isState || g.Touches(from, to)) {
+			if g := GapOf(b, i); g.Table == lost && (isState || touches(&g)) {
 				found = append(found, g)
 			}
 		}

@@ -1,7 +1,9 @@
 package sql
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +20,27 @@ type PlanNode struct {
 	Analyzed bool
 	Rows     int64         // that it gave
 	Time     time.Duration // of it and the steps below, of all goroutines together
+}
+
+// MarshalJSON writes the plan as step, details, rows and ms (both null unless
+// it was run) and children.
+func (n *PlanNode) MarshalJSON() ([]byte, error) {
+	out := struct {
+		Step     string      `json:"step"`
+		Details  []string    `json:"details"`
+		Rows     *int64      `json:"rows"`
+		MS       *float64    `json:"ms"`
+		Children []*PlanNode `json:"children"`
+	}{Step: n.Step, Details: append([]string{}, n.Details...), Children: append([]*PlanNode{}, n.Children...)}
+	if n.Analyzed {
+		ms := float64(n.Time.Microseconds()) / 1000
+		out.Rows, out.MS = &n.Rows, &ms
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(out)
+	return b.Bytes(), err
 }
 
 // Estimate is what a source knows of a scan before it is made.

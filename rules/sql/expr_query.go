@@ -1,5 +1,7 @@
 package sql
 
+import "errors"
+
 // paramExpr is a value of the query around this one, the same for all rows of
 // one execution.
 type paramExpr struct {
@@ -63,7 +65,14 @@ func (e *subExpr) typ() Type      { return e.t }
 
 func (e *srfExpr) typ() Type { return e.types[0] }
 
+// errNoParams is the error of a subquery's expression that is evaluated
+// outside of it, to see which bounds do not depend on the query around it.
+var errNoParams = errors.New("the row of the query around it is not known")
+
 func (e *paramExpr) eval(x *env, _ *chunk, _ []int32) (*vector, error) {
+	if e.slot >= len(x.params) {
+		return nil, errNoParams
+	}
 	return constantVector(e.t, x.params[e.slot]), nil
 }
 

@@ -12,8 +12,10 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -166,21 +168,37 @@ func (q *Query) Streams() bool { return q.simple != nil }
 // WHERE proves for the time column of every scan of table at the time now;
 // math.MinInt64 and math.MaxInt64 where there is none.
 func (q *Query) TimeRange(table string, now time.Time) (from, to int64) {
-	x := newEnv(context.Background(), nil, Options{Now: now})
-	x.frame = q.frame
-	first := true
-	for _, s := range q.scans {
-		if !strings.EqualFold(s.table.Name, table) {
-			continue
-		}
-		f, t := s.timeRange(x)
-		if first {
-			from, to, first = f, t, false
-		}
-		from, to = min(from, f), max(to, t)
-	}
-	if first {
+	list := q.TimeRanges(table, now)
+	if len(list) == 0 {
 		return math.MinInt64, math.MaxInt64
 	}
-	return from, to
+	return list[0].From, list[len(list)-1].To
+}
+
+// TimeRange is the times from ≤ t < to, in µs since the Unix epoch.
+type TimeRange struct{ From, To int64 }
+
+// TimeRanges returns the times of table that the query reads at the time now:
+// those of its scans, as TimeRange bounds each, joined where they touch and in
+// order. It is empty when the query does not read the table.
+func (q *Query) TimeRanges(table string, now time.Time) []TimeRange {
+	x := newEnv(context.Background(), nil, Options{Now: now})
+	x.frame = q.frame
+	var list []TimeRange
+	for _, s := range q.scans {
+		if strings.EqualFold(s.table.Name, table) {
+			from, to := s.timeRange(x)
+			list = append(list, TimeRange{from, to})
+		}
+	}
+	slices.SortFunc(list, func(a, b TimeRange) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
+	var out []TimeRange
+	for _, r := range list {
+		if n := len(out); n > 0 && r.From <= out[n-1].To {
+			out[n-1].To = max(out[n-1].To, r.To)
+			continue
+		}
+		out = append(out, r)
+	}
+	return out
 }

@@ -1,0 +1,21 @@
+package history
+
+import (
+	"daemoneye/roles/config"
+	"daemoneye/rules"
+	"daemoneye/rules/sql"
+)
+
+// Limits are the configured limits of statements.
+func Limits(c *config.Config) sql.Limits {
+	l := &c.SQL.Limits
+	return sql.Limits{
+		Text: int(l.Text), Depth: int(l.Depth), Nodes: int(l.Expressions), List: int(l.List),
+		Tables: int(l.Tables), CTEs: int(l.CTEs), Operators: int(l.Operators),
+	}
+}
+
+// MatcherConfig is how rules are run by the configuration.
+func MatcherConfig(c *config.Config) rules.MatcherConfig {
+	return rules.MatcherConfig{Every: c.Rules.Every, Timeout: c.Rules.Timeout, MaxRows: c.Rules.MaxMatches, Memory: c.Agent.QueryMemory}
+}
