@@ -45,12 +45,12 @@ func (r *Rule) Explain(ctx context.Context, src sql.Source, opt sql.Options, cfg
 }
 
 func (r *Rule) schedule(cfg MatcherConfig) string {
-	bound := fmt.Sprintf("for %v at most", cfg.Timeout)
+	bound := fmt.Sprintf("for %v at most", shown(cfg.Timeout))
 	switch r.Mode {
 	case Stream:
 		return fmt.Sprintf("matched row by row as events arrive on table %s; the plan is that of a run over all of its history", r.Table())
 	case History:
-		return fmt.Sprintf("run over stored events when rows of %s have arrived, every %v at most, %s", strings.Join(r.Tables, " or "), cfg.Every, bound)
+		return fmt.Sprintf("run over stored events when rows of %s have arrived, every %v at most, %s", strings.Join(r.Tables, " or "), shown(cfg.Every), bound)
 	}
 	return "run over the present state after each scan, " + bound
 }
@@ -81,14 +81,32 @@ func (r *Rule) reach(table string, now time.Time) Reach {
 		from, x.Window, x.Text = window, "default", "rows of the last %v, the default window, since neither the SELECT nor the header bounds the time"
 	}
 	d := span(now, from)
-	x.Since = d.Seconds()
+	x.Since = time.Duration(d).Seconds()
 	x.Text = fmt.Sprintf(x.Text, d)
 	return x
 }
 
 // span is the time from a moment in µs until now.
-func span(now time.Time, from int64) time.Duration {
-	return now.Sub(time.UnixMicro(from)).Round(time.Second)
+func span(now time.Time, from int64) shown {
+	return shown(now.Sub(time.UnixMicro(from)).Round(time.Second))
+}
+
+// shown is a duration without the zeros at its end: 1h, 90 days as 90d.
+type shown time.Duration
+
+func (d shown) String() string {
+	const day = shown(24 * time.Hour)
+	if d >= day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	text := time.Duration(d).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // Text writes the explanation in lines.

@@ -16,7 +16,16 @@ func (r *Rule) Windowed(src sql.Source, now time.Time) sql.Source {
 	for _, table := range r.Tables {
 		w.from[table] = r.Lookback(table, now)
 	}
+	if e, ok := src.(sql.Estimator); ok {
+		return &estimated{w, e}
+	}
 	return w
+}
+
+// estimated is a windowed source that can estimate.
+type estimated struct {
+	*windowed
+	src sql.Estimator
 }
 
 // windowed yields only rows whose time (µs) is not before its table's.
@@ -67,14 +76,10 @@ func (s *windowed) Scan(ctx context.Context, r sql.ScanRequest, yield func(*even
 }
 
 // Estimate implements sql.Estimator.
-func (s *windowed) Estimate(ctx context.Context, r sql.ScanRequest) (sql.Estimate, error) {
-	src, ok := s.src.(sql.Estimator)
-	if !ok {
-		return sql.Estimate{}, nil
-	}
+func (s *estimated) Estimate(ctx context.Context, r sql.ScanRequest) (sql.Estimate, error) {
 	narrow, _, empty := s.narrow(r)
 	if empty {
 		return sql.Estimate{}, nil
 	}
-	return src.Estimate(ctx, narrow)
+	return s.src.Estimate(ctx, narrow)
 }

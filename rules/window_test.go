@@ -36,15 +36,15 @@ func TestLookback(t *testing.T) {
 	for _, c := range []struct{ header, text, want string }{
 		{"", "SELECT pid FROM process_events", "none each row once"},
 		{"-- window: 2h\n", "SELECT pid FROM process_events", "none each row once"},
-		{"", "SELECT count(*) FROM process_events", "default 1h0m0s"},
-		{"-- window: 2h\n", "SELECT count(*) FROM process_events", "header 2h0m0s"},
-		{"", "SELECT count(*) FROM process_events WHERE time >= now() - interval '1 day'", "select 24h0m0s"},
-		{"-- window: 2h\n", "SELECT count(*) FROM process_events WHERE time >= now() - interval '5 minutes'", "select 5m0s"},
-		{"-- window: 2h\n", "SELECT count(*) FROM process_events WHERE time >= now() - interval '1 day'", "header 2h0m0s though the SELECT asks for 24h0m0s"},
-		{"", join, "default 1h0m0s; default 1h0m0s"},
-		{"", join + " WHERE s.time >= now() - interval '3 hours'", "default 1h0m0s; select 3h0m0s"},
+		{"", "SELECT count(*) FROM process_events", "default 1h"},
+		{"-- window: 2h\n", "SELECT count(*) FROM process_events", "header 2h"},
+		{"", "SELECT count(*) FROM process_events WHERE time >= now() - interval '1 day'", "select 1d"},
+		{"-- window: 2h\n", "SELECT count(*) FROM process_events WHERE time >= now() - interval '5 minutes'", "select 5m"},
+		{"-- window: 2h\n", "SELECT count(*) FROM process_events WHERE time >= now() - interval '1 day'", "header 2h though the SELECT asks for 1d"},
+		{"", join, "default 1h; default 1h"},
+		{"", join + " WHERE s.time >= now() - interval '3 hours'", "default 1h; select 3h"},
 		{"", "SELECT count(*) FROM processes", "none the present state"},
-		{"", "SELECT p.pid FROM processes p JOIN process_events e USING (entity_id)", "none the present state; default 1h0m0s"},
+		{"", "SELECT p.pid FROM processes p JOIN process_events e USING (entity_id)", "none the present state; default 1h"},
 	} {
 		r, err := Parse("r.sql", []byte(ruleText("r", c.header, c.text)), sql.Config{})
 		if err != nil {

@@ -38,7 +38,8 @@ const (
 // query answers api.Query.
 func (a *agent) query(ctx context.Context, c *bus.Call) error {
 	var req api.QueryRequest
-	if err := msgpack.Unmarshal(c.Body, &req); err != nil {
+	err := msgpack.Unmarshal(c.Body, &req)
+	if err != nil {
 		return fmt.Errorf("decode query: %w", err)
 	}
 	timeout := a.cfg.Config.Agent.QueryTimeout
@@ -60,12 +61,12 @@ func (a *agent) query(ctx context.Context, c *bus.Call) error {
 		return queryError(fmt.Errorf("query waited for its turn: %w", err))
 	}
 	defer release(a.queries)
-	q, err := sql.Compile(req.SQL, sql.Config{Params: req.Params, Limits: history.Limits(a.cfg.Config)})
-	if err != nil {
-		return queryError(err)
+	if req.Explain != "" {
+		err = a.explain(ctx, c, &req)
+	} else {
+		err = a.answer(ctx, c, &req)
 	}
-	now := time.Now()
-	if err := a.answer(ctx, c, q, &req, now); err != nil {
+	if err != nil {
 		if ctx.Err() != nil && context.Cause(ctx) == expired {
 			return queryError(fmt.Errorf("%w; --timeout allows more", expired))
 		}
@@ -101,7 +102,11 @@ func (k *asking) end(conn uint64) {
 	}
 }
 
-func (a *agent) answer(ctx context.Context, c *bus.Call, q *sql.Query, req *api.QueryRequest, now time.Time) error {
+func (a *agent) answer(ctx context.Context, c *bus.Call, req *api.QueryRequest) error {
+	q, err := sql.Compile(req.SQL, sql.Config{Params: req.Params, Limits: history.Limits(a.cfg.Config)})
+	if err != nil {
+		return err
+	}
 	header := api.QueryHeader{Columns: []api.QueryColumn{}}
 	for _, col := range q.Columns() {
 		header.Columns = append(header.Columns, api.QueryColumn{Name: col.Name, Type: col.Type.String()})
@@ -111,9 +116,9 @@ func (a *agent) answer(ctx context.Context, c *bus.Call, q *sql.Query, req *api.
 	}
 	total := int64(0)
 	out := &sender{call: c, columns: header.Columns, json: req.JSON, cut: make([]bool, len(header.Columns))}
-	opt := sql.Options{Now: now, MemoryLimit: a.cfg.Config.Agent.QueryMemory, MaxRows: req.MaxRows, Workers: runtime.GOMAXPROCS(0)}
+	opt := a.queryOptions(req)
 	reader := a.view.Reader()
-	err := q.Run(ctx, reader, opt, func(rows *sql.Rows) error {
+	err = q.Run(ctx, reader, opt, func(rows *sql.Rows) error {
 		total += int64(rows.Len())
 		release(a.queries)
 		sent := out.send(rows)
@@ -124,11 +129,39 @@ func (a *agent) answer(ctx context.Context, c *bus.Call, q *sql.Query, req *api.
 	if err != nil {
 		return err
 	}
+	return a.finish(ctx, c, q, reader, out.incomplete(), total, opt.Now)
+}
+
+func (a *agent) queryOptions(req *api.QueryRequest) sql.Options {
+	return sql.Options{Now: time.Now(), MemoryLimit: a.cfg.Config.Agent.QueryMemory, MaxRows: req.MaxRows, Workers: runtime.GOMAXPROCS(0)}
+}
+
+// explain answers with the plan; what was read for it is lost as a result is.
+func (a *agent) explain(ctx context.Context, c *bus.Call, req *api.QueryRequest) error {
+	reader := a.view.Reader()
+	x := history.Explainer{
+		Source: reader, Limits: history.Limits(a.cfg.Config), Options: a.queryOptions(req), Matcher: history.MatcherConfig(a.cfg.Config),
+	}
+	column, cells, q, err := x.Explain(ctx, req)
+	if err != nil {
+		return err
+	}
+	if err := reply(c, api.QueryHeader{Columns: []api.QueryColumn{column}}); err != nil {
+		return err
+	}
+	if err := reply(c, api.QueryRows{Cells: cells}); err != nil {
+		return err
+	}
+	return a.finish(ctx, c, q, reader, nil, int64(len(cells)), x.Options.Now)
+}
+
+// finish says how the answer ended and what it lacks, cut cells among it.
+func (a *agent) finish(ctx context.Context, c *bus.Call, q *sql.Query, reader *history.Reader, cut []string, rows int64, now time.Time) error {
 	lost, err := a.view.Incomplete(ctx, q, now)
 	if err != nil {
 		return err
 	}
-	done := api.QueryDone{Rows: total, Incomplete: append(append(reader.Damaged(), out.incomplete()...), lost...)}
+	done := api.QueryDone{Rows: rows, Incomplete: append(append(reader.Damaged(), cut...), lost...)}
 	body, err := msgpack.Marshal(done)
 	if err != nil {
 		return fmt.Errorf("encode reply: %w", err)

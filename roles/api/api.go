@@ -151,7 +151,21 @@ type QueryRequest struct {
 	Timeout time.Duration     `msgpack:"timeout"`  // 0: the agent's
 	MaxRows int64             `msgpack:"max_rows"` // 0: the agent's limit; beyond it the query fails
 	JSON    bool              `msgpack:"json"`     // cells as JSON instead of psql's text
+
+	// Explain asks for the plan instead: one column PlanColumn, a row a line.
+	Explain string `msgpack:"explain,omitempty"` // "", ExplainPlan or ExplainAnalyze
+	Tree    bool   `msgpack:"tree,omitempty"`    // the plan as one row of JSON
+	Rule    bool   `msgpack:"rule,omitempty"`    // SQL is the text of a rule file, to be explained
 }
+
+// Values of QueryRequest.Explain.
+const (
+	ExplainPlan    = "plan"
+	ExplainAnalyze = "analyze" // the query is run, and the plan says what each step gave
+)
+
+// PlanColumn is the name of the column of an explanation.
+const PlanColumn = "QUERY PLAN"
 
 // QueryHeader comes first.
 type QueryHeader struct {

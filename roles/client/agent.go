@@ -52,6 +52,9 @@ func (e *agentEngine) query(ctx context.Context, r api.QueryRequest, header func
 	if err := msgpack.Unmarshal(reply, &head); err != nil {
 		return done, fmt.Errorf("read the result's header: %w", err)
 	}
+	if r.Explain != "" && (len(head.Columns) != 1 || head.Columns[0].Name != api.PlanColumn) {
+		return done, &Error{Err: errors.New("the agent can not explain"), Hint: "it is of another version: compare daemoneye version and daemoneye health"}
+	}
 	if err := header(head.Columns); err != nil {
 		return done, err
 	}
@@ -303,8 +306,8 @@ func storeEngine(cfg *config.Config) (*localEngine, error) {
 	return &localEngine{
 		source: reader,
 		memory: cfg.Agent.QueryMemory,
-		limits: history.Limits(cfg),
-		limit:  cfg.Agent.QueryTimeout,
+		limits: history.Limits(cfg), matcher: history.MatcherConfig(cfg),
+		limit: cfg.Agent.QueryTimeout,
 		incomplete: func(ctx context.Context, q *sql.Query, now time.Time) []string {
 			reasons := reader.Damaged()
 			lost, err := view.Incomplete(ctx, q, now)

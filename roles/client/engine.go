@@ -10,6 +10,8 @@ import (
 
 	"daemoneye/bus/event"
 	"daemoneye/roles/api"
+	"daemoneye/roles/history"
+	"daemoneye/rules"
 	"daemoneye/rules/sql"
 )
 
@@ -72,10 +74,11 @@ func fetch[T any](ctx context.Context, e engine, text string, params map[string]
 
 // localEngine runs queries in this process.
 type localEngine struct {
-	source sql.Source
-	limits sql.Limits    // of statements
-	memory int64         // bytes for one query; 0: the engine's default
-	limit  time.Duration // unless the request says otherwise; 0: none
+	source  sql.Source
+	limits  sql.Limits          // of statements
+	matcher rules.MatcherConfig // as which rules are explained
+	memory  int64               // bytes for one query; 0: the engine's default
+	limit   time.Duration       // unless the request says otherwise; 0: none
 	// incomplete says what of the tables read is missing; nil: nothing is.
 	incomplete func(ctx context.Context, q *sql.Query, now time.Time) []string
 	release    func() error
@@ -90,10 +93,6 @@ func (e *localEngine) close() error {
 
 func (e *localEngine) query(ctx context.Context, r api.QueryRequest, header func([]api.QueryColumn) error, rows func([][]byte) error) (api.QueryDone, error) {
 	var done api.QueryDone
-	q, err := sql.Compile(r.SQL, sql.Config{Params: r.Params, Limits: e.limits})
-	if err != nil {
-		return done, explain(err)
-	}
 	limit := e.limit
 	if r.Timeout > 0 {
 		limit = r.Timeout
@@ -103,6 +102,13 @@ func (e *localEngine) query(ctx context.Context, r api.QueryRequest, header func
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("the query took longer than %v", limit))
 		defer cancel()
 	}
+	if r.Explain != "" {
+		return e.explain(ctx, r, header, rows)
+	}
+	q, err := sql.Compile(r.SQL, sql.Config{Params: r.Params, Limits: e.limits})
+	if err != nil {
+		return done, explain(err)
+	}
 	var columns []api.QueryColumn
 	for _, c := range q.Columns() {
 		columns = append(columns, api.QueryColumn{Name: c.Name, Type: c.Type.String()})
@@ -110,18 +116,44 @@ func (e *localEngine) query(ctx context.Context, r api.QueryRequest, header func
 	if err := header(columns); err != nil {
 		return done, err
 	}
-	now := time.Now()
-	err = q.Run(ctx, e.source, sql.Options{Now: now, MemoryLimit: e.memory, MaxRows: r.MaxRows, Workers: runtime.GOMAXPROCS(0)}, func(part *sql.Rows) error {
+	opt := e.options(&r)
+	err = q.Run(ctx, e.source, opt, func(part *sql.Rows) error {
 		done.Rows += int64(part.Len())
 		return rows(cellsOf(part, len(columns), r.JSON))
 	})
 	if e.incomplete != nil {
-		done.Incomplete = e.incomplete(ctx, q, now)
+		done.Incomplete = e.incomplete(ctx, q, opt.Now)
 	}
+	return done, late(ctx, err)
+}
+
+func (e *localEngine) options(r *api.QueryRequest) sql.Options {
+	return sql.Options{Now: time.Now(), MemoryLimit: e.memory, MaxRows: r.MaxRows, Workers: runtime.GOMAXPROCS(0)}
+}
+
+// explain answers with the plan.
+func (e *localEngine) explain(ctx context.Context, r api.QueryRequest, header func([]api.QueryColumn) error, rows func([][]byte) error) (done api.QueryDone, err error) {
+	x := history.Explainer{Source: e.source, Limits: e.limits, Options: e.options(&r), Matcher: e.matcher}
+	column, cells, q, err := x.Explain(ctx, &r)
+	if err != nil {
+		return done, late(ctx, err)
+	}
+	if err := header([]api.QueryColumn{column}); err != nil {
+		return done, err
+	}
+	done.Rows = int64(len(cells))
+	if e.incomplete != nil {
+		done.Incomplete = e.incomplete(ctx, q, x.Options.Now)
+	}
+	return done, rows(cells)
+}
+
+// late says so of an error of a query that ran out of its time.
+func late(ctx context.Context, err error) error {
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return done, &Error{Err: context.Cause(ctx), Hint: "give it more time with --timeout, or ask for less"}
+		return &Error{Err: context.Cause(ctx), Hint: "give it more time with --timeout, or ask for less"}
 	}
-	return done, explain(err)
+	return explain(err)
 }
 
 // cellsOf writes the rows as api.QueryRows has them.

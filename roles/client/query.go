@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -26,12 +27,15 @@ func queryCommand() *cli.Command {
 		Description: `   daemoneye query "SELECT name, count(*) FROM process_events GROUP BY name ORDER BY 2 DESC LIMIT 10"
    daemoneye query --param user=alice "SELECT time, command_line FROM process_events WHERE user_name = :'user'"
    daemoneye query --input events.jsonl --format csv - < hunt.sql
+   daemoneye query --explain --analyze "SELECT name, count(*) FROM process_events GROUP BY name"
 
 "-" reads the statement from standard input. "daemoneye schema" lists the tables.
 Times are in UTC. CSV is what "psql --csv" writes. In JSON a second column of the same name is called name_2.
 What was lost of the tables read is reported on standard error as "incomplete: ...".`,
 		Flags: []cli.Flag{
 			formatFlag(),
+			&cli.BoolFlag{Name: "explain", Usage: "show the plan instead: what is read, what is left out, what is done with it. With --format json as a tree"},
+			analyzeFlag(),
 			&cli.StringFlag{Name: "timeout", Usage: "give up after `DURATION`, such as 500ms, 30s or 1h30m", DefaultText: "the configuration's agent.query_timeout"},
 			&cli.Int64Flag{Name: "max-rows", Usage: "fail when the result has more than `N` rows", DefaultText: "no limit"},
 			repeatedFlag("param", "let :'NAME' in the statement stand for a value: `NAME=VALUE`; may be repeated"),
@@ -51,13 +55,14 @@ func query(c *call) error {
 		return err
 	}
 	r := api.QueryRequest{SQL: c.Args().First(), MaxRows: c.Int64("max-rows")}
-	if c.IsSet("timeout") {
-		if r.Timeout, err = config.ParseDuration(c.String("timeout")); err != nil {
-			return usage("", "--timeout = %q: expected a duration, such as 500ms, 30s, 1h30m or 30d", c.String("timeout"))
-		}
+	if r.Timeout, err = c.timeout(); err != nil {
+		return err
 	}
-	if r.Timeout < 0 || r.MaxRows < 0 {
-		return usage("", "--timeout and --max-rows can not be negative")
+	if r.MaxRows < 0 {
+		return usage("", "--max-rows can not be negative")
+	}
+	if c.Bool("analyze") && !c.Bool("explain") {
+		return usage("write --explain --analyze", "--analyze goes with --explain")
 	}
 	if r.Params, err = c.params(); err != nil {
 		return err
@@ -87,6 +92,10 @@ func query(c *call) error {
 	if input == "" && c.IsSet("table") {
 		return usage(`name the table in the statement: "SELECT ... FROM NAME"`, "--table goes with --input")
 	}
+	if c.Bool("explain") {
+		r.Explain = explainHow(c.Bool("analyze"))
+		return c.explainQuery(input, &r, name)
+	}
 	p := &untilOutput{printer: newPrinter(c.out, name), progress: term.StartProgress(c.err, "query", "rows", 0)}
 	defer p.progress.Stop()
 	e, err := c.queryEngine(input, &r, p.progress)
@@ -101,6 +110,38 @@ func query(c *call) error {
 	}
 	c.incomplete(done)
 	return nil
+}
+
+// timeout is the value of --timeout, 0 when it is not given.
+func (c *call) timeout() (time.Duration, error) {
+	if !c.IsSet("timeout") {
+		return 0, nil
+	}
+	d, err := config.ParseDuration(c.String("timeout"))
+	switch {
+	case err != nil:
+		return 0, usage("", "--timeout = %q: expected a duration, such as 500ms, 30s, 1h30m or 30d", c.String("timeout"))
+	case d < 0:
+		return 0, usage("", "--timeout can not be negative")
+	}
+	return d, nil
+}
+
+func (c *call) explainQuery(input string, r *api.QueryRequest, format string) error {
+	progress := term.StartProgress(c.err, "explain", "rows", 0)
+	defer progress.Stop()
+	var e engine
+	var err error
+	if input == "" {
+		e, err = c.planEngine(r.Explain == api.ExplainAnalyze)
+	} else {
+		e, err = c.queryEngine(input, r, progress)
+	}
+	if err != nil {
+		return err
+	}
+	defer c.closing(e)
+	return c.printPlan(e, *r, format, progress)
 }
 
 // params returns the values of --param.

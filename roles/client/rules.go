@@ -26,7 +26,7 @@ func rulesCommand() *cli.Command {
 	textOrJSON := &cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table (text for people), json"}
 	return &cli.Command{
 		Name:  "rules",
-		Usage: "list, show, validate, test or reload detection rules",
+		Usage: "list, show, validate, test, explain or reload detection rules",
 		Subcommands: []*cli.Command{
 			{
 				Name:  "list",
@@ -68,6 +68,7 @@ without fixtures is reported as untested and does not fail: in JSON its "passed"
 				Flags:  []cli.Flag{textOrJSON, &cli.BoolFlag{Name: "builtin", Usage: "test the rules that come with DaemonEye, too"}},
 				Action: run(rulesTest),
 			},
+			rulesExplainCommand(),
 			{
 				Name:  "reload",
 				Usage: "let the agent read its rules again",

@@ -1,0 +1,67 @@
+package history
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"daemoneye/bus/event"
+	"daemoneye/roles/api"
+	"daemoneye/rules"
+	"daemoneye/rules/sql"
+)
+
+// Explainer answers requests for an explanation.
+type Explainer struct {
+	Source  sql.Source
+	Limits  sql.Limits
+	Options sql.Options
+	Matcher rules.MatcherConfig // as which the rules are run
+}
+
+// Explain returns the answer's column and its cells, one a row. The query is
+// the one that was explained.
+func (x *Explainer) Explain(ctx context.Context, r *api.QueryRequest) (column api.QueryColumn, cells [][]byte, q *sql.Query, err error) {
+	if r.Explain != api.ExplainPlan && r.Explain != api.ExplainAnalyze {
+		return column, nil, nil, fmt.Errorf("explain %q: it can be %s or %s", r.Explain, api.ExplainPlan, api.ExplainAnalyze)
+	}
+	var tree any
+	var lines []string
+	analyze, cfg := r.Explain == api.ExplainAnalyze, sql.Config{Params: r.Params, Limits: x.Limits}
+	if r.Rule {
+		rule, err := rules.Parse("rule", []byte(r.SQL), cfg)
+		if err != nil {
+			return column, nil, nil, err
+		}
+		e, err := rule.Explain(ctx, x.Source, x.Options, x.Matcher, analyze)
+		if err != nil {
+			return column, nil, nil, err
+		}
+		tree, lines, q = e, e.Text(), rule.Query()
+	} else {
+		if q, err = sql.Compile(r.SQL, cfg); err != nil {
+			return column, nil, nil, err
+		}
+		n, err := q.Explain(ctx, x.Source, x.Options, analyze)
+		if err != nil {
+			return column, nil, nil, err
+		}
+		tree, lines = n, n.Text()
+	}
+	if r.Tree {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		err := e.Encode(tree)
+		return api.QueryColumn{Name: api.PlanColumn, Type: "json"}, [][]byte{bytes.TrimSpace(b.Bytes())}, q, err
+	}
+	for _, line := range lines {
+		cell := []byte(line)
+		if r.JSON {
+			cell = event.AppendJSONString(nil, line)
+		}
+		cells = append(cells, cell)
+	}
+	return api.QueryColumn{Name: api.PlanColumn, Type: "text"}, cells, q, nil
+}
