@@ -98,27 +98,44 @@ func parseTime(s string) (time.Time, bool) {
 // parseArray reads a text[] as PostgreSQL writes it. NULL elements, which the
 // event view does not have, are refused.
 func parseArray(s string) ([]string, error) {
+	list, nulls, err := SplitArray(s)
+	if err == nil && nulls != nil {
+		return nil, errors.New("NULL as an element")
+	}
+	return list, err
+}
+
+// SplitArray takes an array of one dimension apart that is written as
+// PostgreSQL does, {a,"b c",NULL}. nulls says which elements are NULL, nil when
+// none is.
+func SplitArray(s string) (list []string, nulls []bool, err error) {
 	body, ok := strings.CutPrefix(strings.TrimSpace(s), "{")
 	if !ok || !strings.HasSuffix(body, "}") {
-		return nil, errors.New("an array is written in braces")
+		return nil, nil, errors.New("an array is written in braces")
 	}
-	list := []string{}
+	list = []string{}
 	for i := 0; ; {
 		element, quoted, next, err := arrayElement(body, i)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		switch {
 		case element == "" && !quoted && body[next] == '}' && len(list) == 0:
-			return list, endOfArray(body, next)
+			return list, nil, endOfArray(body, next)
 		case element == "" && !quoted:
-			return nil, errors.New("an element is missing")
+			return nil, nil, errors.New("an element is missing")
 		case !quoted && strings.EqualFold(element, "null"):
-			return nil, errors.New("NULL as an element")
+			if nulls == nil {
+				nulls = make([]bool, len(list))
+			}
+			nulls = append(nulls, true)
+			element = ""
+		case nulls != nil:
+			nulls = append(nulls, false)
 		}
 		list = append(list, element)
 		if body[next] == '}' {
-			return list, endOfArray(body, next)
+			return list, nulls, endOfArray(body, next)
 		}
 		i = next + 1
 	}

@@ -1,55 +1,17 @@
 package segment
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"daemoneye/bus/event"
+	"daemoneye/store/duckdbtest"
 )
-
-// duckScript prints the columns' types, then the rows of a query, as JSON.
-const duckScript = `
-const { DuckDBInstance } = require('@duckdb/node-api');
-(async () => {
-  const db = await (await DuckDBInstance.create(':memory:')).connect();
-  const [file, query] = process.argv.slice(2);
-  const types = await db.runAndReadAll("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM read_parquet('" + file + "'))");
-  const rows = await db.runAndReadAll(query);
-  process.stdout.write(JSON.stringify({ types: types.getRowsJson(), rows: rows.getRowsJson() }));
-})().catch((e) => { console.error(String(e)); process.exit(1); });
-`
-
-// duckDB installs DuckDB into a temporary directory, and skips the test where
-// that can not be done.
-func duckDB(t *testing.T) (dir string) {
-	t.Helper()
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("DuckDB comes from npm: %v", err)
-		}
-	}
-	dir = t.TempDir()
-	cmd := exec.Command("npm", "install", "--no-save", "--no-audit", "--no-fund", "--prefix", dir, "@duckdb/node-api@1.5.6-r.1")
-	cmd.Dir = dir
-	done := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
-	defer done.Stop()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Skipf("npm install @duckdb/node-api: %v: %s", err, out)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "read.cjs"), []byte(duckScript), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
 
 var duckTypes = map[event.Type]string{
 	event.Bool: "BOOLEAN", event.Int4: "INTEGER", event.Int8: "BIGINT", event.Float8: "DOUBLE", event.Text: "VARCHAR",
@@ -58,7 +20,7 @@ var duckTypes = map[event.Type]string{
 
 // DuckDB reads a segment as it is: types, values, NULLs, arrays, JSON.
 func TestDuckDB(t *testing.T) {
-	dir := duckDB(t)
+	duck := duckdbtest.Install(t)
 	for name, batches := range map[string][]*event.Batch{
 		"generated": sample(3000), "few": sample(1000)[:1], "all": {everything(200)}, "one row": {everything(1)}, "alerts": {alerts()},
 	} {
@@ -80,21 +42,7 @@ func TestDuckDB(t *testing.T) {
 				}
 				exprs = append(exprs, "CAST("+e+" AS VARCHAR)")
 			}
-			cmd := exec.Command("node", "read.cjs", file, "SELECT "+strings.Join(exprs, ", ")+" FROM read_parquet('"+file+"')")
-			cmd.Dir = dir
-			var stderr bytes.Buffer
-			cmd.Stderr = &stderr
-			out, err := cmd.Output()
-			if err != nil {
-				t.Fatalf("node: %v: %s", err, stderr.String())
-			}
-			var got struct {
-				Types [][2]string `json:"types"`
-				Rows  [][]*string `json:"rows"`
-			}
-			if err := json.Unmarshal(out, &got); err != nil {
-				t.Fatal(err)
-			}
+			got := duck.Query(t, file, "SELECT "+strings.Join(exprs, ", ")+" FROM read_parquet('"+file+"')")
 			for i, c := range table.Columns {
 				if want := [2]string{c.Name, duckTypes[c.Type]}; got.Types[i] != want {
 					t.Errorf("column %d is %v, want %v", i, got.Types[i], want)
