@@ -21,6 +21,7 @@ import (
 
 	"daemoneye/bus/event"
 	"daemoneye/store"
+	"daemoneye/store/eventfile"
 )
 
 // The test binary is the real program under each of its names, so that
@@ -48,7 +49,7 @@ func TestScripts(t *testing.T) {
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status2, "alerts": storeAlerts},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status2, "alerts": storeAlerts, "events": storeEvents},
 	})
 }
 
@@ -86,6 +87,28 @@ func storeAlerts(ts *testscript.TestScript, neg bool, ids []string) {
 		})
 	}
 	ts.Check(s.PutAlerts(context.Background(), list, 0))
+	ts.Check(s.Close())
+}
+
+// storeEvents adds the rows of a file to a store at rest: events FILE.
+func storeEvents(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: events FILE")
+	}
+	s, err := store.Open(filepath.Join(ts.Getenv("DAEMONEYE_DATA_DIR"), "store"), store.Config{MaxAge: -1})
+	ts.Check(err)
+	f, err := eventfile.Open(ts.MkAbs(args[0]), nil)
+	ts.Check(err)
+	for n := uint64(1); ; n++ {
+		b, err := f.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		ts.Check(err)
+		_, err = s.Append(context.Background(), []store.Batch{{Collector: args[0], Sequence: n, Data: event.Encode(nil, b)}})
+		ts.Check(err)
+	}
+	ts.Check(f.Close())
 	ts.Check(s.Close())
 }
 

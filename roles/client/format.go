@@ -134,6 +134,7 @@ type jsonPrinter struct {
 	w     *bufio.Writer
 	array bool
 	live  bool
+	table string   // a first member "table" that eventfile reads; "": none
 	keys  [][]byte // "name": with what stands before it
 	any   bool
 }
@@ -145,6 +146,9 @@ func (p *jsonPrinter) header(columns []api.QueryColumn) error {
 		key := []byte(", ")
 		if i == 0 {
 			key = []byte("{")
+			if p.table != "" {
+				key = append(event.AppendJSONString([]byte(`{"table": `), p.table), ", "...)
+			}
 		}
 		p.keys = append(p.keys, p.out.JSON(append(event.AppendJSONString(key, name), ": "...)))
 	}

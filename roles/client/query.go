@@ -27,13 +27,15 @@ func queryCommand() *cli.Command {
 		Description: `   daemoneye query "SELECT name, count(*) FROM process_events GROUP BY name ORDER BY 2 DESC LIMIT 10"
    daemoneye query --param user=alice "SELECT time, command_line FROM process_events WHERE user_name = :'user'"
    daemoneye query --input events.jsonl --format csv - < hunt.sql
+   daemoneye query -o users.parquet "SELECT user_name, count(*) FROM process_events GROUP BY 1"
    daemoneye query --explain --analyze "SELECT name, count(*) FROM process_events GROUP BY name"
 
 "-" reads the statement from standard input. "daemoneye schema" lists the tables.
+In Parquet each column has its type; numeric, inet and interval, which have none there, are text.
 Times are in UTC. CSV is what "psql --csv" writes. In JSON a second column of the same name is called name_2.
 What was lost of the tables read is reported on standard error as "incomplete: ...".`,
-		Flags: []cli.Flag{
-			formatFlag(),
+		Flags: append([]cli.Flag{
+			formatFlag(parquetFormat + " (with -o; also by the file's name)"),
 			&cli.BoolFlag{Name: "explain", Usage: "show the plan instead: what is read, what is left out, what is done with it. With --format json as a tree"},
 			analyzeFlag(),
 			&cli.StringFlag{Name: "timeout", Usage: "give up after `DURATION`, such as 500ms, 30s or 1h30m", DefaultText: "the configuration's agent.query_timeout"},
@@ -41,13 +43,13 @@ What was lost of the tables read is reported on standard error as "incomplete: .
 			repeatedFlag("param", "let :'NAME' in the statement stand for a value: `NAME=VALUE`; may be repeated"),
 			&cli.GenericFlag{Name: "input", Value: &once{}, Usage: "read `FILE` instead of the history; no agent is needed. It is " + fileTypes},
 			&cli.StringFlag{Name: "table", Usage: "the rows of --input that do not name one are of the table `NAME`", DefaultText: "the statement's, if it reads one"},
-		},
+		}, outputFlags()...),
 		Action: run(query),
 	}
 }
 
 func query(c *call) error {
-	name, err := format(c.Context)
+	name, err := c.fileFormat(append(formats(), parquetFormat))
 	if err != nil {
 		return err
 	}
@@ -93,23 +95,25 @@ func query(c *call) error {
 		return usage(`name the table in the statement: "SELECT ... FROM NAME"`, "--table goes with --input")
 	}
 	if c.Bool("explain") {
+		if name == parquetFormat || c.IsSet("output") {
+			return usage("", "a plan goes to standard output, and not as Parquet")
+		}
 		r.Explain = explainHow(c.Bool("analyze"))
 		return c.explainQuery(input, &r, name)
 	}
-	p := &untilOutput{printer: newPrinter(c.out, name), progress: term.StartProgress(c.err, "query", "rows", 0)}
-	defer p.progress.Stop()
-	e, err := c.queryEngine(input, &r, p.progress)
+	progress := term.StartProgress(c.err, "query", "rows", 0)
+	defer progress.Stop()
+	e, err := c.queryEngine(input, &r, progress)
 	if err != nil {
 		return err
 	}
 	defer c.closing(e)
-	done, err := printQuery(c.ctx, e, r, p)
-	p.progress.Stop()
+	d, err := c.openOutput(name, progress)
 	if err != nil {
 		return err
 	}
-	c.incomplete(done)
-	return nil
+	d.silent = input != "" // progress counts what is read
+	return c.writeQuery(e, r, d)
 }
 
 // timeout is the value of --timeout, 0 when it is not given.
@@ -191,20 +195,4 @@ func (c *call) queryEngine(input string, r *api.QueryRequest, progress *term.Pro
 		}
 	}
 	return c.fileEngine(input, table, progress)
-}
-
-// untilOutput clears the progress line before the first row is written.
-type untilOutput struct {
-	printer
-	progress *term.Progress
-}
-
-func (p *untilOutput) rows(cells [][]byte) error {
-	p.progress.Stop()
-	return p.printer.rows(cells)
-}
-
-func (p *untilOutput) close() error {
-	p.progress.Stop()
-	return p.printer.close()
 }
