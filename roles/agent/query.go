@@ -68,6 +68,9 @@ func (a *agent) query(ctx context.Context, c *bus.Call) error {
 	}
 	if err != nil {
 		if ctx.Err() != nil && context.Cause(ctx) == expired {
+			if timeout == maxTimeout {
+				return queryError(fmt.Errorf("%w, which is the most: ask for a shorter time range", expired))
+			}
 			return queryError(fmt.Errorf("%w; --timeout allows more", expired))
 		}
 		return queryError(err)

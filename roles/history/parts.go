@@ -71,7 +71,7 @@ func (p *parts) Close() {
 // Estimate implements sql.Estimator: what of the history would be read.
 func (r *Reader) Estimate(ctx context.Context, q sql.ScanRequest) (sql.Estimate, error) {
 	if !inParts(q) {
-		return sql.Estimate{Details: []string{"of the present state"}}, nil
+		return sql.Estimate{Rows: -1, Details: []string{"of the present state"}}, nil
 	}
 	scan, err := r.view.Store.Parts(ctx, request(q))
 	if err != nil {

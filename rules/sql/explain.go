@@ -45,7 +45,7 @@ func (n *PlanNode) MarshalJSON() ([]byte, error) {
 
 // Estimate is what a source knows of a scan before it is made.
 type Estimate struct {
-	Rows    int64    // that will be read, about
+	Rows    int64    // that will be read, about; negative: not known
 	Details []string // what will be read and what was left out: "3 of 120 segments"
 }
 
@@ -192,7 +192,9 @@ func (e *explainer) estimate(n *PlanNode, s *scanNode) error {
 	if err != nil {
 		return err
 	}
-	n.Details = append(n.Details, fmt.Sprintf("estimated: %d rows", est.Rows))
+	if est.Rows >= 0 {
+		n.Details = append(n.Details, fmt.Sprintf("estimated: %d rows", est.Rows))
+	}
 	n.Details = append(n.Details, est.Details...)
 	return nil
 }

@@ -104,7 +104,7 @@ func parseMoment(s []byte) (parquet.Value, error) {
 func micros(s string) (int64, error) {
 	bad := errors.New("not a date or time")
 	if strings.HasSuffix(s, "infinity") {
-		return 0, errors.New("Parquet has no infinite time: leave it out, or write ::text")
+		return 0, errors.New("an infinite time has no place in Parquet: leave it out, or write ::text")
 	}
 	s, before := strings.CutSuffix(s, " BC")
 	date, day, timed := strings.Cut(strings.TrimSuffix(s, "+00"), " ")

@@ -43,7 +43,7 @@ type ParquetColumn struct{ Name, Type string }
 // A numeric has no bound on its digits, which DECIMAL wants: it is kept as
 // text, exact. The codec is zstd; row groups have at most 65,536 rows.
 type ParquetWriter struct {
-	w       *parquet.Writer
+	w       *parquet.GenericWriter[any]
 	columns []parquetColumn
 	rows    []parquet.Row
 	total   int64 // rows
@@ -74,7 +74,7 @@ func NewParquetWriter(w io.Writer, columns []ParquetColumn) (*ParquetWriter, err
 		p.columns = append(p.columns, parquetColumn{name: c.Name, typ: c.Type, list: list, parse: parse})
 		fields[i] = namedNode{parquet.Optional(node), c.Name}
 	}
-	p.w = parquet.NewWriter(w,
+	p.w = parquet.NewGenericWriter[any](w,
 		parquet.NewSchema("result", orderedGroup{fields: fields}), parquet.Compression(&zstd.Codec{Level: zstd.SpeedDefault}),
 		parquet.DictionaryMaxBytes(maxDictionary), parquet.CreatedBy("daemoneye", "", ""), parquet.DataPageStatistics(true))
 	return p, nil
