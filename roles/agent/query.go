@@ -139,7 +139,7 @@ func (a *agent) queryOptions(req *api.QueryRequest) sql.Options {
 	return sql.Options{Now: time.Now(), MemoryLimit: a.cfg.Config.Agent.QueryMemory, MaxRows: req.MaxRows, Workers: runtime.GOMAXPROCS(0)}
 }
 
-// explain answers with the plan; what was read for it is lost as a result is.
+// explain answers with the plan.
 func (a *agent) explain(ctx context.Context, c *bus.Call, req *api.QueryRequest) error {
 	reader := a.view.Reader()
 	x := history.Explainer{
@@ -158,13 +158,17 @@ func (a *agent) explain(ctx context.Context, c *bus.Call, req *api.QueryRequest)
 	return a.finish(ctx, c, q, reader, nil, int64(len(cells)), x.Options.Now)
 }
 
-// finish says how the answer ended and what it lacks, cut cells among it.
+// finish says how the answer ended and what it lacks; cut cells among it; a nil query
+// lacks nothing else.
 func (a *agent) finish(ctx context.Context, c *bus.Call, q *sql.Query, reader *history.Reader, cut []string, rows int64, now time.Time) error {
-	lost, err := a.view.Incomplete(ctx, q, now)
-	if err != nil {
-		return err
+	done := api.QueryDone{Rows: rows, Incomplete: append(reader.Damaged(), cut...)}
+	if q != nil {
+		lost, err := a.view.Incomplete(ctx, q, now)
+		if err != nil {
+			return err
+		}
+		done.Incomplete = append(done.Incomplete, lost...)
 	}
-	done := api.QueryDone{Rows: rows, Incomplete: append(append(reader.Damaged(), cut...), lost...)}
 	body, err := msgpack.Marshal(done)
 	if err != nil {
 		return fmt.Errorf("encode reply: %w", err)

@@ -142,7 +142,7 @@ func (e *localEngine) explain(ctx context.Context, r api.QueryRequest, header fu
 		return done, err
 	}
 	done.Rows = int64(len(cells))
-	if e.incomplete != nil {
+	if e.incomplete != nil && q != nil {
 		done.Incomplete = e.incomplete(ctx, q, x.Options.Now)
 	}
 	return done, rows(cells)

@@ -21,7 +21,8 @@ type Explainer struct {
 }
 
 // Explain returns the answer's column and its cells, one a row. The query is
-// the one that was explained.
+// the one whose losses touch the answer: nil when it was not run, and for a
+// rule, which sees less than its SELECT says.
 func (x *Explainer) Explain(ctx context.Context, r *api.QueryRequest) (column api.QueryColumn, cells [][]byte, q *sql.Query, err error) {
 	if r.Explain != api.ExplainPlan && r.Explain != api.ExplainAnalyze {
 		return column, nil, nil, fmt.Errorf("explain %q: it can be %s or %s", r.Explain, api.ExplainPlan, api.ExplainAnalyze)
@@ -38,7 +39,7 @@ func (x *Explainer) Explain(ctx context.Context, r *api.QueryRequest) (column ap
 		if err != nil {
 			return column, nil, nil, err
 		}
-		tree, lines, q = e, e.Text(), rule.Query()
+		tree, lines = e, e.Text()
 	} else {
 		if q, err = sql.Compile(r.SQL, cfg); err != nil {
 			return column, nil, nil, err
@@ -48,6 +49,9 @@ func (x *Explainer) Explain(ctx context.Context, r *api.QueryRequest) (column ap
 			return column, nil, nil, err
 		}
 		tree, lines = n, n.Text()
+		if !analyze {
+			q = nil
+		}
 	}
 	if r.Tree {
 		var b bytes.Buffer

@@ -1,5 +1,7 @@
 package sql
 
+import "math/big"
+
 // boundFormat makes a function of a value and a format, which is read once
 // when it is constant. An empty format gives NULL.
 func boundFormat[F any](parse func(s string) (F, error), run func(f F, v value) (value, error)) bound {
@@ -44,6 +46,10 @@ func (c *catalog) addToChar() {
 	ofInt4 := func(f *numberFormat, v value) (string, error) {
 		if f.scientific {
 			return f.float(float64(v.i))
+		}
+		if product := new(big.Int).Mul(big.NewInt(v.i), pow10(f.multi)); f.multiple && (!product.IsInt64() || int64(int32(product.Int64())) != product.Int64()) {
+			// PostgreSQL's product wraps around: 99V999 of 2147483647 is -1000.
+			return "", fail(codeUnsupported, "to_char with V of an integer that is too large is not supported").hint("cast it to bigint")
 		}
 		return ofInt(f, v)
 	}
