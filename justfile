@@ -47,6 +47,10 @@ test-fuzz time="20s":
 bench:
     go test -run '^$' -bench . -benchmem -timeout 30m ./bus/... ./platform/... ./store/... ./rules/... ./roles/...
 
+# the query engine beside DuckDB, PostgreSQL and SQLite: just bench-sql 1000000
+bench-sql rows="10000000" *args:
+    go test ./roles/history -run '^(TestPeers|TestIngestBesideQueries)$' -rows {{ rows }} -v -timeout 6h {{ args }}
+
 # coverage by package and in all
 coverage:
     go test -coverprofile coverage.out ./...
