@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -144,19 +145,30 @@ func serveOne(v *View, req *peerRequest) (reply peerReply, err error) {
 	if reply.Peak, err = peakOf(os.Getpid()); err != nil || req.Profile == "" {
 		return reply, err
 	}
-	f, err := os.Create(req.Profile)
+	return reply, profile(v, req)
+}
+
+// profile repeats a query for a while and writes a CPU profile of that, and
+// one of what the process has allocated so far.
+func profile(v *View, req *peerRequest) error {
+	cpu, err := os.Create(req.Profile + ".cpu.pprof")
 	if err != nil {
-		return reply, err
+		return err
 	}
-	defer f.Close()
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return reply, err
+	defer cpu.Close()
+	allocs, err := os.Create(req.Profile + ".allocs.pprof")
+	if err != nil {
+		return err
 	}
-	defer pprof.StopCPUProfile()
+	defer allocs.Close()
+	if err := pprof.StartCPUProfile(cpu); err != nil {
+		return err
+	}
 	for end := cpuTime() + 3*time.Second; err == nil && cpuTime() < end; {
 		_, err = answerOnce(v, req)
 	}
-	return reply, err
+	pprof.StopCPUProfile()
+	return errors.Join(err, pprof.Lookup("allocs").WriteTo(allocs, 0))
 }
 
 func answerOnce(v *View, req *peerRequest) (reply peerReply, err error) {
@@ -221,12 +233,12 @@ func openOwn(t *testing.T, dir string, workers int) (peer, error) {
 		return nil, err
 	}
 	p.text = func(q *peerQuery) string { return q.text }
-	if *peerProfile != "" {
+	if *peerProfile != "" && workers == 1 {
 		if err := os.MkdirAll(*peerProfile, 0o755); err != nil {
 			return nil, err
 		}
 		p.profile = func(q *peerQuery) string {
-			return filepath.Join(*peerProfile, fmt.Sprintf("%s-%d.pprof", strings.ReplaceAll(q.name, " ", "-"), workers))
+			return filepath.Join(*peerProfile, strings.ReplaceAll(q.name, " ", "-"))
 		}
 	}
 	return p, nil
