@@ -102,32 +102,7 @@ func TestPeers(t *testing.T) {
 			}
 		}
 	}
-	var columns []column
-	var loads []string
-	var own loaded
-	for _, c := range contestants() {
-		got, err := loadOnce(t, c, filepath.Join(dir, strings.ToLower(c.name)), rows)
-		if err != nil {
-			t.Logf("%s is left out: %v", c.name, err)
-			continue
-		}
-		if got.Deepest != "" {
-			own = got
-		}
-		loads = append(loads, loadLine(c.name, got))
-		for _, workers := range c.workers {
-			p, err := c.open(t, filepath.Join(dir, strings.ToLower(c.name)), workers)
-			if err != nil {
-				t.Fatalf("%s: %v", c.name, err)
-			}
-			defer p.close()
-			label := c.name
-			if workers > 0 {
-				label += ", " + plural(workers, "core")
-			}
-			columns = append(columns, column{c.name, label, workers, p})
-		}
-	}
+	columns, loads, own := prepare(t, dir, rows)
 	var queries []string
 	var results [][]measured
 	for _, q := range peerQueries(own) {
@@ -143,6 +118,38 @@ func TestPeers(t *testing.T) {
 	load, _ := os.ReadFile("/proc/loadavg")
 	fmt.Printf("\n%d rows of process_events, %d cores, load average %s\n\n%s\n%s\n%s\n", rows, runtime.NumCPU(), strings.TrimSpace(string(load)),
 		loadHead+strings.Join(loads, "\n")+"\n", timeTable(queries, columns, results), useTable(queries, columns, results))
+}
+
+// prepare loads all engines, one after the other, and starts them then.
+func prepare(t *testing.T, dir string, rows int) (columns []column, loads []string, own loaded) {
+	t.Helper()
+	var there []contestant
+	for _, c := range contestants() {
+		got, err := loadOnce(t, c, filepath.Join(dir, strings.ToLower(c.name)), rows)
+		if err != nil {
+			t.Logf("%s is left out: %v", c.name, err)
+			continue
+		}
+		if got.Deepest != "" {
+			own = got
+		}
+		there, loads = append(there, c), append(loads, loadLine(c.name, got))
+	}
+	for _, c := range there {
+		for _, workers := range c.workers {
+			p, err := c.open(t, filepath.Join(dir, strings.ToLower(c.name)), workers)
+			if err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+			t.Cleanup(p.close)
+			label := c.name
+			if workers > 0 {
+				label += ", " + plural(workers, "core")
+			}
+			columns = append(columns, column{c.name, label, workers, p})
+		}
+	}
+	return columns, loads, own
 }
 
 // loadOnce loads an engine unless its directory has these rows already.
