@@ -104,10 +104,15 @@ func ratio(theirs, ours float64) string {
 	return fmt.Sprintf("%.3g ×", theirs/ours)
 }
 
+// describe is what is told while the comparison runs.
 func describe(columns []column, m []measured) string {
 	var out []string
 	for i, c := range columns {
-		out = append(out, c.label+" "+millis(median(m[i].millis))+" ms")
+		text := c.label + " " + millis(median(m[i].millis)) + " ms"
+		if m[i].peak > 0 {
+			text += fmt.Sprintf(" (CPU %s, %d MB)", millis(median(m[i].cpu)), m[i].peak>>20)
+		}
+		out = append(out, text)
 	}
 	return strings.Join(out, ", ")
 }
