@@ -90,6 +90,7 @@ type SQL struct {
 // SQLLimits are sql.Limits; 0 is no value of theirs.
 type SQLLimits struct {
 	Text, Depth, Expressions, List, Tables, CTEs, Operators int64
+	Constants                                               time.Duration
 }
 
 // Store is about the history.

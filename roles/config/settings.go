@@ -244,6 +244,11 @@ func sqlSettings() []Setting {
 			Doc:   "Operators and keywords such as OR in one expression. It can only be lowered: PostgreSQL's parser recurses over them." + doc,
 			field: func(c *Config) any { return &c.SQL.Limits.Operators },
 		},
+		{
+			Key: "sql.limits.constants", Type: Duration, Default: "2s", min: int64(10 * time.Millisecond), max: int64(30 * time.Second),
+			Doc:   "Time to compute what is constant in a statement, before it is run." + doc,
+			field: func(c *Config) any { return &c.SQL.Limits.Constants },
+		},
 	}
 }
 

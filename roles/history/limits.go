@@ -11,7 +11,7 @@ func Limits(c *config.Config) sql.Limits {
 	l := &c.SQL.Limits
 	return sql.Limits{
 		Text: int(l.Text), Depth: int(l.Depth), Nodes: int(l.Expressions), List: int(l.List),
-		Tables: int(l.Tables), CTEs: int(l.CTEs), Operators: int(l.Operators),
+		Tables: int(l.Tables), CTEs: int(l.CTEs), Operators: int(l.Operators), Constants: l.Constants,
 	}
 }
 

@@ -25,6 +25,7 @@ func TestConfiguredLimits(t *testing.T) {
 		}
 		flags["sql.limits."+name] = strconv.Itoa(most)
 	}
+	flags["sql.limits.constants"] = m.Constants.String()
 	c, err := config.Load(config.Options{Flags: flags})
 	if err != nil {
 		t.Fatal(err)

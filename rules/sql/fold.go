@@ -70,7 +70,7 @@ func allConstant(e expr) bool {
 func (f *folder) evalConstant(e expr) (expr, error) {
 	v, err := evalOnce(newEnv(f.ctx, nil, Options{}), e)
 	if f.ctx.Err() != nil {
-		return nil, fail(codeCanceled, "the constants of the statement take more than %v to compute", f.limit).hint("use smaller ones")
+		return nil, fail(codeCanceled, "the constants of the statement take more than %v to compute", f.limit).hint("use smaller ones, or allow more with sql.limits.constants in the configuration")
 	}
 	if err != nil {
 		return nil, err

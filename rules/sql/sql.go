@@ -49,7 +49,7 @@ func DefaultLimits() Limits {
 // could exhaust the C stack of a thread, which ends the process; a longer text
 // does not fit into a request to the agent.
 func MaxLimits() Limits {
-	return Limits{Text: 512 << 10, Depth: 1_000, Nodes: 500_000, List: 100_000, Tables: 1_000, CTEs: 1_000, Operators: 5_000}
+	return Limits{Constants: 30 * time.Second, Text: 512 << 10, Depth: 1_000, Nodes: 500_000, List: 100_000, Tables: 1_000, CTEs: 1_000, Operators: 5_000}
 }
 
 func (l Limits) withDefaults() Limits {
@@ -64,7 +64,7 @@ func (l Limits) withDefaults() Limits {
 		l.Constants = d.Constants
 	}
 	return Limits{
-		Constants: l.Constants,
+		Constants: min(l.Constants, m.Constants),
 		Text:      in(l.Text, d.Text, m.Text), Depth: in(l.Depth, d.Depth, m.Depth), Nodes: in(l.Nodes, d.Nodes, m.Nodes), List: in(l.List, d.List, m.List),
 		Tables: in(l.Tables, d.Tables, m.Tables), CTEs: in(l.CTEs, d.CTEs, m.CTEs), Operators: in(l.Operators, d.Operators, m.Operators),
 	}
