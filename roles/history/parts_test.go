@@ -127,3 +127,36 @@ func TestEstimate(t *testing.T) {
 		t.Errorf("none:\n%s", got)
 	}
 }
+
+// A join with few rows tells the scan on its other side which keys it wants:
+// bloom filters then leave nearly all segments out, in each step of a recursion.
+func TestJoinsPruneSegments(t *testing.T) {
+	v := sealed(t, 200_000)
+	id := strings.TrimSuffix(answerOf(t, v, "SELECT entity_id FROM process_events WHERE parent_entity_id IS NOT NULL ORDER BY time DESC, entity_id LIMIT 1", 2), "|\n")
+	text := "WITH RECURSIVE a AS (SELECT '" + id + "' AS id, 0 AS depth UNION SELECT p.parent_entity_id, a.depth + 1 FROM a JOIN process_events p ON p.entity_id = a.id WHERE p.parent_entity_id IS NOT NULL AND a.depth < 9) SELECT count(*) > 1 FROM a"
+	if got := answerOf(t, v, text, 2); got != "t|\n" {
+		t.Fatalf("ancestry = %q", got)
+	}
+	q, err := sql.Compile(text, sql.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := q.Explain(context.Background(), v.Reader(), sql.Options{Workers: 2}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := int64(0)
+	var look func(n *sql.PlanNode)
+	look = func(n *sql.PlanNode) {
+		if n.Step == "scan process_events" {
+			read += n.Rows
+		}
+		for _, c := range n.Children {
+			look(c)
+		}
+	}
+	look(n)
+	if read == 0 || read > 150_000 {
+		t.Errorf("%d rows were read, want those of few segments:\n%s", read, strings.Join(n.Text(), "\n"))
+	}
+}

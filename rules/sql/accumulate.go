@@ -145,6 +145,7 @@ func (e *extreme) add(a []value) error {
 	}
 	if !e.any || compare(t, a[0], e.best) == e.want {
 		e.best, e.any = a[0], true
+		e.best.s = strings.Clone(e.best.s) // without the rest of its dictionary
 	}
 	return nil
 }

@@ -1,5 +1,7 @@
 package sql
 
+import "strings"
+
 // joinNode joins two inputs by equal keys: it keeps the rows of the right one
 // and looks each left row up. Without keys every pair of rows is tried.
 // A LEFT or FULL join gives rows without partner too, with NULLs.
@@ -19,7 +21,12 @@ type buildSide struct {
 	last    []int32
 	before  []int32
 	matched []uint64 // of a FULL join, a bit a row
+	keys    [][]any  // of each key column the values, of few rows
 }
+
+// fewKeys is up to how many keys of a join are told to the scan that is
+// joined, so that it may leave out what has none of them.
+const fewKeys = 1000
 
 const joinMemory = "hash join"
 
@@ -67,6 +74,7 @@ func (b *buildSide) index(x *env, n *joinNode, c *chunk) error {
 	}
 	ids := make([]int32, len(sel))
 	b.table.number(keys, sel, ids)
+	b.noteKeys(keys, sel)
 	for len(b.last) < b.table.n {
 		b.last = append(b.last, -1)
 	}
@@ -76,6 +84,70 @@ func (b *buildSide) index(x *env, n *joinNode, c *chunk) error {
 		b.last[id] = first + int32(k)
 	}
 	return x.grow(joinMemory, b.table.grown()+8*len(sel))
+}
+
+// noteKeys keeps the values of keys that are numbers or texts.
+func (b *buildSide) noteKeys(keys []*vector, sel []int32) {
+	if b.rows.n > fewKeys {
+		b.keys = nil
+		return
+	}
+	if b.keys == nil {
+		b.keys = make([][]any, len(keys))
+	}
+	for k, v := range keys {
+		for _, i := range sel {
+			if v.isNull(int(i)) {
+				continue
+			}
+			switch x := v.at(int(i)); v.typ.phys() {
+			case physInt:
+				b.keys[k] = append(b.keys[k], x.i)
+			case physText:
+				b.keys[k] = append(b.keys[k], strings.Clone(x.s))
+			}
+		}
+	}
+}
+
+// tell lets the scan below the left side leave out what has no partner.
+func (n *joinNode) tell(x *env, b *buildSide) {
+	s := scanBelow(n.left)
+	if s == nil {
+		return
+	}
+	delete(x.joined, s) // of the step before, in a recursion
+	if n.kind != joinInner || b.keys == nil || b.rows.n > fewKeys {
+		return
+	}
+	var conds []Condition
+	for k, e := range n.leftKeys {
+		c, ok := e.(*colExpr)
+		if !ok || len(b.keys[k]) == 0 || c.t != n.rightKeys[k].typ() {
+			continue
+		}
+		conds = append(conds, Condition{Column: s.table.Columns[s.columns[c.index]].Name, Op: OpEqual, Values: b.keys[k]})
+	}
+	if x.joined == nil {
+		x.joined = make(map[*scanNode][]Condition)
+	}
+	x.joined[s] = conds
+}
+
+// scanBelow is the scan whose columns op passes on, nil if it is another.
+func scanBelow(op operator) *scanNode {
+	for {
+		switch n := op.(type) {
+		case *scanNode:
+			return n
+		case *filterNode:
+			op = n.input
+		case *meterNode:
+			op = n.input
+		default:
+			return nil
+		}
+	}
 }
 
 // reader is the same side for another goroutine, once it is complete.
@@ -95,6 +167,7 @@ func (n *joinNode) run(x *env, yield func(*chunk) error) error {
 	if b.rows.n == 0 && n.kind == joinInner {
 		return nil
 	}
+	n.tell(x, b)
 	err = n.left.run(x, func(c *chunk) error { return n.probe(x, b, c, yield) })
 	if err != nil || n.kind != joinFull {
 		return err

@@ -72,9 +72,13 @@ func (n *joinNode) split(x *env, _ bool) (*split, error) {
 	if s == nil || err != nil {
 		return nil, err
 	}
+	s.close() // it has parts; which ones follows from the right side
 	b, err := n.build(x)
 	if err != nil {
-		s.close()
+		return nil, err
+	}
+	n.tell(x, b)
+	if s, err = in.split(x, false); s == nil || err != nil {
 		return nil, err
 	}
 	// What is known of dictionaries is each worker's own.

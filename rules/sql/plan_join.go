@@ -287,6 +287,9 @@ func sameKeys(a, b Type) bool {
 // join plans a join of two inputs: by hash where conditions are equalities,
 // by trying all pairs otherwise.
 func (p *planner) join(kind joinKind, left, right *stage, conds []expr) (*stage, error) {
+	if kind == joinInner && small(left.op) && !small(right.op) {
+		left, right = right, left // the right side is the one that is kept
+	}
 	lrels, rrels := inputRelations(left), inputRelations(right)
 	n := &joinNode{kind: kind, left: left.op, right: right.op}
 	var rest []expr
@@ -310,6 +313,25 @@ func (p *planner) join(kind joinKind, left, right *stage, conds []expr) (*stage,
 		}
 	}
 	return out, nil
+}
+
+// small reports whether op gives few rows, as far as that can be told before.
+func small(op operator) bool {
+	switch n := op.(type) {
+	case *workingNode, *valuesNode, oneRow, *limitNode:
+		return true
+	case *filterNode:
+		return small(n.input)
+	case *projectNode:
+		return small(n.input)
+	case *frameNode:
+		return small(n.input)
+	case *cutNode:
+		return small(n.input)
+	case *joinNode:
+		return small(n.left) && small(n.right)
+	}
+	return false
 }
 
 func inputRelations(in *stage) []*relation {

@@ -39,7 +39,7 @@ type Parts interface {
 // given too: the engine filters again.
 type ScanRequest struct {
 	Table    *event.Table
-	Columns  []string // never empty
+	Columns  []string // empty for a PartSource alone, when rows are counted
 	From, To int64
 	Where    []Condition
 
@@ -109,6 +109,7 @@ type env struct {
 	results map[any]*onceResult // of the main one: what is computed once
 	working map[*cte]*rowStore
 	subs    map[*subPlan]*subState
+	joined  map[*scanNode][]Condition // what joins say of the rows they look for
 
 	// scratch is how many bytes of text functions have made beyond what they
 	// were given, in the expressions of one chunk.

@@ -77,7 +77,7 @@ func (s *scanNode) request(x *env) ScanRequest {
 	for _, c := range s.columns {
 		r.Columns = append(r.Columns, s.table.Columns[c].Name)
 	}
-	if len(r.Columns) == 0 {
+	if _, ok := x.src.(PartSource); !ok && len(r.Columns) == 0 {
 		r.Columns = []string{s.table.Time}
 	}
 	for i := range s.conds {
@@ -85,6 +85,7 @@ func (s *scanNode) request(x *env) ScanRequest {
 			r.Where = append(r.Where, c)
 		}
 	}
+	r.Where = append(r.Where, x.joined[s]...)
 	return r
 }
 

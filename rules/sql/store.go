@@ -2,6 +2,7 @@ package sql
 
 import (
 	"hash/maphash"
+	"strings"
 
 	"daemoneye/bus/event"
 )
@@ -260,7 +261,8 @@ func (t *interner) code(s string) uint32 {
 		return c
 	}
 	c = uint32(len(t.list))
-	t.list, t.hashes = append(t.list, s), append(t.hashes, hash)
+	// A copy: s is a part of its dictionary's memory, which would stay with it.
+	t.list, t.hashes = append(t.list, strings.Clone(s)), append(t.hashes, hash)
 	t.slots[slot] = c + 1
 	t.bytes += len(s) + 32
 	if 2*len(t.list) > len(t.slots) {

@@ -1,6 +1,10 @@
 package sql
 
-import "daemoneye/bus/event"
+import (
+	"sync"
+
+	"daemoneye/bus/event"
+)
 
 // vector is a column of values of one type. It is not changed once it has
 // been handed on. By typ.phys():
@@ -214,8 +218,14 @@ func (c *chunk) rows() []int32 {
 	if c.sel != nil {
 		return c.sel
 	}
+	if c.n <= len(allRows()) {
+		return allRows()[:c.n:c.n]
+	}
 	return sequence(0, c.n)
 }
+
+// allRows are the numbers of the rows of a chunk; nobody changes them.
+var allRows = sync.OnceValue(func() []int32 { return sequence(0, 1<<16) })
 
 func sequence(from, to int) []int32 {
 	out := make([]int32, to-from)
