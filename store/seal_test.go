@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,8 +146,9 @@ func TestSealKeepsRows(t *testing.T) {
 func sealedStore(t testing.TB, dir string, n int) *Store {
 	t.Helper()
 	cfg := quiet()
-	now := epoch
-	cfg.Now = func() time.Time { return now }
+	var now atomic.Int64 // the store looks at it by itself, too
+	now.Store(epoch.UnixNano())
+	cfg.Now = func() time.Time { return time.Unix(0, now.Load()) }
 	s := openStore(t, dir, cfg)
 	g := eventtest.New(eventtest.Config{Rows: 5000 * n})
 	seq := uint64(0)
@@ -160,7 +162,7 @@ func sealedStore(t testing.TB, dir string, n int) *Store {
 		if done, err := s.SealAll(noDeadline()); err != nil || done.Segments != 1 || done.Rows != 5000 {
 			t.Fatalf("SealAll() = %+v, %v", done, err)
 		}
-		now = now.Add(25 * time.Hour)
+		now.Add(int64(25 * time.Hour))
 	}
 	return s
 }
