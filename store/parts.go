@@ -39,11 +39,12 @@ type Scan struct {
 	v     *view             // nil for a table that is state
 	parts []part
 
-	memory sync.Pool // of *segment.Memory, with ScanRequest.Reuse
+	passing []bool // by column: of ScanRequest.Passing
 
 	txn sync.Mutex // a transaction is not for several goroutines
 
 	mu      sync.Mutex
+	memory  []*memories // that no Read is using
 	skipped Skipped
 	damage  DamagedError
 	closing sync.Once
@@ -55,6 +56,44 @@ type part struct {
 	info      *segment.Info // nil: not looked at yet
 	positions []uint64
 	rows      int64
+}
+
+// memories are what one goroutine reads columns into.
+type memories struct {
+	numbers *segment.Memory // of any column; nil: it is the caller's
+	all     segment.Memory  // of those of ScanRequest.Passing
+}
+
+func (sc *Scan) borrow() *memories {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	if n := len(sc.memory); n > 0 {
+		m := sc.memory[n-1]
+		sc.memory = sc.memory[:n-1]
+		return m
+	}
+	m := &memories{all: segment.Memory{Texts: true}}
+	if sc.r.Reuse {
+		m.numbers = &segment.Memory{}
+	}
+	return m
+}
+
+func (sc *Scan) giveBack(m *memories) {
+	m.all.Reset()
+	if m.numbers != nil {
+		m.numbers.Reset()
+	}
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	sc.memory = append(sc.memory, m)
+}
+
+func (m *memories) of(passing bool) *segment.Memory {
+	if passing {
+		return &m.all
+	}
+	return m.numbers
 }
 
 // Part describes a part of a Scan.
@@ -89,6 +128,9 @@ func (s *Store) Parts(ctx context.Context, r ScanRequest) (*Scan, error) {
 		r.From, r.To = math.MinInt64, math.MaxInt64
 	}
 	sc := &Scan{s: s, r: r}
+	for i := range r.Table.Columns {
+		sc.passing = append(sc.passing, slices.Contains(r.Passing, r.Table.Columns[i].Name))
+	}
 	if r.Columns != nil {
 		sc.want = func(c string) bool { return slices.Contains(r.Columns, c) }
 	}
@@ -247,7 +289,7 @@ func (sc *Scan) Part(i int) Part {
 // Read yields the rows of part i, a segment as one batch. Its columns are
 // fetched as the batch's Fetch is called, which yield may do until it returns;
 // those of other batches, of which only the wanted ones are there, are in
-// place. Vectors are the caller's, unless ScanRequest.Reuse; the Dict of a
+// place. Vectors are the caller's, unless ScanRequest.Reuse or Passing; the Dict of a
 // column is one slice for all rows of a segment.
 //
 // An error of yield ends Read and is returned, except one that is of Fetch and
@@ -297,15 +339,8 @@ func (sc *Scan) readSegment(p *part, yield func(*event.Batch) error) error {
 			_ = file.Close()
 		}
 	}()
-	var memory *segment.Memory
-	if sc.r.Reuse {
-		memory, _ = sc.memory.Get().(*segment.Memory)
-		if memory == nil {
-			memory = &segment.Memory{}
-		}
-		memory.Reset()
-		defer sc.memory.Put(memory)
-	}
+	memory := sc.borrow()
+	defer sc.giveBack(memory)
 	var failed error
 	fetch := func(i int) (v *event.Vector, err error) {
 		c := &info.Chunks[i]
@@ -318,7 +353,7 @@ func (sc *Scan) readSegment(p *part, yield func(*event.Batch) error) error {
 				return nil, failed
 			}
 		}
-		v, err = sc.s.decoder.Column(memory, file, c, t.Columns[i].Type, info.Rows)
+		v, err = sc.s.decoder.Column(memory.of(sc.passing[i]), file, c, t.Columns[i].Type, info.Rows)
 		if err != nil {
 			failed = lost(f, fmt.Errorf("column %q: %w", t.Columns[i].Name, err))
 			return nil, failed

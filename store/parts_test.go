@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -218,6 +219,35 @@ func TestScanReadsLittle(t *testing.T) {
 	}
 	if whole := sc.Skipped().BytesRead; few == 0 || few*3 > whole*2 {
 		t.Errorf("one column is %d bytes, all of a segment %d", few, whole)
+	}
+}
+
+// Columns of ScanRequest.Passing are read into the same memory again, others are the caller's.
+func TestPassing(t *testing.T) {
+	s := sealedStore(t, t.TempDir(), 2)
+	table := event.Lookup("process_events")
+	sc, err := s.Parts(noDeadline(), ScanRequest{Table: table, Passing: []string{"name"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sc.Close()
+	var names, users []*event.Vector
+	for i := range sc.Len() {
+		err := sc.Read(noDeadline(), i, func(b *event.Batch) error {
+			name, err := b.Load(table.Index("name"))
+			user, err2 := b.Load(table.Index("user_name"))
+			names, users = append(names, name), append(users, user)
+			return errors.Join(err, err2)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(names) != 2 || &names[0].Dict[0] != &names[1].Dict[0] || &names[0].Codes[0] != &names[1].Codes[0] {
+		t.Error("memory of a column that is only looked at was not used again")
+	}
+	if &users[0].Dict[0] == &users[1].Dict[0] || &users[0].Codes[0] == &users[1].Codes[0] {
+		t.Error("memory of a column that is the caller's was used again")
 	}
 }
 

@@ -20,6 +20,9 @@ type ScanRequest struct {
 	// but strings and the slices Dict. It halves the cost of a scan that keeps
 	// nothing. Store.Scan does not do it.
 	Reuse bool
+	// Passing are text columns of which nothing is kept: strings and Dict are
+	// used again too.
+	Passing []string
 }
 
 // DamagedError says that a read yielded all but some batches, which are
@@ -61,7 +64,7 @@ func (e *DamagedError) orNil() error {
 // the error is a *DamagedError. Parts reads with several goroutines, and only
 // the columns that turn out to be needed.
 func (s *Store) Scan(ctx context.Context, r ScanRequest, yield func(position uint64, b *event.Batch) error) error {
-	r.Reuse = false
+	r.Reuse, r.Passing = false, nil
 	sc, err := s.Parts(ctx, r)
 	if err != nil {
 		return err

@@ -31,7 +31,9 @@ func (b *Bitmap) set(i int) {
 //	                         Dict[c] for c in Codes[Offsets[i]:Offsets[i+1]]
 //
 // What stands at a NULL row is unspecified, but a code is always a valid index:
-// Dict is not empty when Len > 0. Dict may hold a string twice.
+// Dict is not empty when Len > 0. Dict may hold a string twice. Plain is not nil
+// if the memory of Dict is at hand as Parquet's PLAIN encoding has it: each text
+// after its length, 4 bytes, little-endian.
 type Vector struct {
 	Type    Type
 	Len     int
@@ -40,6 +42,7 @@ type Vector struct {
 	Ints    []int64
 	Floats  []float64
 	Dict    []string
+	Plain   []byte
 	Codes   []uint32
 	Offsets []uint32 // Len+1 of them
 }

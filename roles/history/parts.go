@@ -11,7 +11,7 @@ import (
 
 // request is what the engine asks for in the store's terms.
 func request(q sql.ScanRequest) store.ScanRequest {
-	out := store.ScanRequest{Table: q.Table, Columns: q.Columns, From: q.From, To: q.To, Reuse: q.Reuse}
+	out := store.ScanRequest{Table: q.Table, Columns: q.Columns, From: q.From, To: q.To, Reuse: q.Reuse, Passing: q.Passing}
 	if out.Columns == nil {
 		out.Columns = []string{} // count(*) reads none; to the store nil means all
 	}

@@ -27,6 +27,12 @@ type function struct {
 	// that are constant (others nil): it checks and prepares them, say a pattern.
 	bind func(consts []*value) (evalFunc, error)
 
+	// literal, of an operator between a text and a pattern, returns a part of
+	// every text that the pattern matches, "" if none is known. A text without
+	// it, of up to maxLiteralText bytes, gives no error, and the result negated.
+	literal func(pattern string) string
+	negated bool
+
 	// typed, if set, makes the function for arguments of the types given: of
 	// one that takes values of any type.
 	typed func(types []Type) *function

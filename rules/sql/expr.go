@@ -34,6 +34,8 @@ type callExpr struct {
 	t    Type
 	at   int
 	run  evalFunc // fn.eval, or what fn.bind made of constant arguments
+
+	literal []byte // of fn.literal
 }
 
 // aggExpr is an aggregate call; before execution a colExpr takes its place.

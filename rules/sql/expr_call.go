@@ -1,5 +1,7 @@
 package sql
 
+import "slices"
+
 // eval computes a call: once if all arguments are constant, once for each
 // distinct entry used if one is coded and the others constant, by the loops
 // of kernel.go for comparisons of numbers, and row by row otherwise.
@@ -109,7 +111,7 @@ func (e *callExpr) perEntry(x *env, c *chunk, arg *vector, row []value, at int, 
 	if e.t == Bool && e.fn.strict {
 		return e.truths(x, c, arg, row, at, sel)
 	}
-	m := x.memoFor(e, arg, false)
+	m, _ := x.memoFor(e, arg, false)
 	out := &vector{typ: e.t}
 	coded := e.t.phys() == physText || e.t.phys() == physObj
 	if coded {
@@ -150,7 +152,11 @@ func (e *callExpr) perEntry(x *env, c *chunk, arg *vector, row []value, at int, 
 
 // truths is perEntry for a strict function that gives a boolean.
 func (e *callExpr) truths(x *env, c *chunk, arg *vector, row []value, at int, sel []int32) (*vector, error) {
-	known := x.memoFor(e, arg, true).truths
+	m, fresh := x.memoFor(e, arg, true)
+	known := m.truths
+	if fresh && len(e.literal) > 0 && arg.plain != nil {
+		withoutLiteral(arg.plain, e.literal, known, truthOf(boolValue(e.fn.negated)))
+	}
 	out := newVector(Bool, c.n)
 	for _, i := range sel {
 		if arg.nulls != nil && arg.nulls.Has(int(i)) {
@@ -210,36 +216,29 @@ func (v *vector) fillEntries(list []value) {
 	}
 }
 
-// memoFor returns the memo of e for the dictionary of arg.
-func (x *env) memoFor(e any, arg *vector, truths bool) *memo {
-	var first any
-	n := 0
-	if arg.typ.phys() == physText {
-		n = len(arg.dict)
-		if n > 0 {
-			first = &arg.dict[0]
-		}
-	} else {
-		n = len(arg.objs)
-		if n > 0 {
-			first = &arg.objs[0]
-		}
-	}
+// memoFor returns the memo of e for the dictionary of arg; fresh says that it
+// knows nothing yet.
+func (x *env) memoFor(e any, arg *vector, truths bool) (m *memo, fresh bool) {
+	first, n := arg.dictionary(), max(len(arg.dict), len(arg.objs))
 	if x.memoized > x.limit/4 {
 		clear(x.memos)
 		x.memoized = 0
 	}
-	m := x.memos[e]
-	if m == nil || m.first != first || max(len(m.done), len(m.truths)) != n {
-		m = &memo{first: first}
-		if truths {
-			m.truths = make([]truth, n)
-		} else {
-			m.done, m.results = make([]bool, n), make([]value, n)
-		}
+	if m = x.memos[e]; m != nil && m.first == first && max(len(m.done), len(m.truths)) == n {
+		return m, false
+	}
+	if m == nil {
+		m = &memo{}
 		x.memos[e] = m
 	}
-	return m
+	m.first = first
+	if truths {
+		m.truths = slices.Grow(m.truths[:0], n)[:n]
+		clear(m.truths)
+	} else {
+		m.done, m.results = make([]bool, n), make([]value, n)
+	}
+	return m, true
 }
 
 // valueSet is the set of elements of a constant array.
@@ -297,7 +296,8 @@ func (e *quantExpr) eval(x *env, c *chunk, sel []int32) (*vector, error) {
 	out := newVector(Bool, c.n)
 	var known []truth
 	if _, coded := l.coded(); coded && a.constant {
-		known = x.memoFor(e, l, true).truths
+		m, _ := x.memoFor(e, l, true)
+		known = m.truths
 	}
 	for _, i := range sel {
 		if known != nil && !l.isNull(int(i)) {
@@ -330,7 +330,7 @@ func (e *quantExpr) eval(x *env, c *chunk, sel []int32) (*vector, error) {
 // for each distinct element.
 func (e *quantExpr) overBatchArray(x *env, c *chunk, left value, a *vector, sel []int32) (*vector, error) {
 	out := newVector(Bool, c.n)
-	m := x.memoFor(e, &vector{typ: Text, dict: a.arr.Dict}, false)
+	m, _ := x.memoFor(e, &vector{typ: Text, dict: a.arr.Dict}, false)
 	for _, i := range sel {
 		if a.isNull(int(i)) {
 			out.setNull(int(i), c.n)

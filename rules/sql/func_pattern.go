@@ -68,14 +68,19 @@ func (c *catalog) addPatterns() {
 	for _, e := range []struct {
 		name, not, doc, example string
 		compile                 func(p string) (func(string) (bool, error), error)
+		literal                 func(p string) string
 	}{
-		{"~~", "!~~", "LIKE: % stands for any text, _ for one character, \\ for itself before either (or what ESCAPE says)", "SELECT 'abc' LIKE 'a%'", like},
-		{"~~*", "!~~*", "ILIKE: the same, ASCII letters of either case alike", "SELECT 'ABC' ILIKE 'a_c'", ilike},
-		{"~", "!~", "matches a regular expression", "SELECT 'thomas' ~ 't.*ma'", regex(false)},
-		{"~*", "!~*", "the same, ASCII letters of either case alike", "SELECT 'thomas' ~* 'T.*MA'", regex(true)},
+		{"~~", "!~~", "LIKE: % stands for any text, _ for one character, \\ for itself before either (or what ESCAPE says)", "SELECT 'abc' LIKE 'a%'", like, likeLiteral},
+		{"~~*", "!~~*", "ILIKE: the same, ASCII letters of either case alike", "SELECT 'ABC' ILIKE 'a_c'", ilike, nil},
+		{"~", "!~", "matches a regular expression", "SELECT 'thomas' ~ 't.*ma'", regex(false), regexpLiteral},
+		{"~*", "!~*", "the same, ASCII letters of either case alike", "SELECT 'thomas' ~* 'T.*MA'", regex(true), nil},
 	} {
 		c.op(g, e.name, e.doc, e.example, pairs{"text,text:bool", matcherFor(e.compile, false)})
 		c.op(g, e.not, "not "+e.name, "SELECT 'abc' "+e.not+" 'x'", pairs{"text,text:bool", matcherFor(e.compile, true)})
+		for _, name := range []string{e.name, e.not} {
+			f := c.operators[name][len(c.operators[name])-1]
+			f.literal, f.negated = e.literal, name == e.not
+		}
 	}
 	c.addRegexps()
 	c.functions["like_escape"] = []*function{makeFunction("like_escape", "text,text:text", func(a []value) (value, error) {

@@ -1,6 +1,9 @@
 package sql
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // operator is one step of a plan. run produces its rows in chunks that have
 // at least one row; an error from yield ends it and is returned.
@@ -26,6 +29,7 @@ type filterNode struct {
 	input  operator
 	cond   expr
 	halves bool
+	drop   []int // columns that nobody reads above
 }
 
 func (f *filterNode) run(x *env, yield func(*chunk) error) error {
@@ -45,6 +49,12 @@ func (f *filterNode) pass(x *env, c *chunk, yield func(*chunk) error) error {
 	}
 	if out.len() == 0 {
 		return nil
+	}
+	if len(f.drop) > 0 {
+		out = &chunk{n: out.n, sel: out.sel, cols: slices.Clone(out.cols)}
+		for _, i := range f.drop {
+			out.cols[i] = constantVector(out.cols[i].typ, null)
+		}
 	}
 	return yield(out)
 }

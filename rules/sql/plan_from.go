@@ -82,10 +82,37 @@ func (p *planner) filter(in *stage, conjuncts []expr, split bool) (*stage, error
 	if err := p.planSubqueries(cond); err != nil {
 		return nil, err
 	}
+	f := &filterNode{input: in.op, cond: cond, halves: split}
 	if s, ok := in.op.(*scanNode); ok {
 		s.findBounds(cond)
+		s.passing = passing(in.cols, conjuncts)
+		f.drop = s.passing
 	}
-	return &stage{&filterNode{input: in.op, cond: cond, halves: split}, in.cols}, nil
+	return &stage{f, in.cols}, nil
+}
+
+// passing lists the positions of the columns that nothing but these conjuncts
+// reads, and of which these keep nothing.
+func passing(cols []colKey, conjuncts []expr) []int {
+	reads := make(map[colKey]int)
+	for _, e := range conjuncts {
+		if hasSubquery(e) { // which may keep answers by its parameters
+			continue
+		}
+		walk(e, func(e expr) bool {
+			if c, ok := e.(*colExpr); ok {
+				reads[colKey{c.rel, c.index}]++
+			}
+			return true
+		})
+	}
+	var out []int
+	for i, c := range cols {
+		if c.rel.types[c.i].phys() != physObj && reads[c] == c.rel.reads[c.i] {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // relation plans one item of FROM that depends on no other.

@@ -446,6 +446,9 @@ func bindCall(e *callExpr) (expr, error) {
 	if run != nil {
 		e.run = run
 	}
+	if e.fn.literal != nil && consts[1] != nil {
+		e.literal = []byte(e.fn.literal(consts[1].s))
+	}
 	return e, nil
 }
 

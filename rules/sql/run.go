@@ -46,6 +46,9 @@ type ScanRequest struct {
 	// Reuse allows that the memory of vectors is used again once yield has
 	// returned, but for their dictionaries and texts.
 	Reuse bool
+	// Passing are columns of which not even that is kept: all their memory may
+	// be used again.
+	Passing []string
 }
 
 // Condition is what a wanted row satisfies. A value is an int64 (also µs for a

@@ -12,6 +12,7 @@ type scanNode struct {
 	table   *event.Table
 	columns []int           // positions in table.Columns, those in use
 	conds   []scanCondition // proven by WHERE
+	passing []int           // of columns: those that only the filter above reads
 }
 
 // scanCondition says that a column compares so to expressions without columns.
@@ -77,6 +78,9 @@ func (s *scanNode) request(x *env) ScanRequest {
 	for _, c := range s.columns {
 		r.Columns = append(r.Columns, s.table.Columns[c].Name)
 	}
+	for _, k := range s.passing {
+		r.Passing = append(r.Passing, s.table.Columns[s.columns[k]].Name)
+	}
 	if _, ok := x.src.(PartSource); !ok && len(r.Columns) == 0 {
 		r.Columns = []string{s.table.Time}
 	}
@@ -99,7 +103,11 @@ func (s *scanNode) chunk(b *event.Batch) (*chunk, error) {
 				if err != nil {
 					return nil, err
 				}
-				return fromEvent(v, t)
+				w, err := fromEvent(v, t)
+				if err == nil && w.dict != nil && slices.Contains(s.passing, k) {
+					w.id = v // the same memory may come with other texts
+				}
+				return w, err
 			}}
 			continue
 		}

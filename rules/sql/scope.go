@@ -16,6 +16,7 @@ type relation struct {
 	notes  *event.Table // whose columns these are, nil if they are of no table
 	source fromSource   // nil for a step of the plan
 	used   []bool       // by position: the columns that the plan needs
+	reads  []int        // by position: in how many places it reads them
 }
 
 func newRelation(alias string, columns []Column) *relation {
@@ -29,6 +30,7 @@ func newRelation(alias string, columns []Column) *relation {
 // add adds a column and returns its position.
 func (r *relation) add(name string, t Type) int {
 	r.names, r.types, r.used = append(r.names, name), append(r.types, t), append(r.used, false)
+	r.reads = append(r.reads, 0)
 	return len(r.names) - 1
 }
 

@@ -231,7 +231,7 @@ type interner struct {
 	hashes []uint32 // of list
 	slots  []uint32 // code plus one, by hash
 	bytes  int
-	first  *string  // identity of the dictionary at hand
+	first  any      // the dictionary at hand
 	known  []uint32 // code plus one by entry of that dictionary; 0: not asked yet
 }
 
@@ -290,7 +290,7 @@ func (t *interner) reader() *interner {
 
 // use makes the dictionary of v the one at hand.
 func (t *interner) use(v *vector) {
-	if first := &v.dict[0]; t.first != first || len(t.known) != len(v.dict) {
+	if first := v.dictionary(); t.first != first || len(t.known) != len(v.dict) {
 		t.first = first
 		t.known = make([]uint32, len(v.dict))
 	}

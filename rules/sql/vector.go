@@ -25,8 +25,10 @@ type vector struct {
 	floats   []float64
 	dict     []string
 	objs     []any
+	plain    []byte // of event.Vector
 	codes    []uint32
 	arr      *event.Vector
+	id       any // of the dictionary, where its memory is none
 
 	lazy func() (*vector, error) // reads the column; until then there is only typ
 }
@@ -138,6 +140,20 @@ func (v *vector) coded() (entries int, ok bool) {
 	return max(len(v.dict), len(v.objs)), true
 }
 
+// dictionary identifies the entries of a coded vector: another vector with the
+// same identity has the same.
+func (v *vector) dictionary() any {
+	switch {
+	case v.id != nil:
+		return v.id
+	case len(v.dict) > 0:
+		return &v.dict[0]
+	case len(v.objs) > 0:
+		return &v.objs[0]
+	}
+	return nil
+}
+
 // entry returns entry c of a coded vector.
 func (v *vector) entry(c uint32) value {
 	if v.typ.phys() == physText {
@@ -171,7 +187,7 @@ func (v *vector) take(sel []int32) *vector {
 			out.set(k, v.at(int(i)), len(sel))
 		}
 	case v.codes != nil:
-		out.dict, out.objs, out.codes = v.dict, v.objs, gather(v.codes, sel)
+		out.dict, out.objs, out.id, out.codes = v.dict, v.objs, v.id, gather(v.codes, sel)
 	default:
 		out.bools, out.ints, out.floats = gather(v.bools, sel), gather(v.ints, sel), gather(v.floats, sel)
 		out.dict, out.objs = gather(v.dict, sel), gather(v.objs, sel)
@@ -299,7 +315,7 @@ func fromEvent(v *event.Vector, t Type) (*vector, error) {
 	out := &vector{typ: t, nulls: v.Nulls, bools: v.Bools, ints: v.Ints, floats: v.Floats}
 	switch v.Type {
 	case event.Text:
-		out.dict, out.codes = v.Dict, v.Codes
+		out.dict, out.plain, out.codes = v.Dict, v.Plain, v.Codes
 	case event.TextArray:
 		out.arr = v
 	case event.JSONB:

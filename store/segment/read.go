@@ -26,8 +26,17 @@ const (
 // Decoder reads columns. Any number of goroutines may use one.
 type Decoder struct {
 	z *zstd.Decoder
-	// chunks are buffers of column chunks, of which nothing is left in a vector.
-	chunks sync.Pool
+	// buffers hold chunks and decompressed pages, of which nothing is left in a
+	// vector.
+	buffers sync.Pool // of *[]byte
+}
+
+func (d *Decoder) buffer() *[]byte {
+	buf, ok := d.buffers.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	return buf
 }
 
 // NewDecoder returns a Decoder. It needs no closing.
@@ -49,8 +58,8 @@ func readError(err error) error {
 
 // Column reads the column that c describes, of rows rows; nil when all are
 // NULL. A text column's Dict is its dictionary, or, when it has none, the text
-// of each row. Texts share one allocation and are the caller's, numbers and
-// codes are in m.
+// of each row. Texts share one allocation, which is the caller's unless m has
+// texts; numbers and codes are in m.
 func (d *Decoder) Column(m *Memory, r io.ReaderAt, c *Chunk, t event.Type, rows int) (v *event.Vector, err error) {
 	if c.Size == 0 {
 		return nil, nil
@@ -58,10 +67,7 @@ func (d *Decoder) Column(m *Memory, r io.ReaderAt, c *Chunk, t event.Type, rows 
 	if c.Offset < 0 || c.Size < 0 || c.Size > maxChunk || rows < 0 || rows > event.MaxRows {
 		return nil, damaged("%d rows in %d bytes at %d", rows, c.Size, c.Offset)
 	}
-	buf, ok := d.chunks.Get().(*[]byte)
-	if !ok {
-		buf = new([]byte)
-	}
+	buf := d.buffer()
 	*buf = slices.Grow((*buf)[:0], int(c.Size)+padding)[:c.Size]
 	data := *buf
 	if _, err := r.ReadAt(data, c.Offset); err != nil {
@@ -79,13 +85,10 @@ func (d *Decoder) Column(m *Memory, r io.ReaderAt, c *Chunk, t event.Type, rows 
 		if entries = int(h.NumValues); entries < 0 || h.Encoding != format.Plain {
 			return nil, damaged("a dictionary of %d entries with encoding %v", entries, h.Encoding)
 		}
-		body, err := d.values(p.body, p.uncompressed, true)
-		if err == nil {
-			if physical(t) == format.ByteArray {
-				v.Dict, err = readTexts(body, entries)
-			} else {
-				ints, err = readInts(nil, body, entries, t)
-			}
+		if physical(t) == format.ByteArray {
+			v.Dict, v.Plain, err = d.texts(m, p, entries)
+		} else {
+			ints, err = d.numbers(p, entries, t)
 		}
 		if err != nil {
 			return nil, err
@@ -101,7 +104,7 @@ func (d *Decoder) Column(m *Memory, r io.ReaderAt, c *Chunk, t event.Type, rows 
 		return nil, err
 	}
 	if entries >= 0 || physical(t) != format.ByteArray {
-		d.chunks.Put(buf) // else texts may lie in it
+		d.buffers.Put(buf) // else texts may lie in it
 	}
 	if physical(t) == format.ByteArray && len(v.Dict) == 0 {
 		v.Dict = []string{""} // no row has a text
@@ -135,8 +138,29 @@ func (d *Decoder) page(data []byte) (p page, rest []byte, err error) {
 	return p, rest, nil
 }
 
-// values returns what is to be decoded, with padding behind it.
-func (d *Decoder) values(body []byte, size int, compressed bool) ([]byte, error) {
+// texts reads a dictionary of texts, which lie in memory of their own.
+func (d *Decoder) texts(m *Memory, p page, entries int) (list []string, plain []byte, err error) {
+	buf := m.newBytes(p.uncompressed + padding)
+	if plain, err = d.values(&buf, p.body, p.uncompressed, true); err != nil {
+		return nil, nil, err
+	}
+	list, err = readTexts(m, plain, entries)
+	return list, plain, err
+}
+
+func (d *Decoder) numbers(p page, entries int, t event.Type) ([]int64, error) {
+	buf := d.buffer()
+	defer d.buffers.Put(buf)
+	body, err := d.values(buf, p.body, p.uncompressed, true)
+	if err != nil {
+		return nil, err
+	}
+	return readInts(nil, body, entries, t)
+}
+
+// values returns what is to be decoded, with padding behind it: body, or what
+// was decompressed into buf.
+func (d *Decoder) values(buf *[]byte, body []byte, size int, compressed bool) ([]byte, error) {
 	if !compressed {
 		if len(body) != size {
 			return nil, damaged("a page has %d bytes, want %d", len(body), size)
@@ -146,14 +170,15 @@ func (d *Decoder) values(body []byte, size int, compressed bool) ([]byte, error)
 	if size < 0 {
 		return nil, damaged("levels longer than their page")
 	}
-	out, err := d.z.DecodeAll(body, make([]byte, 0, size+padding))
+	out, err := d.z.DecodeAll(body, slices.Grow((*buf)[:0], size+padding))
 	if err != nil {
 		return nil, damaged("decompress a page: %v", err)
 	}
 	if len(out) != size {
 		return nil, damaged("a page has %d bytes, want %d", len(out), size)
 	}
-	return slices.Grow(out, padding), nil
+	*buf = slices.Grow(out, padding)
+	return *buf, nil
 }
 
 // fill decodes the data page into v. ints or v.Dict are the dictionary of so
@@ -165,7 +190,15 @@ func (d *Decoder) fill(m *Memory, v *event.Vector, p page, ints []int64, entries
 		return damaged("%d rows, want %d; levels of %d and %d bytes in %d", h.NumRows, v.Len, reps, defs, len(p.body))
 	}
 	compressed := !h.IsCompressed.Valid || h.IsCompressed.V
-	data, err := d.values(p.body[reps+defs:], p.uncompressed-reps-defs, compressed)
+	var buf *[]byte
+	if entries >= 0 || physical(v.Type) != format.ByteArray {
+		buf = d.buffer() // codes and numbers, which are unpacked from it
+		defer d.buffers.Put(buf)
+	} else {
+		list := m.newBytes(max(0, p.uncompressed-reps-defs) + padding)
+		buf = &list
+	}
+	data, err := d.values(buf, p.body[reps+defs:], p.uncompressed-reps-defs, compressed)
 	if err != nil {
 		return err
 	}
@@ -227,9 +260,10 @@ func fillPlain(m *Memory, v *event.Vector, data []byte, n int, encoding format.E
 		}
 		v.Ints = spread(list, v.Nulls, v.Len, m.newInts)
 	default:
-		if v.Dict, err = readTexts(data, n); err != nil {
+		if v.Dict, err = readTexts(m, data, n); err != nil {
 			return err
 		}
+		v.Plain = data
 		codes := m.newCodes(n)
 		for i := range codes {
 			codes[i] = uint32(i)
@@ -282,12 +316,13 @@ func spread[T any](list []T, nulls event.Bitmap, rows int, alloc func(int) []T) 
 // readTexts returns n strings, each after its length, that share src: text is
 // valid UTF-8 without NUL when it comes into the store, and the CRC says that
 // it is what it was.
-func readTexts(src []byte, n int) ([]string, error) {
+func readTexts(m *Memory, src []byte, n int) ([]string, error) {
 	if n > len(src)/4 {
 		return nil, damaged("%d texts in %d bytes", n, len(src))
 	}
-	list := make([]string, n)
+	list := m.newList(n)
 	for i := range list {
+		list[i] = ""
 		if len(src) < 4 {
 			return nil, damaged("a text is cut off")
 		}

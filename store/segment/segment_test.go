@@ -2,6 +2,7 @@ package segment
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"reflect"
@@ -171,10 +172,21 @@ func set(t *rapid.T, c *event.ColumnBuilder, typ event.Type, texts *rapid.Genera
 	}
 }
 
+// plainTexts splits the PLAIN encoding of texts.
+func plainTexts(data []byte) []string {
+	var list []string
+	for len(data) > 0 {
+		end := 4 + binary.LittleEndian.Uint32(data)
+		list = append(list, string(data[4:end]))
+		data = data[end:]
+	}
+	return list
+}
+
 // What is read is what was written, in the order of time, whether the Info
 // comes from Write, its stored form, or the footer; and parquet-go agrees.
 func TestRoundTrip(t *testing.T) {
-	d, used := newDecoder(t), &Memory{} // and dirty after the first check
+	d, used := newDecoder(t), &Memory{Texts: true} // and dirty after the first check
 	rapid.Check(t, func(t *rapid.T) {
 		batches := drawBatches(t)
 		want := byTime(batches)
@@ -213,6 +225,11 @@ func TestRoundTrip(t *testing.T) {
 			}
 			if _, err := event.Decode(event.Encode(nil, got), nil); err != nil {
 				t.Fatalf("%s: the batch is not well formed: %v", name, err)
+			}
+			for i, v := range got.Columns {
+				if v != nil && v.Plain != nil && !slices.Equal(plainTexts(v.Plain), v.Dict) {
+					t.Fatalf("%s: column %s: Plain is %q, Dict %q", name, table.Columns[i].Name, v.Plain, v.Dict)
+				}
 			}
 		}
 		f, err := parquet.OpenFile(bytes.NewReader(buf.Bytes()), int64(buf.Len()))

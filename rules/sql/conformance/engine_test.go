@@ -4,9 +4,12 @@ package conformance
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
+	"sync"
 	"time"
+	"unsafe"
 
 	"daemoneye/bus/event"
 	"daemoneye/rules/sql"
@@ -32,7 +35,7 @@ func (m memory) Scan(_ context.Context, r sql.ScanRequest, yield func(*event.Bat
 type parted struct{ memory }
 
 func (m parted) Parts(_ context.Context, r sql.ScanRequest) (sql.Parts, error) {
-	list := parts{reuse: r.Reuse}
+	list := parts{reuse: r.Reuse, passing: r.Passing, texts: new(sync.Pool)}
 	for _, b := range m.memory {
 		if b.Table == r.Table {
 			list.batches = append(list.batches, b)
@@ -44,6 +47,8 @@ func (m parted) Parts(_ context.Context, r sql.ScanRequest) (sql.Parts, error) {
 type parts struct {
 	batches []*event.Batch
 	reuse   bool // vectors are spoilt when they were given back
+	passing []string
+	texts   *sync.Pool // of *texts: of columns of which not even these are kept
 }
 
 func (p parts) Len() int { return len(p.batches) }
@@ -52,6 +57,7 @@ func (p parts) Close()   {}
 func (p parts) Read(_ context.Context, i int, yield func(*event.Batch) error) error {
 	b := p.batches[i]
 	var given []*event.Vector
+	var lent []*texts
 	lazy := &event.Batch{Table: b.Table, Rows: b.Rows, Columns: make([]*event.Vector, len(b.Columns))}
 	open := true
 	lazy.Fetch = func(column int) (*event.Vector, error) {
@@ -59,10 +65,19 @@ func (p parts) Read(_ context.Context, i int, yield func(*event.Batch) error) er
 			return nil, errors.New("a column was fetched after the batch was given back")
 		}
 		v := b.Columns[column]
-		if !p.reuse || v == nil {
+		passing := slices.Contains(p.passing, b.Table.Columns[column].Name)
+		if !p.reuse && !passing || v == nil {
 			return v, nil
 		}
 		c := *v
+		if passing && v.Dict != nil {
+			m, ok := p.texts.Get().(*texts)
+			if !ok {
+				m = &texts{}
+			}
+			c.Dict, c.Plain = m.put(v.Dict)
+			defer func() { lent = append(lent, m) }()
+		}
 		c.Nulls, c.Bools, c.Ints, c.Floats = slices.Clone(v.Nulls), slices.Clone(v.Bools), slices.Clone(v.Ints), slices.Clone(v.Floats)
 		c.Codes, c.Offsets = slices.Clone(v.Codes), slices.Clone(v.Offsets)
 		given = append(given, &c)
@@ -70,6 +85,12 @@ func (p parts) Read(_ context.Context, i int, yield func(*event.Batch) error) er
 	}
 	defer func() {
 		open = false
+		for _, m := range lent {
+			for i := range m.plain {
+				m.plain[i] = 'X'
+			}
+			p.texts.Put(m)
+		}
 		for _, v := range given {
 			clear(v.Nulls)
 			clear(v.Bools)
@@ -80,6 +101,28 @@ func (p parts) Read(_ context.Context, i int, yield func(*event.Batch) error) er
 		}
 	}()
 	return yield(lazy)
+}
+
+// texts is memory for the texts of a dictionary, used for one after the other.
+type texts struct {
+	dict  []string
+	plain []byte
+}
+
+// put returns the list, in the memory, and in the form of event.Vector.Plain.
+func (m *texts) put(list []string) (dict []string, plain []byte) {
+	m.plain = m.plain[:0]
+	for _, s := range list {
+		m.plain = append(binary.LittleEndian.AppendUint32(m.plain, uint32(len(s))), s...)
+	}
+	m.dict = slices.Grow(m.dict[:0], len(list))[:len(list)]
+	at := 0
+	for i, s := range list {
+		at += 4
+		m.dict[i] = unsafe.String(unsafe.SliceData(m.plain[at:]), len(s))
+		at += len(s)
+	}
+	return m.dict, m.plain
 }
 
 // timeout is the code of an answer that did not come in time.
