@@ -1,7 +1,6 @@
 package sql
 
 import (
-	"math"
 	"math/bits"
 	"slices"
 )
@@ -10,28 +9,35 @@ import (
 // which they come. NULLs are alike.
 type keyTable struct {
 	coders []keyCoder
-	rows   []uint64 // codes of each key, one after the other, then a word of NULL bits
-	slots  []int32  // number plus one, by hash
+	layout keyLayout
 	n      int
+	width  int      // words of a key in rows
+	rows   []uint64 // the keys, one after the other
+	slots  []int32  // number plus one, by hash
+	null   int32    // plainKeys: the number of NULL, -1: it has none
 	bytes  int
 	shared bool // an interner is counted elsewhere
-	plain  bool // so far of one text column without NULLs: numbers are codes
 	// of the chunk at hand
-	codes [][]uint64
-	hash  []uint64
+	codes [][]uint64 // by column, then a word of NULL bits
+	keys  []uint64   // packedKeys: of each row
 }
 
-// keyCoder maps the values of one column to numbers that are equal exactly
-// when the values are not distinct. A table of codes only is never filled.
-type keyCoder struct {
-	typ     Type
-	texts   *interner
-	objects map[string]uint64
-	key     []byte
-}
+// keyLayout is how a keyTable holds its keys: the first of these that can.
+type keyLayout uint8
+
+const (
+	// plainKeys are of one text column: numbers are its codes, with NULL between
+	// them. There are no rows and no slots.
+	plainKeys keyLayout = iota
+	// packedKeys are a word each: one number, or two values of 32 bits. There is
+	// no NULL but of a text or boolean.
+	packedKeys
+	// wideKeys are a word for each column's code and one of NULL bits.
+	wideKeys
+)
 
 func newKeyTable(types []Type) *keyTable {
-	t := &keyTable{coders: make([]keyCoder, len(types)), slots: make([]int32, 16), codes: make([][]uint64, len(types)+1), plain: len(types) == 1}
+	t := &keyTable{coders: make([]keyCoder, len(types)), null: -1, codes: make([][]uint64, len(types)+1)}
 	for i, typ := range types {
 		t.coders[i].typ = typ
 		switch typ.phys() {
@@ -41,152 +47,78 @@ func newKeyTable(types []Type) *keyTable {
 			t.coders[i].objects = make(map[string]uint64)
 		}
 	}
+	t.layout = firstLayout(types)
+	if t.width = 1; t.layout == wideKeys {
+		t.width = len(types) + 1
+	}
+	if t.layout != plainKeys {
+		t.slots = make([]int32, 16)
+	}
 	return t
 }
 
-// absent is the code of a value that the table has never seen.
-const absent = math.MaxUint64
-
-// encode writes the codes of rows sel of v to dst, and sets bit in nulls for
-// each NULL. Without grow a value that is new has the code absent.
-func (c *keyCoder) encode(v *vector, sel []int32, dst, nulls []uint64, bit uint, grow bool) {
-	switch c.typ.phys() {
-	case physBool:
-		for k, i := range sel {
-			dst[k] = 0
-			if v.boolAt(int(i)) {
-				dst[k] = 1
-			}
-		}
-	case physInt:
-		if v.constant {
-			for k := range sel {
-				dst[k] = uint64(v.ints[0])
-			}
-		} else {
-			for k, i := range sel {
-				dst[k] = uint64(v.ints[i])
-			}
-		}
-	case physFloat:
-		for k, i := range sel {
-			if v.constant {
-				i = 0
-			}
-			f := v.floats[i]
-			switch {
-			case f == 0:
-				f = 0 // -0 equals 0
-			case f != f:
-				f = math.NaN()
-			}
-			dst[k] = math.Float64bits(f)
-		}
-	case physText:
-		c.encodeTexts(v, sel, dst, grow)
-	default:
-		c.encodeObjects(v, sel, dst, grow)
+func firstLayout(types []Type) keyLayout {
+	if len(types) == 1 && types[0].phys() == physText {
+		return plainKeys
 	}
-	if v.nulls == nil {
-		return
+	if len(types) == 0 || len(types) > 2 {
+		return wideKeys
 	}
-	for k, i := range sel {
-		if v.isNull(int(i)) {
-			dst[k] = 0
-			nulls[k] |= 1 << bit
+	for _, t := range types {
+		if t.phys() == physFloat || t.phys() == physObj {
+			return wideKeys
 		}
 	}
+	return packedKeys
 }
 
-func (c *keyCoder) encodeTexts(v *vector, sel []int32, dst []uint64, grow bool) {
-	t := c.texts
-	look := func(s string) uint64 {
-		if grow {
-			return uint64(t.code(s))
-		}
-		if code, _, _, ok := t.find(s); ok {
-			return uint64(code)
-		}
-		return absent
-	}
-	switch {
-	case v.constant:
-		code := look(v.dict[0])
-		for k := range sel {
-			dst[k] = code
-		}
-	case v.codes == nil:
-		for k, i := range sel {
-			if !v.nulls.Has(int(i)) {
-				dst[k] = look(v.dict[i])
-			}
-		}
-	default:
-		t.use(v)
-		for k, i := range sel {
-			e := v.codes[i]
-			if known := t.known[e]; known != 0 {
-				dst[k] = uint64(known) - 1
-				continue
-			}
-			if v.nulls != nil && v.nulls.Has(int(i)) {
-				continue
-			}
-			code := look(v.dict[e])
-			if code == absent {
-				dst[k] = absent
-				continue
-			}
-			t.known[e] = uint32(code) + 1
-			dst[k] = code
-		}
-	}
-}
-
-func (c *keyCoder) encodeObjects(v *vector, sel []int32, dst []uint64, grow bool) {
-	for k, i := range sel {
-		if v.isNull(int(i)) {
-			continue
-		}
-		c.key = appendKey(c.key[:0], c.typ, v.at(int(i)))
-		code, ok := c.objects[string(c.key)]
-		switch {
-		case ok:
-		case grow:
-			code = uint64(len(c.objects))
-			c.objects[string(c.key)] = code
-		default:
-			code = absent
-		}
-		dst[k] = code
-	}
-}
-
-// encode computes the codes and hashes of rows sel of cols.
+// encode computes the codes of rows sel of cols.
 func (t *keyTable) encode(cols []*vector, sel []int32, grow bool) {
 	n := len(sel)
 	for i := range t.codes {
-		if cap(t.codes[i]) < n {
-			t.codes[i] = make([]uint64, n)
-		}
-		t.codes[i] = t.codes[i][:n]
+		t.codes[i] = slices.Grow(t.codes[i][:0], n)[:n]
 	}
-	if cap(t.hash) < n {
-		t.hash = make([]uint64, n)
-	}
-	t.hash = t.hash[:n]
 	nulls := t.codes[len(cols)]
 	clear(nulls)
 	for i, v := range cols {
 		t.coders[i].encode(v, sel, t.codes[i], nulls, uint(i&63), grow)
 	}
-	for k := range t.hash {
-		h := nulls[k]
-		for i := range cols {
-			h = mix(h ^ t.codes[i][k])
+}
+
+// What a NULL is in half of a packed key.
+const (
+	nullText = 1<<32 - 1
+	nullBool = 2
+)
+
+// pack makes t.keys of the codes; ok is false at a row that has no such key.
+// A row that could not be in the table has the key absent, with skip.
+func (t *keyTable) pack(skip bool) (ok bool) {
+	nulls := t.codes[len(t.coders)]
+	t.keys = slices.Grow(t.keys[:0], len(nulls))[:len(nulls)]
+	clear(t.keys)
+	for i := range t.coders {
+		phys, codes, shift := t.coders[i].typ.phys(), t.codes[i], 32*i
+		for k, code := range codes {
+			null := nulls[k]>>i&1 != 0
+			switch {
+			case phys == physText && null:
+				code = nullText
+			case phys == physBool && null:
+				code = nullBool
+			case null || code == absent && phys == physText || len(t.coders) == 2 && phys == physInt && int64(int32(code)) != int64(code):
+				if !skip {
+					return false
+				}
+				nulls[k] = absent
+			}
+			if len(t.coders) == 2 {
+				code &= 1<<32 - 1
+			}
+			t.keys[k] |= code << shift
 		}
-		t.hash[k] = h
 	}
+	return true
 }
 
 // mix spreads the bits of x over the whole word.
@@ -197,30 +129,37 @@ func mix(x uint64) uint64 {
 
 // number writes the numbers of rows sel to out, giving new ones where needed.
 func (t *keyTable) number(cols []*vector, sel []int32, out []int32) {
-	if len(cols) == 1 && t.coders[0].texts != nil && cols[0].nulls == nil && t.plain {
+	if t.layout == plainKeys {
 		t.numberTexts(cols[0], sel, out)
 		return
 	}
-	t.plain = false
 	t.encode(cols, sel, true)
-	w := len(t.codes)
-	for k := range sel {
-		if 2*(t.n+1) > len(t.slots) {
-			t.rehash()
+	if t.layout == packedKeys {
+		if t.pack(false) {
+			t.numberPacked(out)
+			return
 		}
-		mask := uint64(len(t.slots) - 1)
-		for s := t.hash[k] & mask; ; s = (s + 1) & mask {
+		t.widen()
+	}
+	t.numberWide(out)
+}
+
+func (t *keyTable) numberPacked(out []int32) {
+	mask := uint64(len(t.slots) - 1)
+	for k, key := range t.keys {
+		for s := mix(key) & mask; ; s = (s + 1) & mask {
 			id := t.slots[s]
 			if id == 0 {
+				t.rows = append(t.rows, key)
 				t.n++
-				t.slots[s] = int32(t.n)
-				for i := range t.codes {
-					t.rows = append(t.rows, t.codes[i][k])
+				t.slots[s], out[k] = int32(t.n), int32(t.n-1)
+				if 2*(t.n+1) > len(t.slots) {
+					t.rehash(2 * len(t.slots))
+					mask = uint64(len(t.slots) - 1)
 				}
-				out[k] = int32(t.n - 1)
 				break
 			}
-			if t.same(int(id-1)*w, k) {
+			if t.rows[id-1] == key {
 				out[k] = id - 1
 				break
 			}
@@ -228,88 +167,199 @@ func (t *keyTable) number(cols []*vector, sel []int32, out []int32) {
 	}
 }
 
-// numberTexts is number for one text column, as long as it has no NULL: then
-// the codes, which begin at 0 too, are the numbers.
+func (t *keyTable) numberWide(out []int32) {
+	key := make([]uint64, t.width)
+	for k := range out {
+		for i := range t.codes {
+			key[i] = t.codes[i][k]
+		}
+		s, id := t.look(key)
+		if id == 0 {
+			t.rows = append(t.rows, key...)
+			t.n++
+			id = int32(t.n)
+			t.slots[s] = id
+			if 2*(t.n+1) > len(t.slots) {
+				t.rehash(2 * len(t.slots))
+			}
+		}
+		out[k] = id - 1
+	}
+}
+
+// look returns the slot of a key and its number plus one, or 0 and the slot
+// where it would be.
+func (t *keyTable) look(key []uint64) (slot uint64, id int32) {
+	mask := uint64(len(t.slots) - 1)
+	for slot = hash(key) & mask; ; slot = (slot + 1) & mask {
+		if id = t.slots[slot]; id == 0 || slices.Equal(t.rows[int(id-1)*t.width:][:t.width], key) {
+			return slot, id
+		}
+	}
+}
+
+func hash(key []uint64) uint64 {
+	h := uint64(0)
+	for _, code := range key {
+		h = mix(h ^ code)
+	}
+	return h
+}
+
+// numberTexts is number for one text column. Its interner gives the codes 0,
+// 1, 2 … in the order in which texts come.
 func (t *keyTable) numberTexts(v *vector, sel []int32, out []int32) {
 	c := t.coders[0].texts
-	if v.codes != nil && !v.constant {
+	coded := v.codes != nil && !v.constant
+	if coded {
 		c.use(v)
-		for k, i := range sel {
+	}
+	for k, i := range sel {
+		if v.nulls != nil && v.isNull(int(i)) {
+			if t.null < 0 {
+				t.null = int32(len(c.list))
+			}
+			out[k] = t.null
+			continue
+		}
+		switch {
+		case coded:
 			e := v.codes[i]
 			if c.known[e] == 0 {
 				c.known[e] = c.code(v.dict[e]) + 1
 			}
-			out[k] = int32(c.known[e]) - 1
-		}
-	} else {
-		for k, i := range sel {
-			if v.constant {
-				i = 0
-			}
-			out[k] = int32(c.code(v.dict[i]))
+			out[k] = t.numberOf(c.known[e] - 1)
+		case v.constant:
+			out[k] = t.numberOf(c.code(v.dict[0]))
+		default:
+			out[k] = t.numberOf(c.code(v.dict[i]))
 		}
 	}
-	for ; t.n < len(c.list); t.n++ {
-		t.insert([]uint64{uint64(t.n), 0})
+	t.n = len(c.list)
+	if t.null >= 0 {
+		t.n++
 	}
 }
 
-// insert adds the key with the next number.
-func (t *keyTable) insert(key []uint64) {
-	if 2*(t.n+1) > len(t.slots) {
-		t.rehash()
+// numberOf is the number of a code among plainKeys.
+func (t *keyTable) numberOf(code uint32) int32 {
+	if t.null >= 0 && int32(code) >= t.null {
+		return int32(code) + 1
 	}
-	h := key[len(key)-1]
-	for _, code := range key[:len(key)-1] {
-		h = mix(h ^ code)
-	}
-	mask := uint64(len(t.slots) - 1)
-	s := h & mask
-	for t.slots[s] != 0 {
-		s = (s + 1) & mask
-	}
-	t.slots[s] = int32(t.n + 1)
-	t.rows = append(t.rows, key...)
+	return int32(code)
 }
 
 // find writes the numbers of rows sel to out, -1 for one that is not there.
 func (t *keyTable) find(cols []*vector, sel []int32, out []int32) {
 	t.encode(cols, sel, false)
-	w := len(t.codes)
-	mask := uint64(len(t.slots) - 1)
-	for k := range sel {
-		out[k] = -1
-		for s := t.hash[k] & mask; t.slots[s] != 0; s = (s + 1) & mask {
-			if t.same(int(t.slots[s]-1)*w, k) {
-				out[k] = t.slots[s] - 1
-				break
+	nulls := t.codes[len(cols)]
+	switch t.layout {
+	case plainKeys:
+		for k, code := range t.codes[0] {
+			switch {
+			case nulls[k] != 0:
+				out[k] = t.null
+			case code == absent:
+				out[k] = -1
+			default:
+				out[k] = t.numberOf(uint32(code))
 			}
 		}
-	}
-}
-
-func (t *keyTable) same(at, k int) bool {
-	for i := range t.codes {
-		if t.rows[at+i] != t.codes[i][k] {
-			return false
+	case packedKeys:
+		t.pack(true)
+		mask := uint64(len(t.slots) - 1)
+		for k, key := range t.keys {
+			out[k] = -1
+			if nulls[k] == absent {
+				continue
+			}
+			for s := mix(key) & mask; t.slots[s] != 0; s = (s + 1) & mask {
+				if id := t.slots[s] - 1; t.rows[id] == key {
+					out[k] = id
+					break
+				}
+			}
+		}
+	default:
+		key := make([]uint64, t.width)
+		for k := range sel {
+			for i := range t.codes {
+				key[i] = t.codes[i][k]
+			}
+			_, id := t.look(key)
+			out[k] = id - 1
 		}
 	}
-	return true
 }
 
 // hasNull reports whether key n has a NULL.
 func (t *keyTable) hasNull(n int32) bool {
-	w := len(t.codes)
-	return t.rows[int(n)*w+w-1] != 0
+	switch t.layout {
+	case plainKeys:
+		return n == t.null
+	case packedKeys:
+		for i := range t.coders {
+			if t.halfIsNull(t.rows[n], i) {
+				return true
+			}
+		}
+		return false
+	}
+	return t.rows[int(n)*t.width+t.width-1] != 0
 }
 
-func (t *keyTable) rehash() {
-	t.slots = make([]int32, 2*len(t.slots))
-	mask, w := uint64(len(t.slots)-1), len(t.codes)
+// half is column i of a packed key.
+func (t *keyTable) half(key uint64, i int) uint64 {
+	if len(t.coders) == 1 {
+		return key
+	}
+	return key >> (32 * i) & (1<<32 - 1)
+}
+
+func (t *keyTable) halfIsNull(key uint64, i int) bool {
+	switch t.coders[i].typ.phys() {
+	case physText:
+		return t.half(key, i) == nullText
+	case physBool:
+		return t.half(key, i) == nullBool
+	}
+	return false
+}
+
+// widen turns packed keys into wide ones.
+func (t *keyTable) widen() {
+	packed := t.rows
+	t.layout, t.width = wideKeys, len(t.coders)+1
+	t.rows = make([]uint64, 0, 2*len(packed)*t.width)
+	for _, key := range packed {
+		nulls := uint64(0)
+		for i := range t.coders {
+			code := t.half(key, i)
+			switch {
+			case t.halfIsNull(key, i):
+				code = 0
+				nulls |= 1 << i
+			case t.coders[i].typ.phys() == physInt && len(t.coders) == 2:
+				code = uint64(int64(int32(code)))
+			}
+			t.rows = append(t.rows, code)
+		}
+		t.rows = append(t.rows, nulls)
+	}
+	t.keys = nil
+	t.rehash(len(t.slots))
+}
+
+// rehash makes slots of a number that is a power of two.
+func (t *keyTable) rehash(slots int) {
+	t.slots = make([]int32, slots)
+	mask := uint64(slots - 1)
 	for id := range t.n {
-		h := t.rows[id*w+w-1]
-		for i := range w - 1 {
-			h = mix(h ^ t.rows[id*w+i])
+		var h uint64
+		if t.layout == packedKeys {
+			h = mix(t.rows[id])
+		} else {
+			h = hash(t.rows[id*t.width:][:t.width])
 		}
 		s := h & mask
 		for t.slots[s] != 0 {
@@ -323,7 +373,7 @@ func (t *keyTable) rehash() {
 // not grow any more.
 func (t *keyTable) reader() *keyTable {
 	r := *t
-	r.codes, r.hash = make([][]uint64, len(t.codes)), nil
+	r.codes, r.keys = make([][]uint64, len(t.codes)), nil
 	r.coders = slices.Clone(t.coders)
 	for i := range r.coders {
 		c := &r.coders[i]
