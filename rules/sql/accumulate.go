@@ -232,31 +232,6 @@ func (s *arrayJoin) result() (value, error) {
 	return value{o: &array{vals: s.vals}}, nil
 }
 
-func (c *counter) merge(other accumulator) error {
-	c.n += other.(*counter).n
-	return nil
-}
-
-func (s *intSum) merge(other accumulator) error {
-	o := other.(*intSum)
-	s.any, s.n = s.any || o.any, s.n+o.n
-	if s.over == nil && o.over == nil {
-		if t := s.sum + o.sum; (t > s.sum) == (o.sum > 0) || o.sum == 0 {
-			s.sum = t
-			return nil
-		}
-	}
-	if s.over == nil {
-		s.over = big.NewInt(s.sum)
-	}
-	if o.over != nil {
-		s.over.Add(s.over, o.over)
-	} else {
-		s.over.Add(s.over, big.NewInt(o.sum))
-	}
-	return nil
-}
-
 func (s *numericSum) merge(other accumulator) (err error) {
 	o := other.(*numericSum)
 	s.n += o.n
@@ -310,8 +285,9 @@ func (c *catalog) addAggregates() {
 		return &function{args: args, ret: ret, strict: strict, agg: f}
 	}
 	star := agg("any:int8", true, func() accumulator { return &counter{} })
-	star.counts, star.unordered = true, true
 	noArgs := agg(":int8", true, func() accumulator { return &counter{} })
+	star.unordered = true
+	star.grouped, noArgs.grouped = func() states { return &counts{} }, func() states { return &counts{} }
 	unordered := func(f *function) *function {
 		f.unordered = true
 		return f
@@ -322,10 +298,17 @@ func (c *catalog) addAggregates() {
 		if mean {
 			i8 = "numeric"
 		}
+		ints := func(signature string, wide bool) *function {
+			kind := intSum{mean: mean, wide: wide}
+			f := unordered(agg(signature, true, func() accumulator {
+				s := kind
+				return &s
+			}))
+			f.grouped = func() states { return &sums{kind: kind} }
+			return f
+		}
 		return []*function{
-			unordered(agg("int2:"+i8, true, func() accumulator { return &intSum{mean: mean} })),
-			unordered(agg("int4:"+i8, true, func() accumulator { return &intSum{mean: mean} })),
-			unordered(agg(wide, true, func() accumulator { return &intSum{mean: mean, wide: true} })),
+			ints("int2:"+i8, false), ints("int4:"+i8, false), ints(wide, true),
 			agg("float8:float8", true, func() accumulator { return &floatSum{mean: mean} }),
 			agg("numeric:numeric", true, func() accumulator { return &numericSum{mean: mean} }),
 			agg("interval:interval", true, func() accumulator { return &intervalSumAcc{mean: mean} }),
@@ -339,7 +322,11 @@ func (c *catalog) addAggregates() {
 	}{{"min", "least value", "SELECT min('a')", -1}, {"max", "greatest value", "SELECT max('a')", 1}} {
 		var list []*function
 		for _, t := range []Type{Int2, Int4, Int8, Float8, Numeric, Text, Timestamptz, Timestamp, Date, Time, Interval, Inet, anyArray} {
-			list = append(list, &function{args: []Type{t}, ret: t, strict: true, unordered: true, agg: func() accumulator { return &extreme{typ: t, want: m.want} }})
+			f := &function{args: []Type{t}, ret: t, strict: true, unordered: true, agg: func() accumulator { return &extreme{typ: t, want: m.want} }}
+			if t.phys() == physInt {
+				f.grouped = func() states { return &extremes{want: m.want} }
+			}
+			list = append(list, f)
 		}
 		add(m.name, m.doc, m.example, list...)
 	}

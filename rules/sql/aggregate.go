@@ -1,6 +1,9 @@
 package sql
 
-import "slices"
+import (
+	"slices"
+	"sync"
+)
 
 // aggregateNode groups its input by expressions, with a hash table, and
 // gives one row a group: the expressions, then the aggregates, then what
@@ -11,32 +14,6 @@ type aggregateNode struct {
 	aggs      []*aggExpr
 	sets      [][]int // of GROUPING SETS: positions in groups; nil: one set of all
 	groupings [][]int // of GROUPING(…): positions in groups
-}
-
-// accumulator is the state of one aggregate in one group.
-type accumulator interface {
-	add(args []value) error
-	result() (value, error)
-}
-
-// group is one group and its aggregates.
-type group struct {
-	accs []accumulator
-	// of aggregates with DISTINCT or ORDER BY
-	seen map[int]map[string]struct{}
-	rows map[int][]orderedArgs
-}
-
-type orderedArgs struct{ args, keys []value }
-
-const groupSize = 200 // bytes of a group beside its key, about
-
-func (a *aggregateNode) newGroup() *group {
-	g := &group{accs: make([]accumulator, len(a.aggs))}
-	for i, e := range a.aggs {
-		g.accs[i] = e.fn.agg()
-	}
-	return g
 }
 
 func (a *aggregateNode) run(x *env, yield func(*chunk) error) error {
@@ -55,18 +32,8 @@ func (a *aggregateNode) run(x *env, yield func(*chunk) error) error {
 			return err
 		}
 	}
-	var types []Type
-	for _, e := range a.groups {
-		types = append(types, e.typ())
-	}
-	for _, e := range a.aggs {
-		types = append(types, e.t)
-	}
-	for range a.groupings {
-		types = append(types, Int4)
-	}
 	for _, t := range tables {
-		if err := t.emit(x, types, yield); err != nil {
+		if err := t.emit(x, yield); err != nil {
 			return err
 		}
 	}
@@ -87,88 +54,63 @@ func (a *aggregateNode) add(x *env, tables []*groupTable, c *chunk) error {
 	return nil
 }
 
-// merger is an accumulator that can take over what another one of its kind
-// has, as if that had been added to it; in any order.
-type merger interface {
-	accumulator
-	merge(other accumulator) error
-}
-
 // merges reports whether all aggregates can be computed in parts.
 func (a *aggregateNode) merges() bool {
-	for _, e := range a.aggs {
-		if _, ok := e.fn.agg().(merger); !ok || e.distinct || len(e.order) > 0 {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(a.aggs, func(e *aggExpr) bool { return !newStates(e).merges() })
 }
 
+// ownGroups is how many bytes of groups a worker holds before it merges them
+// with those of all.
+const ownGroups = 4 << 20
+
 // inParts fills tables by several goroutines, each with tables of its own
-// that are merged at the end.
+// that are merged when they get large, and at the end.
 func (a *aggregateNode) inParts(x *env, tables []*groupTable) (bool, error) {
+	var mu sync.Mutex // guards tables
 	var own [][]*groupTable
-	done, err := parallel(x, a.input, func(worker int) func(*env, *chunk) error {
-		mine := tables
-		if worker > 0 {
-			var err error
-			if mine, err = a.tables(x); err != nil {
-				return func(*env, *chunk) error { return err }
+	merge := func(x *env, list []*groupTable) error {
+		mu.Lock()
+		defer mu.Unlock()
+		for i, t := range list {
+			if err := tables[i].merge(x, t); err != nil {
+				return err
 			}
-			own = append(own, mine)
+			x.used.Add(-int64(t.held))
 		}
-		return func(x *env, c *chunk) error { return a.add(x, mine, c) }
+		return nil
+	}
+	done, err := parallel(x, a.input, func(worker int) func(*env, *chunk) error {
+		own = append(own, nil)
+		return func(x *env, c *chunk) (err error) {
+			if own[worker] == nil {
+				if own[worker], err = a.tables(x); err != nil {
+					return err
+				}
+			}
+			if err := a.add(x, own[worker], c); err != nil {
+				return err
+			}
+			held := 0
+			for _, t := range own[worker] {
+				held += t.held
+			}
+			if held < ownGroups {
+				return nil
+			}
+			err = merge(x, own[worker])
+			own[worker] = nil
+			return err
+		}
 	})
 	if err != nil || !done {
 		return done, err
 	}
 	for _, list := range own {
-		for i, t := range list {
-			if err := tables[i].merge(x, t); err != nil {
-				return true, err
-			}
+		if err := merge(x, list); err != nil {
+			return true, err
 		}
 	}
 	return true, nil
-}
-
-// merge adds the groups of another table.
-func (t *groupTable) merge(x *env, other *groupTable) error {
-	groups := make([]*group, len(other.groups))
-	if t.keys == nil {
-		groups[0] = t.groups[0]
-	} else {
-		ids := make([]int32, len(other.groups))
-		at := 0
-		keys := make([]*vector, len(t.node.groups))
-		err := other.values.emit(x, func(c *chunk) error {
-			for i, k := range t.set {
-				keys[k] = c.cols[i]
-			}
-			sel := c.rows()
-			own := ids[at : at+len(sel)]
-			if err := t.find(x, c, keys, sel, own); err != nil {
-				return err
-			}
-			for k, id := range own {
-				groups[at+k] = t.groups[id]
-			}
-			at += len(sel)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	for i, g := range other.groups {
-		for n, acc := range g.accs {
-			other.settle(n, i, acc)
-			if err := groups[i].accs[n].(merger).merge(acc); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // tables makes one table for each grouping set.
@@ -184,6 +126,9 @@ func (a *aggregateNode) tables(x *env) ([]*groupTable, error) {
 	var out []*groupTable
 	for _, set := range sets {
 		t := &groupTable{node: a, set: set}
+		for _, e := range a.aggs {
+			t.states = append(t.states, newStates(e))
+		}
 		var types []Type
 		for _, i := range set {
 			types = append(types, a.groups[i].typ())
@@ -191,9 +136,9 @@ func (a *aggregateNode) tables(x *env) ([]*groupTable, error) {
 		if len(set) > 0 {
 			t.keys, t.values = newKeyTable(types), newRowStore(types)
 		} else { // one group of everything, also of nothing
-			t.groups = []*group{a.newGroup()}
+			t.more(1)
 		}
-		if err := x.grow("grouping", 1024); err != nil {
+		if err := t.grow(x, "grouping", 1024); err != nil {
 			return nil, err
 		}
 		out = append(out, t)
@@ -207,210 +152,103 @@ type groupTable struct {
 	set    []int     // positions in node.groups
 	keys   *keyTable // nil: there is one group
 	values *rowStore // the keys of the groups
-	groups []*group
+	n      int       // groups
+	states []states  // by aggregate
 	ids    []int32
+	held   int // bytes counted
+}
 
-	counts   [][]int64   // by aggregate: of those that only count, by group
-	distinct []*keyTable // by aggregate: its arguments in each group, where their order is nothing to it
+func (t *groupTable) grow(x *env, operator string, bytes int) error {
+	t.held += bytes
+	return x.grow(operator, bytes)
+}
+
+// more makes the states of n more groups, and returns their bytes.
+func (t *groupTable) more(n int) (bytes int) {
+	t.n += n
+	for _, s := range t.states {
+		bytes += n * s.more(n)
+	}
+	return bytes
 }
 
 func (t *groupTable) add(x *env, c *chunk, keys []*vector) error {
 	sel := c.rows()
-	if cap(t.ids) < len(sel) {
-		t.ids = make([]int32, len(sel))
-	}
-	ids := t.ids[:len(sel)]
-	if t.keys == nil {
-		clear(ids)
-	} else if err := t.find(x, c, keys, sel, ids); err != nil {
+	ids, err := t.find(x, c, keys, sel)
+	if err != nil {
 		return err
 	}
 	for i, e := range t.node.aggs {
-		if err := t.accumulate(x, c, e, i, sel, ids); err != nil {
+		if err := t.accumulate(x, c, e, t.states[i], sel, ids); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *groupTable) find(x *env, c *chunk, keys []*vector, sel, ids []int32) error {
+// find returns the groups of rows sel, until it is called again.
+func (t *groupTable) find(x *env, c *chunk, keys []*vector, sel []int32) (ids []int32, err error) {
+	t.ids = slices.Grow(t.ids[:0], len(sel))[:len(sel)]
+	if t.keys == nil {
+		clear(t.ids)
+		return t.ids, nil
+	}
 	own := make([]*vector, len(t.set))
 	for i, k := range t.set {
 		own[i] = keys[k]
 	}
-	t.keys.number(own, sel, ids)
-	if t.keys.n == len(t.groups) {
-		return nil
+	t.keys.number(own, sel, t.ids)
+	if t.keys.n == t.n {
+		return t.ids, nil
 	}
-	var added []int32
+	added, next := make([]int32, 0, t.keys.n-t.n), int32(t.n)
 	for k, i := range sel {
-		if int(ids[k]) == len(t.groups) {
-			t.groups = append(t.groups, t.node.newGroup())
+		if t.ids[k] == next {
 			added = append(added, i)
+			next++
 		}
 	}
+	before := t.values.size
 	if err := t.values.add(x, "grouping", &chunk{n: c.n, sel: added, cols: own}); err != nil {
-		return err
-	}
-	return x.grow("grouping", len(added)*groupSize+t.keys.grown())
-}
-
-// countsOf are the counts of aggregate n, one for each group there is.
-func (t *groupTable) countsOf(n int) []int64 {
-	if t.counts == nil {
-		t.counts = make([][]int64, len(t.node.aggs))
-	}
-	for len(t.counts[n]) < len(t.groups) {
-		t.counts[n] = append(t.counts[n], 0)
-	}
-	return t.counts[n]
-}
-
-// emit gives one row a group.
-func (t *groupTable) emit(x *env, types []Type, yield func(*chunk) error) error {
-	return emitRows(x, types, len(t.groups), func(i int) ([]value, error) { return t.row(t.groups[i], i) }, yield)
-}
-
-func (t *groupTable) row(g *group, i int) ([]value, error) {
-	a := t.node
-	row := make([]value, len(a.groups), len(a.groups)+len(a.aggs)+len(a.groupings))
-	for k := range row {
-		row[k] = null
-	}
-	for k, p := range t.set {
-		row[p] = t.values.value(k, i)
-	}
-	if err := t.finish(g); err != nil {
 		return nil, err
 	}
-	for n, acc := range g.accs {
-		t.settle(n, i, acc)
-		v, err := acc.result()
-		if err != nil {
-			return nil, err
-		}
-		if arr, ok := v.o.(*array); ok && a.aggs[n].t.IsArray() {
-			arr.elem = a.aggs[n].t.Elem()
-		}
-		row = append(row, v)
-	}
-	for _, list := range a.groupings {
-		mask := int64(0)
-		for _, p := range list {
-			mask <<= 1
-			if !slices.Contains(t.set, p) {
-				mask |= 1
-			}
-		}
-		row = append(row, intValue(mask))
-	}
-	return row, nil
+	t.held += t.values.size - before
+	return t.ids, t.grow(x, "grouping", t.more(len(added))+t.keys.grown())
 }
 
-// settle gives an accumulator what was counted for it.
-func (t *groupTable) settle(n, group int, acc accumulator) {
-	if t.counts == nil || group >= len(t.counts[n]) {
-		return
-	}
-	acc.(*counter).n += t.counts[n][group]
-	t.counts[n][group] = 0
-}
-
-// accumulate adds the rows sel of c to aggregate n of their groups.
-func (t *groupTable) accumulate(x *env, c *chunk, e *aggExpr, n int, sel, ids []int32) error {
+// accumulate adds the rows sel of c to an aggregate of their groups.
+func (t *groupTable) accumulate(x *env, c *chunk, e *aggExpr, s states, sel, ids []int32) error {
 	if e.filter != nil {
 		var err error
 		if sel, ids, err = filterGroups(x, c, e.filter, sel, ids); err != nil || len(sel) == 0 {
 			return err
 		}
 	}
-	if len(e.args) == 0 {
-		counts := t.countsOf(n)
-		for _, id := range ids {
-			counts[id]++
-		}
-		return nil
-	}
 	args, err := evalAll(x, c, e.args, sel)
 	if err != nil {
 		return err
 	}
-	if e.distinct && len(e.order) == 0 && e.fn.unordered {
-		if sel, ids, err = t.newOnes(x, n, args, sel, ids); err != nil {
+	var order []*vector
+	for _, o := range e.order {
+		v, err := o.expr.eval(x, c, sel)
+		if err != nil {
 			return err
 		}
-	} else if e.distinct || len(e.order) > 0 {
-		return t.keep(x, c, e, n, args, sel, ids)
+		order = append(order, v)
 	}
-	if e.fn.counts {
-		t.count(n, args[0], sel, ids)
-		return nil
+	bytes, err := s.add(args, order, sel, ids)
+	if err != nil {
+		return err
 	}
-	grows := growing(e.fn.name)
-	row := make([]value, len(args))
-	for k, i := range sel {
-		for j, v := range args {
-			row[j] = v.at(int(i))
-		}
-		if e.fn.strict && row[0].null {
-			continue
-		}
-		if err := t.groups[ids[k]].accs[n].add(row); err != nil {
-			return err
-		}
-		if grows {
-			if err := x.grow(e.fn.name, rowSize(row)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return t.grow(x, e.holds(), bytes)
 }
 
-// count counts the rows whose argument is not NULL.
-func (t *groupTable) count(n int, arg *vector, sel, ids []int32) {
-	counts := t.countsOf(n)
-	for k, i := range sel {
-		if arg.nulls == nil || !arg.isNull(int(i)) {
-			counts[ids[k]]++
-		}
+// holds names what of an aggregate takes memory.
+func (e *aggExpr) holds() string {
+	if e.distinct {
+		return e.fn.name + "(DISTINCT)"
 	}
-}
-
-// newOnes leaves the rows whose arguments their group has not had yet.
-func (t *groupTable) newOnes(x *env, n int, args []*vector, sel, ids []int32) (newSel, newIDs []int32, err error) {
-	if t.distinct == nil {
-		t.distinct = make([]*keyTable, len(t.node.aggs))
-	}
-	table := t.distinct[n]
-	if table == nil {
-		types := []Type{Int4}
-		for _, a := range args {
-			types = append(types, a.typ)
-		}
-		table = newKeyTable(types)
-		t.distinct[n] = table
-	}
-	// The group is a column too, at the places of the rows.
-	group := &vector{typ: Int4, ints: make([]int64, int(slices.Max(sel))+1)}
-	for k, i := range sel {
-		group.ints[i] = int64(ids[k])
-	}
-	found := make([]int32, len(sel))
-	last := int32(table.n) - 1
-	table.number(append([]*vector{group}, args...), sel, found)
-	for k, f := range found {
-		if f > last {
-			last = f
-			newSel, newIDs = append(newSel, sel[k]), append(newIDs, ids[k])
-		}
-	}
-	return newSel, newIDs, x.grow("DISTINCT of an aggregate", table.grown())
-}
-
-// growing reports whether an aggregate holds all its input.
-func growing(name string) bool {
-	return name == "array_agg" || name == "string_agg" || name == "jsonb_agg" || name == "jsonb_object_agg"
+	return e.fn.name
 }
 
 func filterGroups(x *env, c *chunk, cond expr, sel, ids []int32) (outSel, outIDs []int32, err error) {
@@ -426,90 +264,87 @@ func filterGroups(x *env, c *chunk, cond expr, sel, ids []int32) (outSel, outIDs
 	return outSel, outIDs, nil
 }
 
-// keep stores the rows of an aggregate with ORDER BY, or DISTINCT where the
-// order matters.
-func (t *groupTable) keep(x *env, c *chunk, e *aggExpr, n int, args []*vector, sel, ids []int32) error {
-	var order []*vector
-	for _, o := range e.order {
-		v, err := o.expr.eval(x, c, sel)
+// merge adds the groups of another table.
+func (t *groupTable) merge(x *env, other *groupTable) error {
+	ids := make([]int32, 0, other.n)
+	if t.keys == nil {
+		ids = append(ids, 0)
+	} else {
+		keys := make([]*vector, len(t.node.groups))
+		err := other.values.emit(x, func(c *chunk) error {
+			for i, k := range t.set {
+				keys[k] = c.cols[i]
+			}
+			own, err := t.find(x, c, keys, c.rows())
+			ids = append(ids, own...)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		order = append(order, v)
 	}
-	row := make([]value, len(args))
-	for k, i := range sel {
-		for j, v := range args {
-			row[j] = v.at(int(i))
+	for n, s := range t.states {
+		bytes, err := s.merge(other.states[n], ids)
+		if err == nil {
+			err = t.grow(x, t.node.aggs[n].holds(), bytes)
 		}
-		if e.fn.strict && row[0].null {
-			continue
-		}
-		if err := t.groups[ids[k]].keep(x, e, n, row, order, int(i)); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// keep stores a row for an aggregate with DISTINCT or ORDER BY.
-func (g *group) keep(x *env, e *aggExpr, n int, row []value, order []*vector, i int) error {
-	if e.distinct {
-		var key []byte
-		for j, v := range row {
-			key = appendKey(key, e.args[j].typ(), v)
-		}
-		if g.seen == nil {
-			g.seen = make(map[int]map[string]struct{})
-		}
-		if g.seen[n] == nil {
-			g.seen[n] = make(map[string]struct{})
-		}
-		if _, ok := g.seen[n][string(key)]; ok {
-			return nil
-		}
-		if err := x.grow(e.fn.name+"(DISTINCT)", len(key)+48); err != nil {
+// emit gives one row a group.
+func (t *groupTable) emit(x *env, yield func(*chunk) error) error {
+	for from := 0; from < t.n; from += chunkRows {
+		if err := x.ctx.Err(); err != nil {
 			return err
 		}
-		g.seen[n][string(key)] = struct{}{}
-	}
-	r := orderedArgs{args: slices.Clone(row)}
-	for _, v := range order {
-		r.keys = append(r.keys, v.at(i))
-	}
-	if g.rows == nil {
-		g.rows = make(map[int][]orderedArgs)
-	}
-	g.rows[n] = append(g.rows[n], r)
-	return x.grow(e.fn.name, rowSize(row)+rowSize(r.keys))
-}
-
-// finish feeds the rows kept to their aggregates. DISTINCT without ORDER BY
-// goes by the order of the arguments, since PostgreSQL sorts to find what is equal.
-func (t *groupTable) finish(g *group) error {
-	for n, e := range t.node.aggs {
-		rows := g.rows[n]
-		slices.SortStableFunc(rows, func(a, b orderedArgs) int {
-			for k, o := range e.order {
-				o.typ = o.expr.typ()
-				if c := o.compare(a.keys[k], b.keys[k]); c != 0 {
-					return c
-				}
-			}
-			if e.distinct {
-				for k, arg := range e.args {
-					if c := (sortKey{typ: arg.typ()}).compare(a.args[k], b.args[k]); c != 0 {
-						return c
-					}
-				}
-			}
-			return 0
-		})
-		for _, r := range rows {
-			if err := g.accs[n].add(r.args); err != nil {
-				return err
-			}
+		c, err := t.chunk(from, min(from+chunkRows, t.n))
+		if err != nil {
+			return err
+		}
+		if err := yield(c); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func (t *groupTable) chunk(from, to int) (*chunk, error) {
+	a, n := t.node, to-from
+	out := &chunk{n: n}
+	for _, e := range a.groups {
+		out.cols = append(out.cols, constantVector(e.typ(), null))
+	}
+	rows := sequence(from, to)
+	for k, p := range t.set {
+		out.cols[p] = t.values.cols[k].gather(rows)
+	}
+	for i, e := range a.aggs {
+		v := newVector(e.t, n)
+		for k := range n {
+			x, err := t.states[i].result(from + k)
+			if err != nil {
+				return nil, err
+			}
+			if arr, ok := x.o.(*array); ok && e.t.IsArray() {
+				arr.elem = e.t.Elem()
+			}
+			v.set(k, x, n)
+		}
+		out.cols = append(out.cols, v)
+	}
+	for _, list := range a.groupings {
+		mask := int64(0)
+		for _, p := range list {
+			mask <<= 1
+			if !slices.Contains(t.set, p) {
+				mask |= 1
+			}
+		}
+		out.cols = append(out.cols, constantVector(Int4, intValue(mask)))
+	}
+	return out, nil
 }

@@ -43,7 +43,7 @@ type function struct {
 	defaults []value
 
 	agg        func() accumulator // of an aggregate
-	counts     bool               // it counts its arguments that are not NULL
+	grouped    func() states      // instead of an accumulator for each group
 	unordered  bool               // its result does not depend on the order of the rows
 	orderedSet bool               // WITHIN GROUP: its arguments are the sort key, then those in the brackets
 	window     windowFunc         // of a window function

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -326,26 +327,75 @@ func (t *keyTable) halfIsNull(key uint64, i int) bool {
 	return false
 }
 
+// vectors gives the columns of keys from ≤ number < to; there is none of objects.
+func (t *keyTable) vectors(from, to int) []*vector {
+	n := to - from
+	out := make([]*vector, len(t.coders))
+	for i := range t.coders {
+		c := &t.coders[i]
+		v := newVector(c.typ, n)
+		if c.texts != nil {
+			v.dict, v.codes = c.texts.list, make([]uint32, n)
+			if len(v.dict) == 0 {
+				v.dict = []string{""}
+			}
+		}
+		for k := range n {
+			code, null := t.code(from+k, i)
+			switch {
+			case null:
+				v.setNull(k, n)
+			case c.texts != nil:
+				v.codes[k] = uint32(code)
+			case c.typ.phys() == physFloat:
+				v.floats[k] = math.Float64frombits(code)
+			case c.typ.phys() == physBool:
+				v.bools[k] = code != 0
+			default:
+				v.ints[k] = int64(code)
+			}
+		}
+		out[i] = v
+	}
+	return out
+}
+
+// code is the code of column i in a key.
+func (t *keyTable) code(number, i int) (code uint64, null bool) {
+	switch t.layout {
+	case plainKeys:
+		if t.null >= 0 && number >= int(t.null) {
+			return uint64(number - 1), number == int(t.null)
+		}
+		return uint64(number), false
+	case packedKeys:
+		key := t.rows[number]
+		code, null = t.half(key, i), t.halfIsNull(key, i)
+		if len(t.coders) == 2 && t.coders[i].typ.phys() == physInt {
+			code = uint64(int64(int32(code)))
+		}
+		return code, null
+	}
+	key := t.rows[number*t.width:][:t.width]
+	return key[i], key[t.width-1]>>(i&63)&1 != 0
+}
+
 // widen turns packed keys into wide ones.
 func (t *keyTable) widen() {
-	packed := t.rows
-	t.layout, t.width = wideKeys, len(t.coders)+1
-	t.rows = make([]uint64, 0, 2*len(packed)*t.width)
-	for _, key := range packed {
+	rows := make([]uint64, 0, 2*t.n*(len(t.coders)+1))
+	for id := range t.n {
 		nulls := uint64(0)
 		for i := range t.coders {
-			code := t.half(key, i)
-			switch {
-			case t.halfIsNull(key, i):
+			code, null := t.code(id, i)
+			if null {
 				code = 0
 				nulls |= 1 << i
-			case t.coders[i].typ.phys() == physInt && len(t.coders) == 2:
-				code = uint64(int64(int32(code)))
 			}
-			t.rows = append(t.rows, code)
+			rows = append(rows, code)
 		}
-		t.rows = append(t.rows, nulls)
+		rows = append(rows, nulls)
 	}
+	t.layout, t.width, t.rows = wideKeys, len(t.coders)+1, rows
 	t.keys = nil
 	t.rehash(len(t.slots))
 }

@@ -1,0 +1,412 @@
+package sql
+
+import (
+	"math/big"
+	"slices"
+)
+
+// accumulator is the state of one aggregate in one group.
+type accumulator interface {
+	add(args []value) error
+	result() (value, error)
+}
+
+// states are those of one aggregate, one for each group. Rows sel of the
+// arguments are of the groups ids; order are the keys of its ORDER BY.
+type states interface {
+	// more makes states for n more groups and returns the bytes that each takes.
+	more(n int) (bytes int)
+	// add returns how many bytes more are held.
+	add(args, order []*vector, sel, ids []int32) (bytes int, err error)
+	// merges reports whether merge works.
+	merges() bool
+	// merge takes over other states, made alike: those of group i are of group
+	// ids[i] here. Their order is nothing to the result.
+	merge(other states, ids []int32) (bytes int, err error)
+	result(group int) (value, error)
+}
+
+func newStates(e *aggExpr) states {
+	if len(e.order) > 0 || e.distinct && !e.fn.unordered {
+		return &sortedStates{agg: e}
+	}
+	var s states
+	if e.fn.grouped != nil {
+		s = e.fn.grouped()
+	} else {
+		s = &accumulators{fn: e.fn}
+	}
+	if !e.distinct {
+		return s
+	}
+	types := []Type{Int4} // the group
+	for _, a := range e.args {
+		types = append(types, a.typ())
+	}
+	return &distinctStates{states: s, table: newKeyTable(types), types: types}
+}
+
+// counts are the states of count.
+type counts struct{ n []int64 }
+
+func (s *counts) more(n int) int {
+	s.n = append(s.n, make([]int64, n)...)
+	return 8
+}
+
+func (s *counts) add(args, _ []*vector, sel, ids []int32) (int, error) {
+	if len(args) == 0 || args[0].nulls == nil {
+		for _, id := range ids {
+			s.n[id]++
+		}
+		return 0, nil
+	}
+	for k, i := range sel {
+		if !args[0].isNull(int(i)) {
+			s.n[ids[k]]++
+		}
+	}
+	return 0, nil
+}
+
+func (s *counts) merges() bool { return true }
+
+func (s *counts) merge(other states, ids []int32) (int, error) {
+	for i, n := range other.(*counts).n {
+		s.n[ids[i]] += n
+	}
+	return 0, nil
+}
+
+func (s *counts) result(group int) (value, error) { return intValue(s.n[group]), nil }
+
+// sums are the states of sum and avg of integers.
+type sums struct {
+	kind intSum
+	n    []int64
+	sum  []int64
+	over map[int32]*big.Int // to be added to sum, which would have overflowed
+}
+
+func (s *sums) more(n int) int {
+	s.n, s.sum = append(s.n, make([]int64, n)...), append(s.sum, make([]int64, n)...)
+	return 16
+}
+
+func (s *sums) add(args, _ []*vector, sel, ids []int32) (int, error) {
+	v := args[0]
+	for k, i := range sel {
+		if v.nulls != nil && v.isNull(int(i)) {
+			continue
+		}
+		if v.constant {
+			i = 0
+		}
+		s.n[ids[k]]++
+		s.plus(ids[k], v.ints[i])
+	}
+	return 0, nil
+}
+
+func (s *sums) plus(id int32, n int64) {
+	sum := s.sum[id]
+	t := sum + n
+	if (t > sum) != (n > 0) && n != 0 {
+		if s.over == nil {
+			s.over = make(map[int32]*big.Int)
+		}
+		if s.over[id] == nil {
+			s.over[id] = new(big.Int)
+		}
+		s.over[id].Add(s.over[id], big.NewInt(sum))
+		t = n
+	}
+	s.sum[id] = t
+}
+
+func (s *sums) merges() bool { return true }
+
+func (s *sums) merge(other states, ids []int32) (int, error) {
+	o := other.(*sums)
+	for i, id := range ids {
+		s.n[id] += o.n[i]
+		s.plus(id, o.sum[i])
+		if over := o.over[int32(i)]; over != nil {
+			if s.over == nil {
+				s.over = make(map[int32]*big.Int)
+			}
+			if s.over[id] == nil {
+				s.over[id] = new(big.Int)
+			}
+			s.over[id].Add(s.over[id], over)
+		}
+	}
+	return 0, nil
+}
+
+func (s *sums) result(group int) (value, error) {
+	one := s.kind
+	one.any, one.n, one.sum = s.n[group] > 0, s.n[group], s.sum[group]
+	if over := s.over[int32(group)]; over != nil {
+		one.over = new(big.Int).Add(over, big.NewInt(one.sum))
+	}
+	return one.result()
+}
+
+// extremes are the states of min and max of what is held as an integer.
+type extremes struct {
+	want int // as of extreme
+	best []int64
+	any  []bool
+}
+
+func (s *extremes) more(n int) int {
+	s.best, s.any = append(s.best, make([]int64, n)...), append(s.any, make([]bool, n)...)
+	return 9
+}
+
+func (s *extremes) add(args, _ []*vector, sel, ids []int32) (int, error) {
+	v := args[0]
+	for k, i := range sel {
+		if v.nulls != nil && v.isNull(int(i)) {
+			continue
+		}
+		if v.constant {
+			i = 0
+		}
+		s.note(ids[k], v.ints[i])
+	}
+	return 0, nil
+}
+
+func (s *extremes) note(id int32, n int64) {
+	if !s.any[id] || s.want < 0 && n < s.best[id] || s.want > 0 && n > s.best[id] {
+		s.best[id], s.any[id] = n, true
+	}
+}
+
+func (s *extremes) merges() bool { return true }
+
+func (s *extremes) merge(other states, ids []int32) (int, error) {
+	o := other.(*extremes)
+	for i, id := range ids {
+		if o.any[i] {
+			s.note(id, o.best[i])
+		}
+	}
+	return 0, nil
+}
+
+func (s *extremes) result(group int) (value, error) {
+	if !s.any[group] {
+		return null, nil
+	}
+	return intValue(s.best[group]), nil
+}
+
+// accumulators are the states of an aggregate that has no better ones.
+type accumulators struct {
+	fn   *function
+	list []accumulator
+	row  []value
+}
+
+// merger is an accumulator that can take over what another one of its kind
+// has, as if that had been added to it; in any order.
+type merger interface {
+	accumulator
+	merge(other accumulator) error
+}
+
+const accumulatorSize = 96 // about
+
+func (s *accumulators) more(n int) int {
+	for range n {
+		s.list = append(s.list, s.fn.agg())
+	}
+	return accumulatorSize
+}
+
+func (s *accumulators) add(args, _ []*vector, sel, ids []int32) (bytes int, err error) {
+	grows := growing(s.fn.name)
+	if s.row == nil {
+		s.row = make([]value, len(args))
+	}
+	for k, i := range sel {
+		for j, v := range args {
+			s.row[j] = v.at(int(i))
+		}
+		if s.fn.strict && len(args) > 0 && s.row[0].null {
+			continue
+		}
+		if err := s.list[ids[k]].add(s.row); err != nil {
+			return bytes, err
+		}
+		if grows {
+			bytes += rowSize(s.row)
+		}
+	}
+	return bytes, nil
+}
+
+// growing reports whether an aggregate holds all its input.
+func growing(name string) bool {
+	return name == "array_agg" || name == "string_agg" || name == "jsonb_agg" || name == "jsonb_object_agg"
+}
+
+func (s *accumulators) merges() bool {
+	_, ok := s.fn.agg().(merger)
+	return ok
+}
+
+func (s *accumulators) merge(other states, ids []int32) (int, error) {
+	for i, acc := range other.(*accumulators).list {
+		if err := s.list[ids[i]].(merger).merge(acc); err != nil {
+			return 0, err
+		}
+	}
+	return 0, nil
+}
+
+func (s *accumulators) result(group int) (value, error) { return s.list[group].result() }
+
+// distinctStates pass on the arguments that their group has not had yet, to
+// states to which their order is nothing.
+type distinctStates struct {
+	states
+	table *keyTable // of the group and the arguments
+	types []Type
+	group vector // the groups as a column
+	found []int32
+}
+
+func (s *distinctStates) add(args, _ []*vector, sel, ids []int32) (int, error) {
+	// The group is a column too, at the places of the rows.
+	n := int(slices.Max(sel)) + 1
+	s.group.typ, s.group.ints = Int4, slices.Grow(s.group.ints[:0], n)[:n]
+	for k, i := range sel {
+		s.group.ints[i] = int64(ids[k])
+	}
+	s.found = slices.Grow(s.found[:0], len(sel))[:len(sel)]
+	last := int32(s.table.n) - 1
+	s.table.number(append([]*vector{&s.group}, args...), sel, s.found)
+	var newSel, newIDs []int32
+	for k, f := range s.found {
+		if f > last {
+			last = f
+			newSel, newIDs = append(newSel, sel[k]), append(newIDs, ids[k])
+		}
+	}
+	bytes, err := s.states.add(args, nil, newSel, newIDs)
+	return bytes + s.table.grown(), err
+}
+
+func (s *distinctStates) merges() bool {
+	return s.states.merges() && !slices.ContainsFunc(s.types, func(t Type) bool { return t.phys() == physObj })
+}
+
+func (s *distinctStates) merge(other states, ids []int32) (bytes int, err error) {
+	o := other.(*distinctStates)
+	for from := 0; from < o.table.n; from += chunkRows {
+		cols := o.table.vectors(from, min(from+chunkRows, o.table.n))
+		own := make([]int32, len(cols[0].ints))
+		for k, id := range cols[0].ints {
+			own[k] = ids[id]
+		}
+		n, err := s.add(cols[1:], nil, sequence(0, len(own)), own)
+		if bytes += n; err != nil {
+			return bytes, err
+		}
+	}
+	return bytes, nil
+}
+
+// sortedStates are those of an aggregate with ORDER BY, or DISTINCT where the
+// order matters: they keep the rows.
+type sortedStates struct {
+	agg  *aggExpr
+	rows [][]orderedArgs
+	seen map[string]struct{} // with DISTINCT: group and arguments
+}
+
+type orderedArgs struct{ args, keys []value }
+
+func (s *sortedStates) more(n int) int {
+	s.rows = append(s.rows, make([][]orderedArgs, n)...)
+	return 24
+}
+
+func (s *sortedStates) add(args, order []*vector, sel, ids []int32) (bytes int, err error) {
+	for k, i := range sel {
+		r := orderedArgs{args: make([]value, len(args))}
+		for j, v := range args {
+			r.args[j] = v.at(int(i))
+		}
+		if s.agg.fn.strict && r.args[0].null {
+			continue
+		}
+		if s.agg.distinct {
+			n := s.isNew(ids[k], r.args)
+			if n == 0 {
+				continue
+			}
+			bytes += n
+		}
+		for _, v := range order {
+			r.keys = append(r.keys, v.at(int(i)))
+		}
+		s.rows[ids[k]] = append(s.rows[ids[k]], r)
+		bytes += rowSize(r.args) + rowSize(r.keys)
+	}
+	return bytes, nil
+}
+
+// isNew returns the bytes that it takes to know that the group has had these
+// arguments, 0 if it had them.
+func (s *sortedStates) isNew(group int32, args []value) int {
+	key := appendKey(nil, Int4, intValue(int64(group)))
+	for j, v := range args {
+		key = appendKey(key, s.agg.args[j].typ(), v)
+	}
+	if _, ok := s.seen[string(key)]; ok {
+		return 0
+	}
+	if s.seen == nil {
+		s.seen = make(map[string]struct{})
+	}
+	s.seen[string(key)] = struct{}{}
+	return len(key) + 48
+}
+
+func (s *sortedStates) merges() bool { return false }
+
+func (s *sortedStates) merge(states, []int32) (int, error) { panic("sql: merge of rows that are kept") }
+
+// result feeds the rows kept to the aggregate. DISTINCT without ORDER BY goes
+// by the order of the arguments, since PostgreSQL sorts to find what is equal.
+func (s *sortedStates) result(group int) (value, error) {
+	e, rows := s.agg, s.rows[group]
+	slices.SortStableFunc(rows, func(a, b orderedArgs) int {
+		for k, o := range e.order {
+			o.typ = o.expr.typ()
+			if c := o.compare(a.keys[k], b.keys[k]); c != 0 {
+				return c
+			}
+		}
+		if e.distinct {
+			for k, arg := range e.args {
+				if c := (sortKey{typ: arg.typ()}).compare(a.args[k], b.args[k]); c != 0 {
+					return c
+				}
+			}
+		}
+		return 0
+	})
+	acc := e.fn.agg()
+	for _, r := range rows {
+		if err := acc.add(r.args); err != nil {
+			return null, err
+		}
+	}
+	return acc.result()
+}
