@@ -111,10 +111,7 @@ func (k *checker) in(n inNode) (expr, error) {
 		}
 		out.args = append(out.args, e)
 	}
-	if len(out.args) == 1 {
-		return out.args[0], nil
-	}
-	return out, nil
+	return out.simplest(), nil
 }
 
 func hasColumn(e expr) bool {
@@ -145,10 +142,7 @@ func (k *checker) rowIn(left rowNode, n inNode) (expr, error) {
 		}
 		out.args = append(out.args, e)
 	}
-	if len(out.args) == 1 {
-		return out.args[0], nil
-	}
-	return out, nil
+	return out.simplest(), nil
 }
 
 // function checks a call of a function, aggregate or window function.

@@ -105,10 +105,7 @@ func (k *checker) compareRows(name string, left, right []expr, pos int) (expr, e
 			}
 			out.args = append(out.args, e)
 		}
-		if len(out.args) == 1 {
-			return out.args[0], nil
-		}
-		return out, nil
+		return out.simplest(), nil
 	case "<", "<=", ">", ">=":
 	default:
 		return nil, failAt(pos, codeUnsupported, "the operator %s for rows is not supported", name)

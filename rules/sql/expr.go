@@ -54,6 +54,14 @@ type logicExpr struct {
 	args []expr
 }
 
+// simplest is e, or its argument if there is only one.
+func (e *logicExpr) simplest() expr {
+	if len(e.args) == 1 {
+		return e.args[0]
+	}
+	return e
+}
+
 type nullExpr struct {
 	arg expr
 	not bool

@@ -212,6 +212,18 @@ func (e *quantExpr) useSet(a *array) {
 	}
 }
 
+// rewriteChildren returns e with its operands rewritten by f; e itself stays.
+func rewriteChildren(e expr, f func(expr) expr) expr {
+	if len(children(e)) == 0 {
+		return e
+	}
+	e = clone(e)
+	for _, c := range children(e) {
+		*c = f(*c)
+	}
+	return e
+}
+
 // clone copies a node, sharing its operands.
 func clone(e expr) expr {
 	list := func(l []expr) []expr { return append([]expr(nil), l...) }

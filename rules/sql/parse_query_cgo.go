@@ -268,43 +268,35 @@ func (c *converter) window(w *pg.WindowDef) windowDef {
 	out := windowDef{at: at(w.Location), name: w.Name, ref: w.Refname, partition: c.list(w.PartitionClause), orderBy: c.sort(w.OrderClause)}
 	out.brackets = true
 	o := w.FrameOptions
-	has := func(bit int32) bool { return o&bit != 0 }
 	f := &out.frame
-	f.written = has(frameNonDefault)
-	switch {
-	case has(frameIsRows):
-		f.mode = frameRows
-	case has(frameIsGroups):
-		f.mode = frameGroups
-	}
-	switch {
-	case has(frameStartUnboundedPreceding):
-		f.start = unboundedPreceding
-	case has(frameStartOffsetPreceding):
-		f.start = offsetPreceding
-	case has(frameStartCurrentRow):
-		f.start = currentRow
-	case has(frameStartOffsetFollowing):
-		f.start = offsetFollowing
-	}
-	switch {
-	case has(frameEndUnboundedFollowing):
-		f.end = unboundedFollowing
-	case has(frameEndOffsetPreceding):
-		f.end = offsetPreceding
-	case has(frameEndCurrentRow):
-		f.end = currentRow
-	case has(frameEndOffsetFollowing):
-		f.end = offsetFollowing
-	}
-	switch {
-	case has(frameExcludeCurrentRow):
-		f.exclude = excludeCurrent
-	case has(frameExcludeGroup):
-		f.exclude = excludeGroup
-	case has(frameExcludeTies):
-		f.exclude = excludeTies
-	}
+	f.written = o&frameNonDefault != 0
+	f.mode = frameOption(o, f.mode, []frameBit[frameMode]{{frameIsRows, frameRows}, {frameIsGroups, frameGroups}})
+	f.start = frameOption(o, f.start, []frameBit[boundKind]{
+		{frameStartUnboundedPreceding, unboundedPreceding}, {frameStartOffsetPreceding, offsetPreceding},
+		{frameStartCurrentRow, currentRow}, {frameStartOffsetFollowing, offsetFollowing},
+	})
+	f.end = frameOption(o, f.end, []frameBit[boundKind]{
+		{frameEndUnboundedFollowing, unboundedFollowing}, {frameEndOffsetPreceding, offsetPreceding},
+		{frameEndCurrentRow, currentRow}, {frameEndOffsetFollowing, offsetFollowing},
+	})
+	f.exclude = frameOption(o, f.exclude, []frameBit[frameExclusion]{
+		{frameExcludeCurrentRow, excludeCurrent}, {frameExcludeGroup, excludeGroup}, {frameExcludeTies, excludeTies},
+	})
 	f.startValue, f.endValue = c.optional(w.StartOffset), c.optional(w.EndOffset)
 	return out
+}
+
+type frameBit[T any] struct {
+	bit int32
+	is  T
+}
+
+// frameOption is what the first bit that is set stands for, else otherwise.
+func frameOption[T any](options int32, otherwise T, list []frameBit[T]) T {
+	for _, b := range list {
+		if options&b.bit != 0 {
+			return b.is
+		}
+	}
+	return otherwise
 }

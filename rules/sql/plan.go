@@ -34,15 +34,7 @@ func (in *stage) bind(e expr) expr {
 		d.rel, d.index = nil, i
 		return &d
 	}
-	list := children(e)
-	if len(list) == 0 {
-		return e
-	}
-	e = clone(e)
-	for _, c := range children(e) {
-		*c = in.bind(*c)
-	}
-	return e
+	return rewriteChildren(e, in.bind)
 }
 
 func (in *stage) bindAll(list []expr) []expr {
@@ -493,15 +485,7 @@ func (r *regrouper) place(e expr) expr {
 		}
 		return &colExpr{rel: r.rel, index: i, t: s.t, name: s.name}
 	}
-	list := children(e)
-	if len(list) == 0 {
-		return e
-	}
-	e = clone(e)
-	for _, c := range children(e) {
-		*c = r.place(*c)
-	}
-	return e
+	return rewriteChildren(e, r.place)
 }
 
 func (r *regrouper) rewrite(e expr) (expr, error) {

@@ -430,12 +430,5 @@ func (f *frame) parametrize(e expr, own []*relation) expr {
 	case *paramExpr:
 		return f.param(c)
 	}
-	if len(children(e)) == 0 {
-		return e
-	}
-	e = clone(e)
-	for _, c := range children(e) {
-		*c = f.parametrize(*c, own)
-	}
-	return e
+	return rewriteChildren(e, func(e expr) expr { return f.parametrize(e, own) })
 }
