@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"daemoneye/bus/event"
+	"daemoneye/rules/sql"
 )
 
 // MatcherConfig adjusts a Matcher; its zero value is the default.
@@ -16,7 +17,8 @@ type MatcherConfig struct {
 	Every   time.Duration // least time between two runs of one History rule; 5 s
 	Timeout time.Duration // of one run of a History or Scan rule; 30 s
 	MaxRows int64         // matches of one run of a History or Scan rule; 10,000
-	Memory  int64         // bytes for one run, see sql.Options; 64 MiB
+	// Resources are what one run may use; its time and rows are above.
+	Resources sql.Options
 	// BatchTimeout is how long a Stream rule may take for one batch: 1 s,
 	// negative: no bound. A rule that failed on the whole batch and is tried
 	// on parts of it, or whose rows are larger than an alert, passes over the

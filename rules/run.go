@@ -117,7 +117,9 @@ func (m *Matcher) run(ctx context.Context, c *compiled, src sql.Source, now time
 	limited, cancel := context.WithTimeoutCause(ctx, m.cfg.Timeout, expired)
 	defer cancel()
 	counted := &counting{src: src}
-	list, cut, err := c.rule.run(limited, counted, sql.Options{Now: now, MemoryLimit: m.cfg.Memory}, m.cfg.MaxRows, c.fail)
+	opt := m.cfg.Resources
+	opt.Now = now
+	list, cut, err := c.rule.run(limited, counted, opt, m.cfg.MaxRows, c.fail)
 	c.cut.Add(cut)
 	if err != nil && ctx.Err() == nil && context.Cause(limited) == expired {
 		err = expired

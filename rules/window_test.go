@@ -100,7 +100,7 @@ func TestRunLimitsSayWhatToDo(t *testing.T) {
 	}{
 		{MatcherConfig{Timeout: time.Millisecond}, "SELECT count(*) FROM processes a, processes b, processes c WHERE a.pid + b.pid > c.pid", "rules.timeout"},
 		{MatcherConfig{MaxRows: 5}, "SELECT DISTINCT pid FROM processes", "rules.max_matches"},
-		{MatcherConfig{Memory: 1}, "SELECT DISTINCT pid FROM processes", "agent.query_memory"},
+		{MatcherConfig{Resources: sql.Options{MemoryLimit: 1}}, "SELECT DISTINCT pid FROM processes", "agent.query_memory"},
 	} {
 		m := NewMatcher(mustLoad(t, files("a.sql", ruleText("r", "", c.text))), c.cfg)
 		if _, err := m.RunScan(context.Background(), src, testStart); err != nil {

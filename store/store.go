@@ -155,6 +155,7 @@ func (c Config) withDefaults() Config {
 
 // Store is an open store. Its methods may be called from any goroutine.
 type Store struct {
+	temp     string // see TempDir
 	dir      string
 	cfg      Config
 	readOnly bool
@@ -287,12 +288,34 @@ func (s *Store) start() error {
 		if err := s.noteManifest(); err != nil {
 			return errors.Join(err, db.Close())
 		}
+		if err := s.emptyTemp(); err != nil {
+			s.cfg.Log.Warn("there are no temporary files: queries must do with memory", zap.Error(err))
+		}
 		s.task(s.cfg.SyncInterval, s.syncIfDirty)
 		s.task(s.cfg.RetainInterval, s.retainInBackground)
 		s.sealInBackground()
 	}
 	return nil
 }
+
+const tempDir = "tmp"
+
+// emptyTemp makes the directory for temporary files, without those that a
+// crash left.
+func (s *Store) emptyTemp() error {
+	path := filepath.Join(s.dir, tempDir)
+	if err := os.RemoveAll(path); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return err
+	}
+	s.temp = path
+	return nil
+}
+
+// TempDir is where queries may put temporary files, "" if nowhere.
+func (s *Store) TempDir() string { return s.temp }
 
 // recoverUnclean opens and closes a store for writing whose writer was killed.
 func (s *Store) recoverUnclean() error {

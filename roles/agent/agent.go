@@ -117,7 +117,7 @@ func (a *agent) open(ctx context.Context) (err error) {
 		}
 	}
 	set := a.loadRules()
-	a.matcher = rules.NewMatcher(set, history.MatcherConfig(c))
+	a.matcher = rules.NewMatcher(set, history.MatcherConfig(c, a.store.TempDir()))
 	a.view = &history.View{Store: a.store, Rules: a.ruleRows, Connected: a.connected}
 	if a.broker, err = bus.NewBroker(bus.Config{Access: access(), MaxConns: maxConnections, Log: a.busEvent}); err != nil {
 		return err

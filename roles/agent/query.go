@@ -136,14 +136,16 @@ func (a *agent) answer(ctx context.Context, c *bus.Call, req *api.QueryRequest) 
 }
 
 func (a *agent) queryOptions(req *api.QueryRequest) sql.Options {
-	return sql.Options{Now: time.Now(), MemoryLimit: a.cfg.Config.Agent.QueryMemory, MaxRows: req.MaxRows, Workers: runtime.GOMAXPROCS(0)}
+	opt := history.Resources(a.cfg.Config, a.store.TempDir())
+	opt.Now, opt.MaxRows, opt.Workers = time.Now(), req.MaxRows, runtime.GOMAXPROCS(0)
+	return opt
 }
 
 // explain answers with the plan.
 func (a *agent) explain(ctx context.Context, c *bus.Call, req *api.QueryRequest) error {
 	reader := a.view.Reader()
 	x := history.Explainer{
-		Source: reader, Limits: history.Limits(a.cfg.Config), Options: a.queryOptions(req), Matcher: history.MatcherConfig(a.cfg.Config),
+		Source: reader, Limits: history.Limits(a.cfg.Config), Options: a.queryOptions(req), Matcher: history.MatcherConfig(a.cfg.Config, a.store.TempDir()),
 	}
 	column, cells, q, err := x.Explain(ctx, req)
 	if err != nil {

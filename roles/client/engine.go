@@ -74,11 +74,11 @@ func fetch[T any](ctx context.Context, e engine, text string, params map[string]
 
 // localEngine runs queries in this process.
 type localEngine struct {
-	source  sql.Source
-	limits  sql.Limits          // of statements
-	matcher rules.MatcherConfig // as which rules are explained
-	memory  int64               // bytes for one query; 0: the engine's default
-	limit   time.Duration       // unless the request says otherwise; 0: none
+	source    sql.Source
+	limits    sql.Limits          // of statements
+	matcher   rules.MatcherConfig // as which rules are explained
+	resources sql.Options         // of each query
+	limit     time.Duration       // unless the request says otherwise; 0: none
 	// incomplete says what of the tables read is missing; nil: nothing is.
 	incomplete func(ctx context.Context, q *sql.Query, now time.Time) []string
 	release    func() error
@@ -128,7 +128,9 @@ func (e *localEngine) query(ctx context.Context, r api.QueryRequest, header func
 }
 
 func (e *localEngine) options(r *api.QueryRequest) sql.Options {
-	return sql.Options{Now: time.Now(), MemoryLimit: e.memory, MaxRows: r.MaxRows, Workers: runtime.GOMAXPROCS(0)}
+	opt := e.resources
+	opt.Now, opt.MaxRows, opt.Workers = time.Now(), r.MaxRows, runtime.GOMAXPROCS(0)
+	return opt
 }
 
 // explain answers with the plan.

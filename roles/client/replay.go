@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"iter"
+	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -64,7 +65,7 @@ func replay(c *call) error {
 	}
 	progress := term.StartProgress(c.err, "replay", "rows", 0)
 	defer progress.Stop()
-	result, err := rules.Replay(c.ctx, set, counted(file.batches(), progress), rules.ReplayConfig{Matcher: history.MatcherConfig(cfg)})
+	result, err := rules.Replay(c.ctx, set, counted(file.batches(), progress), rules.ReplayConfig{Matcher: history.MatcherConfig(cfg, os.TempDir())})
 	progress.Stop()
 	if err != nil {
 		return err

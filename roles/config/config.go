@@ -65,10 +65,11 @@ type Hash struct {
 
 // Agent is about the unprivileged role.
 type Agent struct {
-	User         string        // as Collector.User
-	QueryTimeout time.Duration // unless the query says otherwise
-	QueryMemory  int64         // bytes for one query
-	Memory       int64         // bytes, soft limit of the Go heap; 0: none
+	User          string        // as Collector.User
+	QueryTimeout  time.Duration // unless the query says otherwise
+	QueryMemory   int64         // bytes for one query
+	TempFileLimit int64         // bytes of temporary files for one query; 0: none
+	Memory        int64         // bytes, soft limit of the Go heap; 0: none
 }
 
 // Rules is about where rules come from.

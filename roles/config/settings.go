@@ -167,6 +167,11 @@ func agentSettings() []Setting {
 			field: func(c *Config) any { return &c.Agent.QueryMemory },
 		},
 		{
+			Key: "agent.temp_file_limit", Type: Size, Default: "1GiB", min: mib, max: tib, zero: true,
+			Doc:   "Size of the temporary files, beside the store, that one query may use when it needs more memory. 0: none.",
+			field: func(c *Config) any { return &c.Agent.TempFileLimit },
+		},
+		{
 			Key: "agent.memory", Type: Size, Default: "0", min: 16 * mib, max: tib, zero: true,
 			Doc:   "Soft limit of the agent's memory: near it, memory is given back more eagerly, at the cost of CPU. 0: none.",
 			field: func(c *Config) any { return &c.Agent.Memory },

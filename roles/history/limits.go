@@ -15,7 +15,16 @@ func Limits(c *config.Config) sql.Limits {
 	}
 }
 
+// Resources are what a query may use by the configuration, with its temporary
+// files in dir, "" if there is no place for them.
+func Resources(c *config.Config, dir string) sql.Options {
+	if c.Agent.TempFileLimit == 0 {
+		dir = ""
+	}
+	return sql.Options{MemoryLimit: c.Agent.QueryMemory, TempDir: dir, TempLimit: c.Agent.TempFileLimit}
+}
+
 // MatcherConfig is how rules are run by the configuration.
-func MatcherConfig(c *config.Config) rules.MatcherConfig {
-	return rules.MatcherConfig{Every: c.Rules.Every, Timeout: c.Rules.Timeout, MaxRows: c.Rules.MaxMatches, Memory: c.Agent.QueryMemory}
+func MatcherConfig(c *config.Config, dir string) rules.MatcherConfig {
+	return rules.MatcherConfig{Every: c.Rules.Every, Timeout: c.Rules.Timeout, MaxRows: c.Rules.MaxMatches, Resources: Resources(c, dir)}
 }

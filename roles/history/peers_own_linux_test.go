@@ -180,7 +180,7 @@ func answerOnce(v *View, req *peerRequest) (reply peerReply, err error) {
 		return reply, err
 	}
 	r := v.Reader()
-	err = q.Run(ctx, r, sql.Options{Workers: req.Workers}, func(rows *sql.Rows) error {
+	err = q.Run(ctx, r, sql.Options{Workers: req.Workers, TempDir: os.TempDir()}, func(rows *sql.Rows) error {
 		for i := range rows.Len() {
 			row := make([]*string, len(rows.Columns()))
 			for k := range row {

@@ -145,7 +145,7 @@ func writeLimits(b *strings.Builder) {
 	} {
 		fmt.Fprintf(b, "| %s | %d | %d | `sql.limits.%s` |\n", l.what, limitByName(d, l.name), limitByName(m, l.name), l.name)
 	}
-	fmt.Fprintf(b, "| memory for joining, sorting and grouping | %d MiB | | `agent.query_memory` |\n", defaultMemory>>20)
+	fmt.Fprintf(b, "| memory for joining, sorting and grouping | %d MiB | | `agent.query_memory` |\n| temporary files, of joins and windows that need more | %d MiB | | `agent.temp_file_limit` |\n", defaultMemory>>20, defaultTemp>>20)
 	b.WriteString("| time of a query | 30 s | 1 h | `agent.query_timeout`, `--timeout` |\n| rows of a result | none | | `--max-rows` |\n")
 	b.WriteString("| time of one run of a rule | 30 s | | `rules.timeout` |\n| matches of one run of a rule | 10,000 | | `rules.max_matches` |\n")
 	fmt.Fprintf(b, "| steps of a recursive query | %d | | |\n| bytes of a text, elements of an array or jsonb, that an expression makes | %d MiB, %d | | |\n", maxRecursion, maxText>>20, maxElements)

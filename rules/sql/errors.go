@@ -37,6 +37,7 @@ const (
 	codeUnsupported       = "0A000"
 	codeLimit             = "54000"
 	codeOutOfMemory       = "53200"
+	codeTemporary         = "58030"
 	codeInvalidText       = "22P02"
 	codeOutOfRange        = "22003"
 	codeDivisionByZero    = "22012"

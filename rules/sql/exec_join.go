@@ -22,6 +22,7 @@ type buildSide struct {
 	before  []int32
 	matched []uint64 // of a FULL join, a bit a row
 	keys    [][]any  // of each key column the values, of few rows
+	spill   *spill   // instead of all this: the rows are there
 }
 
 // fewKeys is up to how many keys of a join are told to the scan that is
@@ -30,38 +31,71 @@ const fewKeys = 1000
 
 const joinMemory = "hash join"
 
-func (n *joinNode) build(x *env) (*buildSide, error) {
+func (n *joinNode) newSide() *buildSide {
 	b := &buildSide{rows: newRowStore(n.rightTypes)}
-	if len(n.rightKeys) > 0 {
-		types := make([]Type, len(n.rightKeys))
-		for i, e := range n.rightKeys {
-			types[i] = e.typ()
-		}
-		b.table = newKeyTable(types)
-		for i, e := range n.rightKeys {
-			// A key that is a column is numbered once for both.
-			if c, ok := e.(*colExpr); ok && types[i].phys() == physText {
-				b.table.coders[i].texts = b.rows.cols[c.index].texts
-				b.table.shared = true
-			}
+	if len(n.rightKeys) == 0 {
+		return b
+	}
+	types := make([]Type, len(n.rightKeys))
+	for i, e := range n.rightKeys {
+		types[i] = e.typ()
+	}
+	b.table = newKeyTable(types)
+	for i, e := range n.rightKeys {
+		// A key that is a column is numbered once for both.
+		if c, ok := e.(*colExpr); ok && types[i].phys() == physText {
+			b.table.coders[i].texts = b.rows.cols[c.index].texts
+			b.table.shared = true
 		}
 	}
-	err := (&gatherNode{n.right}).run(x, func(c *chunk) error {
-		if err := b.rows.add(x, joinMemory, c); err != nil {
+	return b
+}
+
+// build keeps the right side. The caller closes its spill, if it has one.
+func (n *joinNode) build(x *env) (*buildSide, error) {
+	b := n.newSide()
+	take := func(c *chunk) error {
+		if b.spill != nil {
+			return b.spill.addBy(x, c, n.rightKeys)
+		}
+		if err := b.add(x, n, c); err != nil {
 			return err
 		}
-		if b.table == nil {
+		if b.table == nil || !x.spills(b.held(), 0) {
 			return nil
 		}
-		return b.index(x, n, c)
-	})
+		return b.toSpill(x, n)
+	}
+	err := (&gatherNode{n.right}).run(x, func(c *chunk) error { return c.inSlices(take) })
 	if err != nil {
+		b.close(x)
 		return nil, err
 	}
+	b.complete(n)
+	return b, nil
+}
+
+// add keeps the rows of c.
+func (b *buildSide) add(x *env, n *joinNode, c *chunk) error {
+	if err := b.rows.add(x, joinMemory, c); err != nil || b.table == nil {
+		return err
+	}
+	return b.index(x, n, c)
+}
+
+// complete is called when all rows are there.
+func (b *buildSide) complete(n *joinNode) {
 	if n.kind == joinFull {
 		b.matched = make([]uint64, (b.rows.n+63)/64)
 	}
-	return b, nil
+}
+
+// held is how many bytes the side was counted with.
+func (b *buildSide) held() int {
+	if b.table == nil {
+		return b.rows.size
+	}
+	return b.rows.size + b.table.bytes + 8*len(b.before)
 }
 
 // index adds the keys of the rows of c, which were added to the store last.
@@ -107,6 +141,14 @@ func (b *buildSide) noteKeys(keys []*vector, sel []int32) {
 				b.keys[k] = append(b.keys[k], strings.Clone(x.s))
 			}
 		}
+	}
+}
+
+// close gives back what the side holds.
+func (b *buildSide) close(x *env) {
+	x.used.Add(-int64(b.held()))
+	if b.spill != nil {
+		b.spill.close(x)
 	}
 }
 
@@ -164,11 +206,20 @@ func (n *joinNode) run(x *env, yield func(*chunk) error) error {
 	if err != nil {
 		return err
 	}
+	defer b.close(x)
+	if b.spill != nil {
+		return n.overParts(x, b.spill, yield)
+	}
 	if b.rows.n == 0 && n.kind == joinInner {
 		return nil
 	}
 	n.tell(x, b)
-	err = n.left.run(x, func(c *chunk) error { return n.probe(x, b, c, yield) })
+	return n.over(x, b, n.left.run, yield)
+}
+
+// over joins the left rows that run gives.
+func (n *joinNode) over(x *env, b *buildSide, run func(*env, func(*chunk) error) error, yield func(*chunk) error) error {
+	err := run(x, func(c *chunk) error { return n.probe(x, b, c, yield) })
 	if err != nil || n.kind != joinFull {
 		return err
 	}
@@ -320,63 +371,4 @@ func (n *joinNode) unmatchedRight(x *env, b *buildSide, yield func(*chunk) error
 		out.cols = append(out.cols, c.cols...)
 		return yield(out)
 	})
-}
-
-// lateralNode runs the right input for each left row, with values of that row
-// as its parameters.
-type lateralNode struct {
-	kind                  joinKind // inner or left
-	left, right           operator
-	frame                 *frame
-	params                []expr
-	leftTypes, rightTypes []Type
-	cond                  expr
-}
-
-func (n *lateralNode) run(x *env, yield func(*chunk) error) error {
-	return n.left.run(x, func(c *chunk) error {
-		if err := c.settle(); err != nil {
-			return err
-		}
-		sel := c.rows()
-		params, err := evalAll(x, c, n.params, sel)
-		if err != nil {
-			return err
-		}
-		for _, i := range sel {
-			if err := n.row(x, c, i, params, yield); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func (n *lateralNode) row(x *env, c *chunk, i int32, params []*vector, yield func(*chunk) error) error {
-	vals := make([]value, len(params))
-	for k, v := range params {
-		vals[k] = v.at(int(i))
-	}
-	found := false
-	err := n.right.run(x.inner(n.frame, vals), func(r *chunk) error {
-		out := r.dense()
-		one := []int32{i}
-		cols := make([]*vector, 0, len(c.cols)+len(r.cols))
-		for k, v := range c.cols {
-			cols = append(cols, constantVector(n.leftTypes[k], v.take(one).at(0)))
-		}
-		out = &chunk{n: out.n, cols: append(cols, out.cols...)}
-		if n.cond != nil {
-			var err error
-			if out, err = filterChunk(x, out, n.cond); err != nil || out.len() == 0 {
-				return err
-			}
-		}
-		found = true
-		return yield(out)
-	})
-	if err != nil || found || n.kind == joinInner {
-		return err
-	}
-	return yield(joined(c, []int32{i}, nil, nil, n.rightTypes))
 }

@@ -77,9 +77,18 @@ func (n *joinNode) split(x *env, _ bool) (*split, error) {
 	if err != nil {
 		return nil, err
 	}
+	if b.spill != nil {
+		return n.splitParts(x, b)
+	}
 	n.tell(x, b)
 	if s, err = in.split(x, false); s == nil || err != nil {
+		b.close(x)
 		return nil, err
+	}
+	input := s.close
+	s.close = func() {
+		input()
+		b.close(x)
 	}
 	// What is known of dictionaries is each worker's own.
 	var mu sync.Mutex

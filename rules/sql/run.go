@@ -80,9 +80,17 @@ type Options struct {
 	MemoryLimit int64     // bytes that sorting and grouping, and the texts made of one batch, may hold; 64 MiB
 	MaxRows     int64     // an error after so many rows of the result; no bound
 	Workers     int       // goroutines that read and filter; 1
+
+	// TempDir is where joins and windows that need more memory keep rows while
+	// they run; "": nowhere, they fail.
+	TempDir   string
+	TempLimit int64 // bytes there; 1 GiB
 }
 
-const defaultMemory = 64 << 20
+const (
+	defaultMemory = 64 << 20
+	defaultTemp   = 1 << 30
+)
 
 // run is what all frames of one execution share.
 type run struct {
@@ -92,12 +100,17 @@ type run struct {
 	now     int64 // µs
 	limit   int64
 	workers int // goroutines that may read; 1 within one of them
+
+	tempDir   string
+	tempLimit int64
 }
 
 // budget is what the goroutines of one execution share.
 type budget struct {
-	used atomic.Int64
-	mu   sync.Mutex // guards env.results
+	used     atomic.Int64
+	tempUsed atomic.Int64 // bytes of temporary files
+	spilled  atomic.Int64 // bytes written to them
+	mu       sync.Mutex   // guards env.results
 }
 
 // env is the state of one execution of a frame. One goroutine uses it.
@@ -129,7 +142,14 @@ func newEnv(ctx context.Context, src Source, opt Options) *env {
 	if opt.MemoryLimit <= 0 {
 		opt.MemoryLimit = defaultMemory
 	}
-	return &env{run: &run{budget: &budget{}, ctx: ctx, src: src, now: opt.Now.UnixMicro(), limit: opt.MemoryLimit, workers: max(opt.Workers, 1)}, memos: make(map[any]*memo)}
+	if opt.TempLimit <= 0 {
+		opt.TempLimit = defaultTemp
+	}
+	r := &run{
+		budget: &budget{}, ctx: ctx, src: src, now: opt.Now.UnixMicro(), limit: opt.MemoryLimit, workers: max(opt.Workers, 1),
+		tempDir: opt.TempDir, tempLimit: opt.TempLimit,
+	}
+	return &env{run: r, memos: make(map[any]*memo)}
 }
 
 // onceResult is what is computed once in an execution of a frame.

@@ -283,6 +283,21 @@ func (c *chunk) slice(from, to int) *chunk {
 	return &chunk{n: c.n, sel: sequence(from, to), cols: c.cols}
 }
 
+// inSlices gives the chunk in pieces, after each of which memory can be looked at.
+func (c *chunk) inSlices(f func(*chunk) error) error {
+	const size = chunkRows / 4
+	n := c.len()
+	if n <= size {
+		return f(c)
+	}
+	for from := 0; from < n; from += size {
+		if err := f(c.slice(from, min(from+size, n))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // dense returns the chunk without a selection; when few of its rows are
 // selected this saves computing over all of them.
 func (c *chunk) dense() *chunk {

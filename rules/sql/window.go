@@ -21,14 +21,7 @@ func (s *steps) extractWindows() {
 func (s *steps) extractWindow(e expr, byKey map[string]*windowStep) expr {
 	w, ok := e.(*windowExpr)
 	if !ok {
-		if len(children(e)) == 0 {
-			return e
-		}
-		e = clone(e)
-		for _, c := range children(e) {
-			*c = s.extractWindow(*c, byKey)
-		}
-		return e
+		return rewriteChildren(e, func(e expr) expr { return s.extractWindow(e, byKey) })
 	}
 	key := w.spec.key()
 	step := byKey[key]
@@ -69,11 +62,7 @@ func (s *steps) extractRow(e expr) expr {
 	if !hasRows(e) {
 		return e
 	}
-	e = clone(e)
-	for _, c := range children(e) {
-		*c = s.extractRow(*c)
-	}
-	return e
+	return rewriteChildren(e, s.extractRow)
 }
 
 // plan plans the step over in.
@@ -162,23 +151,92 @@ type windowCall struct {
 const windowMemory = "window"
 
 func (n *windowNode) run(x *env, yield func(*chunk) error) error {
-	s := newRowStore(n.types)
+	in := &windowInput{node: n, rows: newRowStore(n.types)}
+	defer in.close(x)
 	err := (&gatherNode{n.input}).run(x, func(c *chunk) error {
-		if err := c.settle(); err != nil {
+		return c.inSlices(func(c *chunk) error { return in.add(x, c) })
+	})
+	if err != nil {
+		return err
+	}
+	if in.spill == nil {
+		return n.over(x, in.rows, yield)
+	}
+	for p := range spillParts {
+		s := newRowStore(n.types)
+		if err := in.spill.each(x, p, func(c *chunk) error { return s.add(x, windowMemory, c) }); err != nil {
 			return err
 		}
-		if len(n.extra) > 0 {
-			x.scratch = 0
-			more, err := evalAll(x, c, n.extra, c.rows())
-			if err != nil {
-				return err
-			}
-			c = &chunk{n: c.n, sel: c.sel, cols: slices.Concat(c.cols, more)}
+		if err := n.over(x, s, yield); err != nil {
+			return err
 		}
-		return s.add(x, windowMemory, c)
-	})
-	if err != nil || s.n == 0 {
+	}
+	return nil
+}
+
+// windowInput keeps rows, with what is computed of them, until all are there.
+type windowInput struct {
+	node  *windowNode
+	rows  *rowStore
+	spill *spill // of partitions, instead of rows
+}
+
+func (in *windowInput) close(x *env) {
+	if in.spill != nil {
+		in.spill.close(x)
+	}
+}
+
+func (in *windowInput) add(x *env, c *chunk) error {
+	n := in.node
+	if err := c.settle(); err != nil {
 		return err
+	}
+	if len(n.extra) > 0 {
+		x.scratch = 0
+		more, err := evalAll(x, c, n.extra, c.rows())
+		if err != nil {
+			return err
+		}
+		c = &chunk{n: c.n, sel: c.sel, cols: slices.Concat(c.cols, more)}
+	}
+	if in.spill != nil {
+		return in.toPart(x, c)
+	}
+	if err := in.rows.add(x, windowMemory, c); err != nil {
+		return err
+	}
+	if len(n.partition) == 0 || !x.spills(in.rows.size, in.rows.n*n.rowSize()) {
+		return nil
+	}
+	var err error
+	if in.spill, err = x.newSpill(windowMemory, n.types); err != nil {
+		return err
+	}
+	err = in.rows.emit(x, func(c *chunk) error { return in.toPart(x, c) })
+	x.used.Add(-int64(in.rows.size))
+	in.rows = nil
+	return err
+}
+
+func (in *windowInput) toPart(x *env, c *chunk) error {
+	keys := make([]*vector, len(in.node.partition))
+	for i, k := range in.node.partition {
+		keys[i] = c.cols[k]
+	}
+	return in.spill.add(x, c, keys)
+}
+
+// rowSize is how many bytes a row takes beside what its store holds.
+func (n *windowNode) rowSize() int { return 20 + 24*len(n.calls) }
+
+// over gives the rows of a store, of whole partitions, with their results, and
+// gives back what these take.
+func (n *windowNode) over(x *env, s *rowStore, yield func(*chunk) error) error {
+	held := s.size
+	defer func() { x.used.Add(-int64(held)) }()
+	if s.n == 0 {
+		return nil
 	}
 	keys := make([]sortKey, 0, len(n.partition)+len(n.order))
 	for _, i := range n.partition {
@@ -188,9 +246,11 @@ func (n *windowNode) run(x *env, yield func(*chunk) error) error {
 	if err != nil {
 		return err
 	}
+	held += 4 * s.n
 	results := make([]*vector, len(n.calls))
 	for i, c := range n.calls {
 		results[i] = newVector(c.t, s.n)
+		held += 24 * s.n
 		if err := x.grow(windowMemory, 24*s.n); err != nil {
 			return err
 		}

@@ -85,7 +85,7 @@ func TestRecorded(t *testing.T) {
 	if *record {
 		recordAll(t)
 	}
-	count := 0
+	count, tooMuch, dir := 0, 0, t.TempDir()
 	for _, path := range files(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
 			for _, c := range readCases(t, path) {
@@ -102,13 +102,22 @@ func TestRecorded(t *testing.T) {
 				if got := evaluateParted(batches, c.sql).normalized(c.sql); got != a.normalized(c.sql) {
 					t.Errorf("%s:%d: %s\nin parts:\n%s\nas a whole:\n%s", path, c.line, c.sql, got, a.normalized(c.sql))
 				}
+				switch little := evaluateSpilling(batches, dir, c.sql); {
+				case little.err == codeOutOfMemory && a.err != codeOutOfMemory:
+					tooMuch++
+				case little.normalized(c.sql) != a.normalized(c.sql):
+					t.Errorf("%s:%d: %s\nwith little memory:\n%s\n%s\nas a whole:\n%s", path, c.line, c.sql, little.normalized(c.sql), little.message, a.normalized(c.sql))
+				}
 			}
 		})
 	}
-	t.Logf("%d statements", count)
+	t.Logf("%d statements, %d of them need more than little memory", count, tooMuch)
 }
 
-const codeSyntax = "42601"
+const (
+	codeSyntax      = "42601"
+	codeOutOfMemory = "53200"
+)
 
 // TestPending looks at the cases about what the engine refuses by name for now:
 // what it does not refuse must be right. A file of which nothing is refused

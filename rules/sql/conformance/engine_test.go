@@ -138,7 +138,17 @@ func evaluateParted(batches []*event.Batch, text string) answer {
 	return evaluateWithin(parted{memory(batches)}, text, time.Minute)
 }
 
+// evaluateSpilling is evaluateParted with so little memory that joins and
+// windows over more than a few rows go to temporary files.
+func evaluateSpilling(batches []*event.Batch, dir, text string) answer {
+	return evaluateWith(parted{memory(batches)}, text, time.Minute, sql.Options{Workers: 3, MemoryLimit: 3 << 10, TempDir: dir})
+}
+
 func evaluateWithin(source sql.Source, text string, limit time.Duration) answer {
+	return evaluateWith(source, text, limit, sql.Options{Workers: 3})
+}
+
+func evaluateWith(source sql.Source, text string, limit time.Duration, opt sql.Options) answer {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	failure := func(err error) answer {
@@ -162,7 +172,7 @@ func evaluateWithin(source sql.Source, text string, limit time.Duration) answer 
 		head = append(head, c.Name+":"+c.Type.String())
 	}
 	a := answer{lines: []string{csvLine(head)}}
-	err = q.Run(ctx, source, sql.Options{Workers: 3}, func(r *sql.Rows) error {
+	err = q.Run(ctx, source, opt, func(r *sql.Rows) error {
 		for i := range r.Len() {
 			var cells []string
 			for j := range r.Columns() {
