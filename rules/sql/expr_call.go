@@ -152,11 +152,7 @@ func (e *callExpr) perEntry(x *env, c *chunk, arg *vector, row []value, at int, 
 
 // truths is perEntry for a strict function that gives a boolean.
 func (e *callExpr) truths(x *env, c *chunk, arg *vector, row []value, at int, sel []int32) (*vector, error) {
-	m, fresh := x.memoFor(e, arg, true)
-	known := m.truths
-	if fresh && len(e.literal) > 0 && arg.plain != nil {
-		withoutLiteral(arg.plain, e.literal, known, truthOf(boolValue(e.fn.negated)))
-	}
+	known := e.known(x, arg)
 	out := newVector(Bool, c.n)
 	for _, i := range sel {
 		if arg.nulls != nil && arg.nulls.Has(int(i)) {
@@ -166,15 +162,10 @@ func (e *callExpr) truths(x *env, c *chunk, arg *vector, row []value, at int, se
 		code := arg.codes[i]
 		t := known[code]
 		if t == truthUnknown {
-			row[at] = arg.entry(code)
-			if err := x.tick(row); err != nil {
+			var err error
+			if t, err = e.truth(x, arg, row, at, code); err != nil {
 				return nil, err
 			}
-			v, err := e.run(x, row)
-			if err != nil {
-				return nil, err
-			}
-			t = truthOf(v)
 			known[code] = t
 		}
 		switch t {
@@ -185,6 +176,80 @@ func (e *callExpr) truths(x *env, c *chunk, arg *vector, row []value, at int, se
 		}
 	}
 	return out, nil
+}
+
+// known is what is known of the entries of arg.
+func (e *callExpr) known(x *env, arg *vector) []truth {
+	m, fresh := x.memoFor(e, arg, true)
+	if fresh && len(e.literal) > 0 && arg.plain != nil {
+		withoutLiteral(arg.plain, e.literal, m.truths, truthOf(boolValue(e.fn.negated)))
+	}
+	return m.truths
+}
+
+// truth computes the boolean of an entry.
+func (e *callExpr) truth(x *env, arg *vector, row []value, at int, code uint32) (truth, error) {
+	row[at] = arg.entry(code)
+	if err := x.tick(row); err != nil {
+		return truthUnknown, err
+	}
+	v, err := e.run(x, row)
+	return truthOf(v), err
+}
+
+// choose returns the rows of sel for which e is true, ok false if it must be
+// evaluated: it can do without a vector for a strict function of one coded
+// column and constants.
+func (e *callExpr) choose(x *env, c *chunk, sel []int32) (out []int32, ok bool, err error) {
+	if e.t != Bool || !e.fn.strict {
+		return nil, false, nil
+	}
+	at := -1
+	row := make([]value, len(e.args))
+	for i, a := range e.args {
+		switch a := a.(type) {
+		case *constExpr:
+			if row[i] = a.v; a.v.null {
+				return nil, false, nil
+			}
+		case *colExpr:
+			if at >= 0 {
+				return nil, false, nil
+			}
+			at = i
+		default:
+			return nil, false, nil
+		}
+	}
+	if at < 0 {
+		return nil, false, nil
+	}
+	arg, err := e.args[at].eval(x, c, sel)
+	if err != nil {
+		return nil, false, err
+	}
+	if entries, coded := arg.coded(); !coded || entries > 2*len(sel) {
+		return nil, false, nil
+	}
+	known := e.known(x, arg)
+	out = make([]int32, 0, len(sel)/8)
+	for _, i := range sel {
+		code := arg.codes[i]
+		t := known[code]
+		if t == truthFalse || arg.nulls != nil && arg.nulls.Has(int(i)) {
+			continue
+		}
+		if t == truthUnknown {
+			if t, err = e.truth(x, arg, row, at, code); err != nil {
+				return nil, false, err
+			}
+			known[code] = t
+		}
+		if t == truthTrue {
+			out = append(out, i)
+		}
+	}
+	return out, true, nil
 }
 
 // rows is the way without a memo, for functions that see NULLs.

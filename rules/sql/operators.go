@@ -72,6 +72,16 @@ func filterChunk(x *env, c *chunk, cond expr) (*chunk, error) {
 		if len(sel) == 0 {
 			break
 		}
+		if call, ok := e.(*callExpr); ok {
+			chosen, ok, err := call.choose(x, c, sel)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				sel = chosen
+				continue
+			}
+		}
 		v, err := e.eval(x, c, sel)
 		if err != nil {
 			return nil, err
