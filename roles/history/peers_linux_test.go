@@ -23,6 +23,7 @@ var (
 	peerRows    = flag.Int("rows", 0, "rows of process_events over which TestPeers compares engines, TestIngestBesideQueries appends")
 	peerRuns    = flag.Int("runs", 5, "runs of each query, after one that does not count")
 	peerOnly    = flag.String("queries", "", "only queries whose name contains this")
+	peerNames   = flag.String("engines", "", "only engines whose name is in this list; default: all")
 	peerData    = flag.String("peers-data", "", "directory that keeps the engines' data for the next run; default: a temporary one")
 	peerProfile = flag.String("peers-profile", "", "directory for a CPU profile of our engine for each query")
 )
@@ -125,6 +126,9 @@ func prepare(t *testing.T, dir string, rows int) (columns []column, loads []stri
 	t.Helper()
 	var there []contestant
 	for _, c := range contestants() {
+		if *peerNames != "" && !strings.Contains(*peerNames, c.name) {
+			continue
+		}
 		got, err := loadOnce(t, c, filepath.Join(dir, strings.ToLower(c.name)), rows)
 		if err != nil {
 			t.Logf("%s is left out: %v", c.name, err)

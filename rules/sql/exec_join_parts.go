@@ -75,6 +75,7 @@ func (n *joinNode) splitParts(x *env, b *buildSide) (*split, error) {
 // part joins one part.
 func (n *joinNode) part(x *env, left, right *spill, p int, yield func(*chunk) error) error {
 	b := n.newSide()
+	b.rows.share()
 	defer b.close(x)
 	if err := right.each(x, p, func(c *chunk) error { return b.add(x, n, c) }); err != nil {
 		return err

@@ -287,7 +287,7 @@ func sameKeys(a, b Type) bool {
 // join plans a join of two inputs: by hash where conditions are equalities,
 // by trying all pairs otherwise.
 func (p *planner) join(kind joinKind, left, right *stage, conds []expr) (*stage, error) {
-	if kind == joinInner && small(left.op) && !small(right.op) {
+	if kind == joinInner && bulk(left.op) < bulk(right.op) {
 		left, right = right, left // the right side is the one that is kept
 	}
 	lrels, rrels := inputRelations(left), inputRelations(right)
@@ -315,23 +315,26 @@ func (p *planner) join(kind joinKind, left, right *stage, conds []expr) (*stage,
 	return out, nil
 }
 
-// small reports whether op gives few rows, as far as that can be told before.
-func small(op operator) bool {
+// bulk ranks op by how many rows it may give, as far as that can be told
+// before: 0 for few, 1 for some of a table, 2 for all of it or not known.
+func bulk(op operator) int {
 	switch n := op.(type) {
 	case *workingNode, *valuesNode, oneRow, *limitNode:
-		return true
+		return 0
 	case *filterNode:
-		return small(n.input)
+		return min(bulk(n.input), 1)
+	case *aggregateNode:
+		return min(bulk(n.input), 1)
 	case *projectNode:
-		return small(n.input)
+		return bulk(n.input)
 	case *frameNode:
-		return small(n.input)
+		return bulk(n.input)
 	case *cutNode:
-		return small(n.input)
+		return bulk(n.input)
 	case *joinNode:
-		return small(n.left) && small(n.right)
+		return max(bulk(n.left), bulk(n.right))
 	}
-	return false
+	return 2
 }
 
 func inputRelations(in *stage) []*relation {

@@ -7,7 +7,10 @@ import (
 	"hash/maphash"
 	"math"
 	"os"
+	"slices"
 	"unsafe"
+
+	"daemoneye/bus/event"
 )
 
 // spill is rows in a temporary file, in parts by the hash of some columns: what
@@ -20,12 +23,21 @@ type spill struct {
 	size     int64
 	parts    [spillParts]spillPart
 	lists    [spillParts][]int32 // of rows, by part, of the chunk at hand
+	block    []byte              // that was written last
 }
 
 // spillPart is what a part has in the file, and what is not written yet.
 type spillPart struct {
 	blocks []spillBlock
-	rows   *rowStore
+	n      int // rows not written
+	cols   []spillColumn
+}
+
+// spillColumn is a column of rows that are not written yet: 8 bytes for a
+// number, one for a boolean, and everything else as text after its length.
+type spillColumn struct {
+	nulls event.Bitmap
+	data  []byte
 }
 
 type spillBlock struct {
@@ -55,7 +67,7 @@ func (x *env) newSpill(operator string, types []Type) (*spill, error) {
 	_ = os.Remove(f.Name()) // elsewhere close does it
 	s := &spill{operator: operator, types: types, file: f}
 	for i := range s.parts {
-		s.parts[i].rows = newRowStore(types)
+		s.parts[i].cols = make([]spillColumn, len(types))
 	}
 	return s, nil
 }
@@ -67,7 +79,7 @@ func spillError(operator string, err error) error {
 func (s *spill) close(x *env) {
 	x.tempUsed.Add(-s.size)
 	for i := range s.parts {
-		x.used.Add(-int64(s.parts[i].rows.size))
+		x.used.Add(-int64(s.parts[i].size()))
 	}
 	_ = s.file.Close()
 	_ = os.Remove(s.file.Name())
@@ -90,12 +102,14 @@ func (s *spill) add(x *env, c *chunk, keys []*vector) error {
 		if len(list) == 0 {
 			continue
 		}
-		rows := s.parts[p].rows
-		if err := rows.add(x, s.operator, &chunk{n: c.n, sel: list, cols: c.cols}); err != nil {
+		part := &s.parts[p]
+		before := part.size()
+		part.add(c, list)
+		if err := x.grow(s.operator, part.size()-before); err != nil {
 			return err
 		}
-		if int64(rows.size) >= min(spillBytes, x.limit>>10) {
-			if err := s.write(x, p); err != nil {
+		if int64(part.size()) >= min(spillBytes, x.limit>>10) {
+			if err := s.write(x, part); err != nil {
 				return err
 			}
 		}
@@ -103,30 +117,98 @@ func (s *spill) add(x *env, c *chunk, keys []*vector) error {
 	return x.ctx.Err()
 }
 
-// write moves what is in memory of part p to the file.
-func (s *spill) write(x *env, p int) error {
-	part := &s.parts[p]
-	data := appendRows(nil, part.rows)
-	if used := x.tempUsed.Add(int64(len(data))); used > x.tempLimit {
-		x.tempUsed.Add(-int64(len(data)))
+func (p *spillPart) size() int {
+	n := 0
+	for i := range p.cols {
+		n += len(p.cols[i].data) + 8*len(p.cols[i].nulls)
+	}
+	return n
+}
+
+// add appends rows of c.
+func (p *spillPart) add(c *chunk, rows []int32) {
+	for k := range p.cols {
+		col, v := &p.cols[k], c.cols[k]
+		data := col.data
+		for i, r := range rows {
+			null := v.nulls != nil && v.isNull(int(r))
+			if null {
+				setBit(&col.nulls, p.n+i)
+			}
+			if v.constant {
+				r = 0
+			}
+			switch v.typ.phys() {
+			case physBool:
+				data = append(data, byte(truthOf(boolValue(v.bools[r]))))
+			case physInt:
+				data = binary.LittleEndian.AppendUint64(data, uint64(v.ints[r]))
+			case physFloat:
+				data = binary.LittleEndian.AppendUint64(data, math.Float64bits(v.floats[r]))
+			case physText:
+				text := ""
+				if !null {
+					text = v.text(int(r))
+				}
+				data = append(binary.AppendUvarint(data, uint64(len(text))), text...)
+			default:
+				var text []byte
+				if !null {
+					text = appendOutput(nil, v.typ, v.at(int(r)))
+				}
+				data = append(binary.AppendUvarint(data, uint64(len(text))), text...)
+			}
+		}
+		col.data = data
+	}
+	p.n += len(rows)
+}
+
+// appendBlock appends the rows: their number, then by column a bitmap of the
+// NULLs, after its length, and the values.
+func (p *spillPart) appendBlock(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(p.n))
+	for i := range p.cols {
+		c := &p.cols[i]
+		dst = binary.AppendUvarint(dst, uint64(len(c.nulls)))
+		for _, word := range c.nulls {
+			dst = binary.LittleEndian.AppendUint64(dst, word)
+		}
+		dst = append(dst, c.data...)
+	}
+	return dst
+}
+
+// write moves what is in memory of a part to the file.
+func (s *spill) write(x *env, p *spillPart) error {
+	s.block = p.appendBlock(s.block[:0])
+	n := int64(len(s.block))
+	if used := x.tempUsed.Add(n); used > x.tempLimit {
+		x.tempUsed.Add(-n)
 		return fail(codeOutOfMemory, "the %s needs more than %d MiB of temporary files", s.operator, x.tempLimit>>20).
 			hint("narrow the time range, or join, group and sort fewer rows; agent.temp_file_limit in the configuration allows more")
 	}
-	if _, err := s.file.WriteAt(data, s.size); err != nil {
-		x.tempUsed.Add(-int64(len(data)))
+	if _, err := s.file.WriteAt(s.block, s.size); err != nil {
+		x.tempUsed.Add(-n)
 		return spillError(s.operator, err)
 	}
-	part.blocks = append(part.blocks, spillBlock{s.size, len(data), crc32.ChecksumIEEE(data)})
-	s.size += int64(len(data))
-	x.spilled.Add(int64(len(data)))
-	x.used.Add(-int64(part.rows.size))
-	part.rows = newRowStore(s.types)
+	p.blocks = append(p.blocks, spillBlock{s.size, len(s.block), crc32.ChecksumIEEE(s.block)})
+	s.size += n
+	x.spilled.Add(n)
+	x.used.Add(-int64(p.size()))
+	p.n = 0
+	for i := range p.cols {
+		c := &p.cols[i]
+		c.nulls, c.data = nil, c.data[:0]
+	}
 	return nil
 }
 
-// each yields the rows of part p, any number of goroutines those of theirs.
+// each yields the rows of part p, any number of goroutines those of theirs. Once
+// yield has returned only the texts stay as they are.
 func (s *spill) each(x *env, p int, yield func(*chunk) error) error {
 	part := &s.parts[p]
+	r := &rowReader{lists: make([][]string, len(s.types))}
 	for _, b := range part.blocks {
 		if err := x.ctx.Err(); err != nil {
 			return err
@@ -138,15 +220,24 @@ func (s *spill) each(x *env, p int, yield func(*chunk) error) error {
 		if crc32.ChecksumIEEE(data) != b.checksum {
 			return spillError(s.operator, fmt.Errorf("%d bytes at %d are not what was written", b.size, b.offset))
 		}
-		c, err := (&rowReader{data}).rows(s.types)
-		if err != nil {
-			return err
-		}
-		if err := yield(c); err != nil {
+		if err := r.give(data, s.types, yield); err != nil {
 			return err
 		}
 	}
-	return part.rows.emit(x, yield)
+	if part.n == 0 {
+		return nil
+	}
+	return r.give(part.appendBlock(nil), s.types, yield)
+}
+
+// give yields the rows of a block.
+func (r *rowReader) give(data []byte, types []Type, yield func(*chunk) error) error {
+	r.data = data
+	c, err := r.rows(types)
+	if err != nil {
+		return err
+	}
+	return yield(c)
 }
 
 // hashRows hashes rows sel of some columns; rows that are not distinct have
@@ -157,17 +248,17 @@ func hashRows(cols []*vector, sel []int32) []uint64 {
 	for _, v := range cols {
 		phys := v.typ.phys()
 		for k, i := range sel {
-			var h uint64
-			switch x := v.at(int(i)); {
-			case x.null:
-				h = 1
-			case phys == physText:
-				h = maphash.String(textSeed, x.s)
-			case phys == physObj || phys == physFloat:
-				key = appendKey(key[:0], v.typ, x)
-				h = maphash.Bytes(textSeed, key)
-			default:
-				h = uint64(x.i)
+			h := uint64(1) // of NULL
+			if v.nulls == nil || !v.isNull(int(i)) {
+				switch phys {
+				case physText:
+					h = maphash.String(textSeed, v.text(int(i)))
+				case physObj, physFloat:
+					key = appendKey(key[:0], v.typ, v.at(int(i)))
+					h = maphash.Bytes(textSeed, key)
+				default:
+					h = uint64(v.at(int(i)).i)
+				}
 			}
 			out[k] = mix(out[k] ^ h)
 		}
@@ -175,52 +266,11 @@ func hashRows(cols []*vector, sel []int32) []uint64 {
 	return out
 }
 
-// appendRows appends the rows of a store: their number, then by column a
-// bitmap of the NULLs, with its length, and the values: 8 bytes for a number,
-// one for a boolean, a dictionary and codes for texts, everything else as text.
-func appendRows(dst []byte, s *rowStore) []byte {
-	dst = binary.AppendUvarint(dst, uint64(s.n))
-	for k, c := range s.cols {
-		dst = binary.AppendUvarint(dst, uint64(len(c.nulls)))
-		for _, word := range c.nulls {
-			dst = binary.LittleEndian.AppendUint64(dst, word)
-		}
-		switch c.typ.phys() {
-		case physBool:
-			for _, b := range c.bools {
-				dst = append(dst, byte(truthOf(boolValue(b))))
-			}
-		case physInt:
-			for _, n := range c.ints {
-				dst = binary.LittleEndian.AppendUint64(dst, uint64(n))
-			}
-		case physFloat:
-			for _, f := range c.floats {
-				dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(f))
-			}
-		case physText:
-			dst = binary.AppendUvarint(dst, uint64(len(c.texts.list)))
-			for _, text := range c.texts.list {
-				dst = append(binary.AppendUvarint(dst, uint64(len(text))), text...)
-			}
-			for _, code := range c.codes {
-				dst = binary.LittleEndian.AppendUint32(dst, code)
-			}
-		default:
-			for i := range s.n {
-				var text []byte
-				if v := s.value(k, i); !v.null {
-					text = appendOutput(nil, c.typ, v)
-				}
-				dst = append(binary.AppendUvarint(dst, uint64(len(text))), text...)
-			}
-		}
-	}
-	return dst
+// rowReader reads a block. A checksum vouched for it.
+type rowReader struct {
+	data  []byte
+	lists [][]string // memory for texts, by column
 }
-
-// rowReader reads what appendRows made. A checksum vouched for it.
-type rowReader struct{ data []byte }
 
 func (r *rowReader) number() int {
 	n, size := binary.Uvarint(r.data)
@@ -244,8 +294,8 @@ func (r *rowReader) text() string {
 
 func (r *rowReader) rows(types []Type) (*chunk, error) {
 	c := &chunk{n: r.number()}
-	for _, t := range types {
-		v, err := r.column(t, c.n)
+	for i, t := range types {
+		v, err := r.column(i, t, c.n)
 		if err != nil {
 			return nil, err
 		}
@@ -254,7 +304,7 @@ func (r *rowReader) rows(types []Type) (*chunk, error) {
 	return c, nil
 }
 
-func (r *rowReader) column(t Type, n int) (*vector, error) {
+func (r *rowReader) column(i int, t Type, n int) (*vector, error) {
 	v := &vector{typ: t}
 	for range r.number() {
 		v.nulls = append(v.nulls, r.word())
@@ -276,15 +326,10 @@ func (r *rowReader) column(t Type, n int) (*vector, error) {
 			v.floats[i] = math.Float64frombits(r.word())
 		}
 	case physText:
-		for range r.number() {
-			v.dict = append(v.dict, r.text())
-		}
-		if v.dict == nil {
-			v.dict = []string{""}
-		}
-		v.codes = make([]uint32, n)
-		for i := range v.codes {
-			v.codes[i] = binary.LittleEndian.Uint32(r.take(4))
+		r.lists[i] = slices.Grow(r.lists[i][:0], n)[:n]
+		v.dict = r.lists[i]
+		for i := range v.dict {
+			v.dict[i] = r.text()
 		}
 	default:
 		v.objs = make([]any, n)

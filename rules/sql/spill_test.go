@@ -122,8 +122,7 @@ func TestSpillRoundTrip(t *testing.T) {
 		ArrayOf(Text): {"{}", `{"a,b",NULL,"NULL",""}`}, ArrayOf(Float8): {"{NaN,-0,1e-300,0.1}"},
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		s := newRowStore(types)
-		x := newEnv(t.Context(), nil, Options{})
+		p := &spillPart{cols: make([]spillColumn, len(types))}
 		n := rapid.IntRange(0, 9).Draw(t, "rows")
 		in := &chunk{n: n}
 		for _, typ := range types {
@@ -144,10 +143,8 @@ func TestSpillRoundTrip(t *testing.T) {
 			}
 			in.cols = append(in.cols, v)
 		}
-		if err := s.add(x, "test", in); err != nil {
-			t.Fatal(err)
-		}
-		out, err := (&rowReader{appendRows(nil, s)}).rows(types)
+		p.add(in, in.rows())
+		out, err := (&rowReader{p.appendBlock(nil), make([][]string, len(types))}).rows(types)
 		if err != nil || out.n != n {
 			t.Fatalf("%d rows, want %d: %v", out.n, n, err)
 		}

@@ -41,6 +41,16 @@ func newRowStore(types []Type) *rowStore {
 	return s
 }
 
+// share makes texts stay in the memory where they are added from: that is
+// theirs alone, and does not change.
+func (s *rowStore) share() {
+	for _, c := range s.cols {
+		if c.texts != nil {
+			c.texts.shares = true
+		}
+	}
+}
+
 // add appends the rows of c, for the named operator.
 func (s *rowStore) add(x *env, operator string, c *chunk) error {
 	if err := c.settle(); err != nil {
@@ -233,6 +243,7 @@ type interner struct {
 	bytes  int
 	first  any      // the dictionary at hand
 	known  []uint32 // code plus one by entry of that dictionary; 0: not asked yet
+	shares bool     // texts stay where they are, and need not be copied
 }
 
 func newInterner() *interner { return &interner{slots: make([]uint32, 16)} }
@@ -261,8 +272,10 @@ func (t *interner) code(s string) uint32 {
 		return c
 	}
 	c = uint32(len(t.list))
-	// A copy: s is a part of its dictionary's memory, which would stay with it.
-	t.list, t.hashes = append(t.list, strings.Clone(s)), append(t.hashes, hash)
+	if !t.shares {
+		s = strings.Clone(s) // without its dictionary's memory
+	}
+	t.list, t.hashes = append(t.list, s), append(t.hashes, hash)
 	t.slots[slot] = c + 1
 	t.bytes += len(s) + 32
 	if 2*len(t.list) > len(t.slots) {

@@ -122,6 +122,16 @@ func (v *vector) at(i int) value {
 	return value{o: v.objs[i]}
 }
 
+// text returns row i, which is not NULL, of a text vector.
+func (v *vector) text(i int) string {
+	if v.constant {
+		i = 0
+	} else if v.codes != nil {
+		i = int(v.codes[i])
+	}
+	return v.dict[i]
+}
+
 func (v *vector) arrayAt(i int) value {
 	codes := v.arr.Codes[v.arr.Offsets[i]:v.arr.Offsets[i+1]]
 	a := &array{elem: Text, vals: make([]value, len(codes))}

@@ -164,6 +164,7 @@ func (n *windowNode) run(x *env, yield func(*chunk) error) error {
 	}
 	for p := range spillParts {
 		s := newRowStore(n.types)
+		s.share()
 		if err := in.spill.each(x, p, func(c *chunk) error { return s.add(x, windowMemory, c) }); err != nil {
 			return err
 		}
