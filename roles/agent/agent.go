@@ -3,10 +3,12 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,6 +43,7 @@ type Config struct {
 	Out        *term.Output // for a person: opening lines and alerts; nil: none
 	Verbose    bool         // to Out also each new process
 	Invocation string       // how a person runs the client
+	Cores      int          // that a query may use; as many as GOMAXPROCS
 }
 
 // PermanentError is an error that would come again if the agent were started
@@ -52,6 +55,7 @@ func (e *PermanentError) Unwrap() error { return e.Err }
 
 type agent struct {
 	cfg      Config
+	cores    int // that a query may use
 	log      *zap.Logger
 	started  time.Time
 	host     string
@@ -83,7 +87,7 @@ type agent struct {
 // when everything is stored and closed.
 func Run(ctx context.Context, cfg Config) error {
 	a := &agent{
-		cfg: cfg, log: cfg.Log, started: time.Now(), host: hostName(), dirs: cfg.Dirs,
+		cfg: cfg, cores: cmp.Or(cfg.Cores, runtime.GOMAXPROCS(0)), log: cfg.Log, started: time.Now(), host: hostName(), dirs: cfg.Dirs,
 		gaps: &gapLog{}, registry: newRegistry(), queries: make(chan struct{}, queriesAtOnce), begun: make(chan struct{}, openQueries),
 	}
 	if cfg.Out != nil {

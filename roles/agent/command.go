@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -73,10 +74,10 @@ func supervised(ctx context.Context, version string, reload <-chan os.Signal) er
 		logger.Warn("confine", zap.Error(err))
 	}
 	logPrivileges(logger)
-	tuneMemory(cfg)
+	cores := tune(cfg)
 	run := Config{
 		Config: cfg, Log: logger, Version: version, Token: start.Token, Tokens: child.Follow, Dirs: start.Dirs,
-		Reload: reload, Restarts: start.Restarts, Supervisor: start.Supervisor, Verbose: start.Verbose, Invocation: start.Invocation,
+		Reload: reload, Restarts: start.Restarts, Supervisor: start.Supervisor, Verbose: start.Verbose, Invocation: start.Invocation, Cores: cores,
 	}
 	if start.Print {
 		run.Out = term.New(os.Stdout, os.Getenv)
@@ -114,8 +115,8 @@ func alone(ctx context.Context, c *cli.Context, reload <-chan os.Signal) error {
 		return err
 	}
 	logPrivileges(logger)
-	tuneMemory(cfg)
-	err = Run(ctx, Config{Config: cfg, Log: logger, Version: c.App.Version, TokenFile: cfg.Paths.Token, Reload: reload})
+	cores := tune(cfg)
+	err = Run(ctx, Config{Config: cfg, Log: logger, Version: c.App.Version, TokenFile: cfg.Paths.Token, Reload: reload, Cores: cores})
 	var permanent *PermanentError
 	if errors.As(err, &permanent) {
 		return permanent.Err // no supervisor would start it again
@@ -123,13 +124,16 @@ func alone(ctx context.Context, c *cli.Context, reload <-chan os.Signal) error {
 	return err
 }
 
-// tuneMemory trades a little CPU for memory: the agent shares its host with
-// what the host is for.
-func tuneMemory(cfg *config.Config) {
-	debug.SetGCPercent(50)
+// tune trades a little CPU for memory near the limit, since the agent shares
+// its host with what the host is for, and makes room for the threads of queries
+// beside the others: see platform.Background. It returns how many cores there are.
+func tune(cfg *config.Config) (cores int) {
 	if cfg.Agent.Memory > 0 {
 		debug.SetMemoryLimit(cfg.Agent.Memory)
 	}
+	cores = runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(2 * cores)
+	return cores
 }
 
 func newLog(cfg *config.Config, correlation string) (*zap.Logger, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 
 	"daemoneye/bus"
 	"daemoneye/bus/event"
+	"daemoneye/platform"
 	"daemoneye/roles/api"
 	"daemoneye/roles/history"
 	"daemoneye/rules/sql"
@@ -61,12 +61,13 @@ func (a *agent) query(ctx context.Context, c *bus.Call) error {
 		return queryError(fmt.Errorf("query waited for its turn: %w", err))
 	}
 	defer release(a.queries)
+	run := a.answer
 	if req.Explain != "" {
-		err = a.explain(ctx, c, &req)
-	} else {
-		err = a.answer(ctx, c, &req)
+		run = a.explain
 	}
-	if err != nil {
+	done := make(chan error)
+	platform.Background(func() { done <- run(ctx, c, &req) })
+	if err = <-done; err != nil {
 		if ctx.Err() != nil && context.Cause(ctx) == expired {
 			if timeout == maxTimeout {
 				return queryError(fmt.Errorf("%w, which is the most: ask for a shorter time range", expired))
@@ -137,7 +138,8 @@ func (a *agent) answer(ctx context.Context, c *bus.Call, req *api.QueryRequest) 
 
 func (a *agent) queryOptions(req *api.QueryRequest) sql.Options {
 	opt := history.Resources(a.cfg.Config, a.store.TempDir())
-	opt.Now, opt.MaxRows, opt.Workers = time.Now(), req.MaxRows, runtime.GOMAXPROCS(0)
+	opt.Now, opt.MaxRows, opt.Workers = time.Now(), req.MaxRows, a.cores
+	opt.Go = platform.Background
 	return opt
 }
 

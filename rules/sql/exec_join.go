@@ -67,6 +67,9 @@ func (n *joinNode) build(x *env) (*buildSide, error) {
 		return b.toSpill(x, n)
 	}
 	err := (&gatherNode{n.right}).run(x, func(c *chunk) error { return c.inSlices(take) })
+	if err == nil && b.spill != nil {
+		err = b.spill.finish(x)
+	}
 	if err != nil {
 		b.close(x)
 		return nil, err

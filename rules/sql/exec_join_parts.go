@@ -32,7 +32,11 @@ func (n *joinNode) spillLeft(x *env) (*spill, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := (&gatherNode{n.left}).run(x, func(c *chunk) error { return s.addBy(x, c, n.leftKeys) }); err != nil {
+	err = (&gatherNode{n.left}).run(x, func(c *chunk) error { return s.addBy(x, c, n.leftKeys) })
+	if err == nil {
+		err = s.finish(x)
+	}
+	if err != nil {
 		s.close(x)
 		return nil, err
 	}

@@ -132,7 +132,7 @@ func parallel(x *env, op operator, consumer func(worker int) func(x *env, c *chu
 	for w := range n {
 		take := consumer(w)
 		y := x.worker(ctx)
-		wait.Go(func() {
+		x.spawn(&wait, func() {
 			for i := range next {
 				if err := s.run(y, i, func(c *chunk) error { return take(y, c) }); err != nil {
 					cancel(err)
@@ -203,7 +203,7 @@ func (n *gatherNode) run(x *env, yield func(*chunk) error) error {
 	defer wait.Wait()
 	for range workers {
 		y := x.worker(ctx)
-		wait.Go(func() {
+		x.spawn(&wait, func() {
 			for i := range next {
 				p := partRows{index: i}
 				p.chunks, p.err = s.collect(y, i)
@@ -212,7 +212,7 @@ func (n *gatherNode) run(x *env, yield func(*chunk) error) error {
 		})
 	}
 	defer close(next)
-	return inOrder(s.parts, 2*workers, next, done, cancel, yield)
+	return inOrder(s.parts, workers+1, next, done, cancel, yield)
 }
 
 // collect keeps what a part gives; chunks must not refer to what is read later.
@@ -257,13 +257,13 @@ func inOrder(parts, ahead int, next chan<- int, done <-chan partRows, cancel fun
 				break
 			}
 			delete(waiting, given)
-			given++
 			failed = p.err
 			for _, c := range p.chunks {
 				if failed == nil {
 					failed = yield(c)
 				}
 			}
+			given++ // what was given is held until now
 			if failed != nil {
 				cancel()
 			}

@@ -76,10 +76,11 @@ const (
 
 // Options bound one execution; zero means the default.
 type Options struct {
-	Now         time.Time // what now() is; the time of the call
-	MemoryLimit int64     // bytes that sorting and grouping, and the texts made of one batch, may hold; 64 MiB
-	MaxRows     int64     // an error after so many rows of the result; no bound
-	Workers     int       // goroutines that read and filter; 1
+	Now         time.Time      // what now() is; the time of the call
+	MemoryLimit int64          // bytes that sorting and grouping, and the texts made of one batch, may hold; 64 MiB
+	MaxRows     int64          // an error after so many rows of the result; no bound
+	Workers     int            // goroutines that read and filter; 1
+	Go          func(f func()) // starts these; nil: the go statement
 
 	// TempDir is where joins and windows that need more memory keep rows while
 	// they run; "": nowhere, they fail.
@@ -100,6 +101,8 @@ type run struct {
 	now     int64 // µs
 	limit   int64
 	workers int // goroutines that may read; 1 within one of them
+
+	start func(func()) // a goroutine
 
 	tempDir   string
 	tempLimit int64
@@ -147,7 +150,10 @@ func newEnv(ctx context.Context, src Source, opt Options) *env {
 	}
 	r := &run{
 		budget: &budget{}, ctx: ctx, src: src, now: opt.Now.UnixMicro(), limit: opt.MemoryLimit, workers: max(opt.Workers, 1),
-		tempDir: opt.TempDir, tempLimit: opt.TempLimit,
+		start: opt.Go, tempDir: opt.TempDir, tempLimit: opt.TempLimit,
+	}
+	if r.start == nil {
+		r.start = func(f func()) { go f() }
 	}
 	return &env{run: r, memos: make(map[any]*memo)}
 }
@@ -193,6 +199,15 @@ func (x *env) forget(key any) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.results, key)
+}
+
+// spawn starts f in a goroutine that wait waits for.
+func (r *run) spawn(wait *sync.WaitGroup, f func()) {
+	wait.Add(1)
+	r.start(func() {
+		defer wait.Done()
+		f()
+	})
 }
 
 // grow counts n more bytes held by the named operator.

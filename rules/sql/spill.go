@@ -48,13 +48,13 @@ type spillBlock struct {
 
 const (
 	spillParts = 64
-	spillBytes = 64 << 10 // of a part in memory, of a query that may use 64 MiB or more
+	spillBytes = 32 << 10 // of a part in memory, of a query that may use 64 MiB or more
 )
 
 // spills reports whether an operator that holds so many bytes, and will need
 // some more for these, should spill now: before there is no room for others.
 func (x *env) spills(held, more int) bool {
-	return x.tempDir != "" && int64(held) > x.limit/8 && x.used.Load()+int64(more) > x.limit/8*5
+	return x.tempDir != "" && int64(held) > x.limit/8 && x.used.Load()+int64(more) > x.limit/2
 }
 
 // newSpill makes the file. Nobody else can open it, and it goes with the
@@ -204,6 +204,21 @@ func (s *spill) write(x *env, p *spillPart) error {
 	return nil
 }
 
+// finish writes what is left, when all rows were added; each comes after it.
+func (s *spill) finish(x *env) error {
+	for i := range s.parts {
+		part := &s.parts[i]
+		if part.n > 0 {
+			if err := s.write(x, part); err != nil {
+				return err
+			}
+		}
+		part.cols = nil
+	}
+	s.block = nil
+	return nil
+}
+
 // each yields the rows of part p, any number of goroutines those of theirs. Once
 // yield has returned only the texts stay as they are.
 func (s *spill) each(x *env, p int, yield func(*chunk) error) error {
@@ -224,10 +239,7 @@ func (s *spill) each(x *env, p int, yield func(*chunk) error) error {
 			return err
 		}
 	}
-	if part.n == 0 {
-		return nil
-	}
-	return r.give(part.appendBlock(nil), s.types, yield)
+	return nil
 }
 
 // give yields the rows of a block.

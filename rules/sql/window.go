@@ -162,6 +162,9 @@ func (n *windowNode) run(x *env, yield func(*chunk) error) error {
 	if in.spill == nil {
 		return n.over(x, in.rows, yield)
 	}
+	if err := in.spill.finish(x); err != nil {
+		return err
+	}
 	for p := range spillParts {
 		s := newRowStore(n.types)
 		s.share()

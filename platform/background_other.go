@@ -1,0 +1,7 @@
+//go:build !linux
+
+package platform
+
+func threadID() int { return 0 }
+
+func lowerPriority() error { return ErrNotSupported }
