@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"daemoneye/bus/event"
+	"daemoneye/platform"
 	"daemoneye/rules/sql"
 	"daemoneye/store"
 )
@@ -33,7 +34,8 @@ func TestIngestBesideQueries(t *testing.T) {
 	if *peerRows == 0 {
 		t.Skip("it measures, and needs -rows")
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(50))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(112 << 20)) // as the agent
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * runtime.NumCPU()))
 	cfg := unlimited()
 	cfg.SealInterval = time.Second
 	s, err := store.Open(t.TempDir(), cfg)
@@ -133,10 +135,12 @@ func beside(t *testing.T, s *store.Store, text string) (stop func() int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	n := 0
-	wg.Go(func() {
+	wg.Add(1)
+	platform.Background(func() {
+		defer wg.Done()
 		for ctx.Err() == nil {
 			v := &View{Store: s}
-			if err := q.Run(ctx, v.Reader(), sql.Options{Workers: runtime.NumCPU()}, func(*sql.Rows) error { return nil }); err != nil && ctx.Err() == nil {
+			if err := q.Run(ctx, v.Reader(), sql.Options{Workers: runtime.NumCPU(), Go: platform.Background}, func(*sql.Rows) error { return nil }); err != nil && ctx.Err() == nil {
 				t.Errorf("%s: %v", text, err)
 				return
 			}
