@@ -55,15 +55,18 @@ func (s *counts) more(n int) int {
 }
 
 func (s *counts) add(args, _ []*vector, sel, ids []int32) (int, error) {
-	if len(args) == 0 || args[0].nulls == nil {
+	switch {
+	case len(args) > 0 && args[0].nulls != nil:
+		for k, i := range sel {
+			if !args[0].isNull(int(i)) {
+				s.n[ids[k]]++
+			}
+		}
+	case len(s.n) == 1:
+		s.n[0] += int64(len(ids))
+	default:
 		for _, id := range ids {
 			s.n[id]++
-		}
-		return 0, nil
-	}
-	for k, i := range sel {
-		if !args[0].isNull(int(i)) {
-			s.n[ids[k]]++
 		}
 	}
 	return 0, nil

@@ -215,6 +215,10 @@ func (t *keyTable) numberTexts(v *vector, sel []int32, out []int32) {
 	if coded {
 		c.use(v)
 	}
+	if coded && v.nulls == nil && t.null < 0 {
+		t.numberCodes(v, sel, out)
+		return
+	}
 	for k, i := range sel {
 		if v.nulls != nil && v.isNull(int(i)) {
 			if t.null < 0 {
@@ -240,6 +244,32 @@ func (t *keyTable) numberTexts(v *vector, sel []int32, out []int32) {
 	if t.null >= 0 {
 		t.n++
 	}
+}
+
+// numberCodes is numberTexts where there is no NULL: most of a scan's work.
+func (t *keyTable) numberCodes(v *vector, sel []int32, out []int32) {
+	c := t.coders[0].texts
+	known := c.known
+	learn := func(e uint32) {
+		known[e] = c.code(v.dict[e]) + 1
+	}
+	if len(sel) == len(v.codes) { // all rows
+		for k, e := range v.codes {
+			if known[e] == 0 {
+				learn(e)
+			}
+			out[k] = int32(known[e]) - 1
+		}
+	} else {
+		for k, i := range sel {
+			e := v.codes[i]
+			if known[e] == 0 {
+				learn(e)
+			}
+			out[k] = int32(known[e]) - 1
+		}
+	}
+	t.n = len(c.list)
 }
 
 // numberOf is the number of a code among plainKeys.
