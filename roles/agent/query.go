@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +25,8 @@ const (
 	// turn, within their timeout. One whose client is slow to read lets others
 	// go on.
 	queriesAtOnce = 2
+	// longQuery is after which time a query may have taken much memory.
+	longQuery = 500 * time.Millisecond
 	// openQueries bounds the queries that have begun and not ended.
 	openQueries = 32
 	// connQueries bounds those of one connection, so that one whose replies
@@ -66,7 +69,14 @@ func (a *agent) query(ctx context.Context, c *bus.Call) error {
 		run = a.explain
 	}
 	done := make(chan error)
-	platform.Background(func() { done <- run(ctx, c, &req) })
+	platform.Background(func() {
+		begun := time.Now()
+		err := run(ctx, c, &req)
+		if time.Since(begun) > longQuery {
+			debug.FreeOSMemory() // Go itself gives memory back only in minutes
+		}
+		done <- err
+	})
 	if err = <-done; err != nil {
 		if ctx.Err() != nil && context.Cause(ctx) == expired {
 			if timeout == maxTimeout {

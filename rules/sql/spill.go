@@ -54,7 +54,7 @@ const (
 // spills reports whether an operator that holds so many bytes, and will need
 // some more for these, should spill now: before there is no room for others.
 func (x *env) spills(held, more int) bool {
-	return x.tempDir != "" && int64(held) > x.limit/8 && x.used.Load()+int64(more) > x.limit/2
+	return x.tempDir != "" && int64(held) > x.limit/8 && x.used.Load()+int64(more) > x.limit/8*3
 }
 
 // newSpill makes the file. Nobody else can open it, and it goes with the
@@ -73,7 +73,8 @@ func (x *env) newSpill(operator string, types []Type) (*spill, error) {
 }
 
 func spillError(operator string, err error) error {
-	return fail(codeTemporary, "temporary file of the %s: %v", operator, err)
+	return fail(codeTemporary, "temporary file of the %s: %v", operator, err).
+		hint("a query that needs more than its memory limit needs room there; with agent.temp_file_limit: 0 in the configuration it fails instead")
 }
 
 func (s *spill) close(x *env) {
