@@ -272,12 +272,16 @@ func (c *converter) window(w *pg.WindowDef) windowDef {
 	f.written = o&frameNonDefault != 0
 	f.mode = frameOption(o, f.mode, []frameBit[frameMode]{{frameIsRows, frameRows}, {frameIsGroups, frameGroups}})
 	f.start = frameOption(o, f.start, []frameBit[boundKind]{
-		{frameStartUnboundedPreceding, unboundedPreceding}, {frameStartOffsetPreceding, offsetPreceding},
-		{frameStartCurrentRow, currentRow}, {frameStartOffsetFollowing, offsetFollowing},
+		{frameStartUnboundedPreceding, unboundedPreceding},
+		{frameStartOffsetPreceding, offsetPreceding},
+		{frameStartCurrentRow, currentRow},
+		{frameStartOffsetFollowing, offsetFollowing},
 	})
 	f.end = frameOption(o, f.end, []frameBit[boundKind]{
-		{frameEndUnboundedFollowing, unboundedFollowing}, {frameEndOffsetPreceding, offsetPreceding},
-		{frameEndCurrentRow, currentRow}, {frameEndOffsetFollowing, offsetFollowing},
+		{frameEndUnboundedFollowing, unboundedFollowing},
+		{frameEndOffsetPreceding, offsetPreceding},
+		{frameEndCurrentRow, currentRow},
+		{frameEndOffsetFollowing, offsetFollowing},
 	})
 	f.exclude = frameOption(o, f.exclude, []frameBit[frameExclusion]{
 		{frameExcludeCurrentRow, excludeCurrent}, {frameExcludeGroup, excludeGroup}, {frameExcludeTies, excludeTies},

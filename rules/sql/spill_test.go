@@ -102,7 +102,8 @@ func TestSpillErrors(t *testing.T) {
 		"no directory": {join, "temporary file of the hash join: ", Options{TempDir: "/nonexistent"}},
 		"one value": {
 			"SELECT row_number() OVER (PARTITION BY accessible ORDER BY pid) FROM process_events",
-			"the window needs more than the memory limit of 1 MiB", Options{TempDir: t.TempDir()},
+			"the window needs more than the memory limit of 1 MiB",
+			Options{TempDir: t.TempDir()},
 		},
 	} {
 		c.opt.MemoryLimit = 1 << 20
