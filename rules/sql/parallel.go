@@ -212,7 +212,7 @@ func (n *gatherNode) run(x *env, yield func(*chunk) error) error {
 		})
 	}
 	defer close(next)
-	return inOrder(s.parts, workers+1, next, done, cancel, yield)
+	return inOrder(s.parts, workers, next, done, cancel, yield)
 }
 
 // collect keeps what a part gives; chunks must not refer to what is read later.

@@ -47,8 +47,9 @@ type spillBlock struct {
 }
 
 const (
-	spillParts = 64
-	spillBytes = 32 << 10 // of a part in memory, of a query that may use 64 MiB or more
+	spillParts = 1 << spillBits
+	spillBits  = 8
+	spillBytes = 8 << 10 // of a part in memory, of a query that may use 64 MiB or more
 )
 
 // spills reports whether an operator that holds so many bytes, and will need
@@ -96,7 +97,7 @@ func (s *spill) add(x *env, c *chunk, keys []*vector) error {
 		s.lists[i] = s.lists[i][:0]
 	}
 	for k, h := range hashRows(keys, sel) {
-		p := h >> 58 // the low bits choose slots of tables
+		p := h >> (64 - spillBits) // the low bits choose slots of tables
 		s.lists[p] = append(s.lists[p], sel[k])
 	}
 	for p, list := range s.lists {
