@@ -124,10 +124,11 @@ func alone(ctx context.Context, c *cli.Context, reload <-chan os.Signal) error {
 	return err
 }
 
-// tune trades a little CPU for memory near the limit, since the agent shares
-// its host with what the host is for, and makes room for the threads of queries
+// tune trades a little CPU for memory, since the agent shares its host with what
+// the host is for, and makes room for the threads of queries
 // beside the others: see platform.Background. It returns how many cores there are.
 func tune(cfg *config.Config) (cores int) {
+	debug.SetGCPercent(50)
 	if cfg.Agent.Memory > 0 {
 		debug.SetMemoryLimit(cfg.Agent.Memory)
 	}

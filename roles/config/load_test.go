@@ -460,7 +460,7 @@ func TestDefaultsOfAll(t *testing.T) {
 	}
 	want := map[string]string{
 		"log.level": "info", "collector.interval": "30s", "store.retention.age": "30d", "store.retention.bytes": "4GiB",
-		"collector.command_line_limit": "32KiB", "agent.memory": "104MiB", "rules.dirs": "", "supervisor.stop_timeout": "10s",
+		"collector.command_line_limit": "32KiB", "agent.memory": "0", "rules.dirs": "", "supervisor.stop_timeout": "10s",
 	}
 	got := map[string]string{}
 	for _, e := range c.Entries() {

@@ -172,7 +172,7 @@ func agentSettings() []Setting {
 			field: func(c *Config) any { return &c.Agent.TempFileLimit },
 		},
 		{
-			Key: "agent.memory", Type: Size, Default: "104MiB", min: 16 * mib, max: tib, zero: true,
+			Key: "agent.memory", Type: Size, Default: "0", min: 16 * mib, max: tib, zero: true,
 			Doc:   "Soft limit of the agent's memory: near it, memory is given back more eagerly, at the cost of CPU. 0: none.",
 			field: func(c *Config) any { return &c.Agent.Memory },
 		},

@@ -34,7 +34,7 @@ func TestIngestBesideQueries(t *testing.T) {
 	if *peerRows == 0 {
 		t.Skip("it measures, and needs -rows")
 	}
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(104 << 20)) // as the agent
+	defer debug.SetGCPercent(debug.SetGCPercent(50)) // as the agent
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * runtime.NumCPU()))
 	cfg := unlimited()
 	cfg.SealInterval = time.Second

@@ -110,7 +110,7 @@ func loadOwn(_ *testing.T, dir string, rows int) (got loaded, err error) {
 // serveStore answers a line on standard input, a peerRequest, with a line on
 // standard output, a peerReply.
 func serveStore(dir string) error {
-	debug.SetMemoryLimit(104 << 20) // as the agent, by agent.memory
+	debug.SetGCPercent(50) // as the agent
 	s, err := store.OpenReadOnly(dir, unlimited())
 	if err != nil {
 		return err
