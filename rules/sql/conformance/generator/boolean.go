@@ -11,6 +11,9 @@ var comparable = []string{"text", "int4", "int8", "timestamptz", "float8", "nume
 func (g *gen) boolean(s scope) *node {
 	switch g.below(8) {
 	case 0, 1:
+		if g.percent(12) {
+			return g.rowComparison(s)
+		}
 		return g.comparison(s)
 	case 2:
 		return typed("bool", "(", listOf("", one(g, []string{" AND ", " OR "}), "", g.conjunct(s), g.conjunct(s)), ")")
@@ -153,6 +156,9 @@ func (g *gen) subqueryTest(s scope) *node {
 	if g.percent(40) {
 		q := g.query(inside(s), want{types: []string{"int4"}, any: true})
 		return typed("bool", one(g, []string{"EXISTS (", "NOT EXISTS ("}), q.node, ")")
+	}
+	if g.percent(25) {
+		return g.rowSubqueryTest(s)
 	}
 	typ := one(g, []string{"int4", "text", "int8", "timestamptz"})
 	l := g.expr(s, typ)

@@ -17,6 +17,7 @@ type selection struct {
 	items    *node
 	distinct string
 	on       *node
+	many     bool // set-returning functions are among the items
 	q        query
 }
 
@@ -38,6 +39,7 @@ func (g *gen) selection(outer scope, w want) query {
 	}
 	windows := x.namedWindow()
 	x.chooseDistinct()
+	x.chooseRows()
 	if x.star() {
 		x.items = listOf("", ", ", "", seq("*"))
 	} else {
@@ -175,7 +177,7 @@ func (x *selection) chooseDistinct() {
 
 // star reports whether the select list is *, which only the outermost query may have.
 func (x *selection) star() bool {
-	return x.w.top && !x.grouped && x.distinct == "" && len(x.rows.columns) > 0 && x.g.percent(5)
+	return x.w.top && !x.grouped && x.distinct == "" && !x.many && len(x.rows.columns) > 0 && x.g.percent(5)
 }
 
 func (x *selection) selectList() {
@@ -219,14 +221,25 @@ func (x *selection) selectList() {
 	if w.types == nil && x.distinct == "" && x.s.unique != nil && g.percent(50) {
 		for _, k := range x.s.unique {
 			name := alias()
-			if !w.top {
+			if !w.top && !x.many {
 				x.q.unique = append(x.q.unique, name)
 			}
 			add(seq(k.text), k.typ, name, true, 0)
 		}
 	}
-	for _, t := range types {
+	if x.many {
+		x.q.single = false
+		if types = slices.Clone(types); w.types == nil {
+			types[0] = one(g, rowsTypes)
+			if exactly && types[0] == "jsonb" {
+				types[0] = "int4"
+			}
+		}
+	}
+	for i, t := range types {
 		switch {
+		case x.many && slices.Contains(rowsTypes, t) && (i == 0 || w.types != nil || g.percent(25)) && (!exactly || isExact(t)):
+			add(x.rowsItem(t), t, alias(), isExact(t), 0)
 		case w.top && x.distinct == "" && len(theCalls().inexact) > 0 && g.percent(4):
 			add(g.inexactCall(x.s.row()), "float8", alias(), false, 1e-14)
 		case w.top && x.grouped && x.distinct == "" && g.percent(8):
@@ -299,7 +312,7 @@ func (x *selection) orderByUnique() {
 		}
 		list.parts = append(list.parts, seq(n, g.direction()))
 	}
-	if x.s.unique != nil && (w.ordered || w.one || g.percent(70)) {
+	if x.s.unique != nil && !x.many && (w.ordered || w.one || g.percent(70)) {
 		for _, c := range x.s.unique {
 			list.parts = append(list.parts, seq(c.text, g.direction()))
 		}
