@@ -160,6 +160,7 @@ const maxGroupingSets = 4096
 // groupBy checks GROUP BY and multiplies its grouping sets out.
 func (b *block) groupBy(s *selectStmt) error {
 	defer b.k.clause("GROUP BY")()
+	b.k.context.srf = srfTarget
 	sets := [][]int{{}}
 	grouping := false
 	for _, n := range s.groupBy {

@@ -368,6 +368,11 @@ func (k *checker) equality(l, r expr, pos int) (*callExpr, error) {
 }
 
 func (k *checker) distinct(n distinctNode) (expr, error) {
+	l, leftRow := n.left.(rowNode)
+	r, rightRow := n.right.(rowNode)
+	if leftRow && rightRow {
+		return k.rowsDistinct(n, l, r)
+	}
 	args, err := k.exprs([]node{n.left, n.right})
 	if err != nil {
 		return nil, err

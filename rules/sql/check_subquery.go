@@ -90,6 +90,28 @@ func (k *checker) rows(name string, l, r rowNode, pos int) (expr, error) {
 	return k.compareRows(name, left, right, pos)
 }
 
+// rowsDistinct checks (a, b) IS [NOT] DISTINCT FROM (c, d).
+func (k *checker) rowsDistinct(n distinctNode, l, r rowNode) (expr, error) {
+	if len(l.fields) != len(r.fields) {
+		return nil, failAt(n.pos(), codeSyntax, "unequal number of entries in row expressions")
+	}
+	if len(l.fields) == 0 {
+		return nil, refuse(n.pos(), "a comparison of empty rows")
+	}
+	out := &logicExpr{kind: logicOr}
+	if n.not {
+		out.kind = logicAnd
+	}
+	for i := range l.fields {
+		e, err := k.distinct(distinctNode{at: n.at, left: l.fields[i], right: r.fields[i], not: n.not})
+		if err != nil {
+			return nil, err
+		}
+		out.args = append(out.args, e)
+	}
+	return out.simplest(), nil
+}
+
 func (k *checker) compareRows(name string, left, right []expr, pos int) (expr, error) {
 	pair := func(op string, i int) (expr, error) { return k.op(op, []expr{left[i], right[i]}, pos) }
 	switch name {

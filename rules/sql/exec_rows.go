@@ -7,6 +7,7 @@ type rowsNode struct {
 	input      operator
 	calls      []*srfExpr
 	ordinality bool
+	beside     []expr // evaluated, since they may fail, for rows of which no function makes any
 }
 
 func (n *rowsNode) run(x *env, yield func(*chunk) error) error {
@@ -27,8 +28,18 @@ func (n *rowsNode) expand(x *env, c *chunk, yield func(*chunk) error) error {
 		}
 	}
 	out := n.builder(c, yield)
+	var none []int32
 	for _, i := range sel {
+		before := out.count
 		if err := n.row(x, args, int(i), out); err != nil {
+			return err
+		}
+		if out.count == before && len(n.beside) > 0 {
+			none = append(none, i)
+		}
+	}
+	if len(none) > 0 {
+		if _, err := evalAll(x, c, n.beside, none); err != nil {
 			return err
 		}
 	}
@@ -106,6 +117,7 @@ type rowsBuilder struct {
 	left  []int32
 	cols  []*vector
 	yield func(*chunk) error
+	count int // of all rows
 }
 
 func (n *rowsNode) builder(c *chunk, yield func(*chunk) error) *rowsBuilder {
@@ -128,6 +140,7 @@ func (b *rowsBuilder) add(x *env, i int, vals []value) error {
 	for k, v := range vals {
 		b.cols[k].set(len(b.left), v, chunkRows)
 	}
+	b.count++
 	if b.left = append(b.left, int32(i)); len(b.left) < chunkRows {
 		return nil
 	}

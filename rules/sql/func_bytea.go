@@ -25,17 +25,17 @@ func (c *catalog) addBytea() {
 		"text,text:bytea", func(a []value) (value, error) { return decode(a[0].s, a[1].s) },
 	})
 	c.fn(g, "convert_from", "text from bytes in an encoding: UTF8, LATIN1 or SQL_ASCII", `SELECT convert_from('\x6869', 'UTF8')`, pairs{
-		"bytea,text:text", func(a []value) (value, error) { return convertFrom(a[0].s, a[1].s) },
+		"bytea,text:text", stableFn(func(_ *env, a []value) (value, error) { return convertFrom(a[0].s, a[1].s) }),
 	})
 	c.fn(g, "convert_to", "bytes of a text in an encoding: UTF8, LATIN1 or SQL_ASCII", "SELECT convert_to('hi', 'UTF8')", pairs{
-		"text,text:bytea", func(a []value) (value, error) { return convertTo(a[0].s, a[1].s) },
+		"text,text:bytea", stableFn(func(_ *env, a []value) (value, error) { return convertTo(a[0].s, a[1].s) }),
 	})
 	bytes := func(a []value) value { return intValue(int64(len(a[0].s))) }
 	c.more("length", pairs{"bytea:int4", bytes})
-	c.more("length", pairs{"bytea,text:int4", func(a []value) (value, error) {
+	c.more("length", pairs{"bytea,text:int4", stableFn(func(_ *env, a []value) (value, error) {
 		v, err := convertFrom(a[0].s, a[1].s)
 		return intValue(int64(utf8.RuneCountInString(v.s))), err
-	}})
+	})})
 	c.more("octet_length", pairs{"bytea:int4", bytes})
 	c.fn(g, "bit_length", "number of bits", "SELECT bit_length('jose')", pairs{
 		"bytea:int4", func(a []value) value { return intValue(8 * int64(len(a[0].s))) },

@@ -147,8 +147,8 @@ type steps struct {
 	having    expr
 	groups    *relation // what the aggregation makes
 	windows   []*windowStep
-	rows      []*srfExpr
-	rowsRel   *relation
+	groupRows rowsStep // of GROUP BY
+	rows      rowsStep // of the select list
 }
 
 func (b *block) plan(p *planner, need []bool) (operator, error) {
@@ -160,9 +160,10 @@ func (b *block) plan(p *planner, need []bool) (operator, error) {
 		if err := s.group(); err != nil {
 			return nil, err
 		}
+		s.groupRows.extractAll(s.aggregate.groups)
 	}
 	s.extractWindows()
-	s.extractRows()
+	s.rows.extractAll(s.list)
 	where, err := p.foldMaybe(b.where)
 	if err != nil {
 		return nil, err
@@ -213,7 +214,7 @@ func (b *block) sorts(i int) bool {
 // markUsed marks every column that a step reads, outermost first.
 func (s *steps) markUsed() {
 	use(s.list...)
-	for _, r := range s.rows {
+	for _, r := range slices.Concat(s.rows.calls, s.groupRows.calls) {
 		use(r.args...)
 	}
 	for _, w := range s.windows {
@@ -233,6 +234,10 @@ func (s *steps) markUsed() {
 // above plans the steps between FROM and the select list.
 func (s *steps) above(p *planner, in *stage) (*stage, error) {
 	if a := s.aggregate; a != nil {
+		var err error
+		if in, err = s.groupRows.plan(p, in); err != nil {
+			return nil, err
+		}
 		a.input = in.op
 		a.groups = in.bindAll(a.groups)
 		for i, e := range a.aggs {
@@ -257,28 +262,10 @@ func (s *steps) above(p *planner, in *stage) (*stage, error) {
 		}
 		in = next
 	}
-	if len(s.rows) > 0 {
-		n := &rowsNode{input: in.op}
-		for _, r := range s.rows {
-			n.calls = append(n.calls, in.bind(r).(*srfExpr))
-		}
-		if err := p.planSubqueries(rowExprs(n.calls)...); err != nil {
-			return nil, err
-		}
-		in = &stage{n, append(slices.Clone(in.cols), columnsOf(s.rowsRel)...)}
-	}
-	return in, nil
+	return s.rows.plan(p, in)
 }
 
 func aggExprs(list []*aggExpr) []expr {
-	out := make([]expr, len(list))
-	for i, e := range list {
-		out[i] = e
-	}
-	return out
-}
-
-func rowExprs(list []*srfExpr) []expr {
 	out := make([]expr, len(list))
 	for i, e := range list {
 		out[i] = e
@@ -311,7 +298,7 @@ func (s *steps) finish(p *planner, in *stage, where expr) (operator, error) {
 		}
 	}
 	limited := b.limit != nil || b.offset != nil
-	blocking := b.grouped || b.distinct || b.distinctOn != nil || len(b.order) > 0 || len(s.windows) > 0 || len(s.rows) > 0
+	blocking := b.grouped || b.distinct || b.distinctOn != nil || len(b.order) > 0 || len(s.windows) > 0 || len(s.rows.calls) > 0
 	project := &projectNode{input: in.op, exprs: list}
 	if limited && !blocking {
 		// Rows beyond the limit must not be computed: they could fail.

@@ -40,31 +40,6 @@ func (s *steps) extractWindow(e expr, byKey map[string]*windowStep) expr {
 	return &colExpr{rel: step.rel, index: i, t: w.t, name: "." + w.fn.name + " over …"}
 }
 
-// extractRows replaces set-returning functions by columns of a step that
-// comes before the select list.
-func (s *steps) extractRows() {
-	s.rowsRel = &relation{}
-	for i := range s.list {
-		s.list[i] = s.extractRow(s.list[i])
-	}
-}
-
-func (s *steps) extractRow(e expr) expr {
-	if r, ok := e.(*srfExpr); ok {
-		i := slices.Index(s.rows, r)
-		if i < 0 {
-			i = len(s.rows)
-			s.rows = append(s.rows, r)
-			s.rowsRel.add("", r.types[0])
-		}
-		return &colExpr{rel: s.rowsRel, index: i, t: r.types[0], name: "." + exprText(r)}
-	}
-	if !hasRows(e) {
-		return e
-	}
-	return rewriteChildren(e, s.extractRow)
-}
-
 // plan plans the step over in.
 func (w *windowStep) plan(p *planner, in *stage) (*stage, error) {
 	n := &windowNode{input: in.op, spec: w.spec, width: len(in.cols)}
