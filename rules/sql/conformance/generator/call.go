@@ -95,6 +95,8 @@ func fits(constant, typ string) bool {
 	switch constant[0] {
 	case '\'':
 		return typ == "text" || typ == "text[]"
+	case 'A':
+		return typ == "int4[]"
 	case 'i', 'N':
 		return typ == "interval" || typ == "text"
 	}
@@ -168,6 +170,7 @@ var arguments = map[string]map[int][]string{
 	"decode":           {1: {"'hex'", "'base64'", "'escape'"}},
 	"round":            {1: {"0", "1", "2", "-1", "5"}},
 	"trunc":            {1: {"0", "1", "2", "-1", "5"}},
+	"array_fill":       {1: {"ARRAY[2]", "ARRAY[0]", "ARRAY[2, 1]", "ARRAY[3]"}, 2: {"ARRAY[1]", "ARRAY[2]"}},
 	"array_length":     {1: {"1", "2", "0"}},
 	"array_upper":      {1: {"1", "2"}},
 	"array_lower":      {1: {"1", "2"}},

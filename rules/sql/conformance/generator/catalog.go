@@ -53,7 +53,7 @@ var skipped = []string{
 	"now", "current_timestamp", "localtimestamp", "current_date", "current_time", "localtime", "clock_timestamp", "statement_timestamp",
 	"transaction_timestamp", "timeofday", "random", "string_agg", "array_agg", "jsonb_agg", "json_agg", "jsonb_object_agg", "mode", "percentile_cont",
 	"percentile_disc", "rank", "dense_rank", "percent_rank", "cume_dist", "row_number", "ntile", "lag", "lead", "first_value", "last_value",
-	"nth_value", "grouping", "unnest", "generate_series", "jsonb_array_elements", "jsonb_array_elements_text", "jsonb_each", "jsonb_each_text",
+	"nth_value", "grouping", "unnest", "generate_series", "generate_subscripts", "jsonb_array_elements", "jsonb_array_elements_text", "jsonb_each", "jsonb_each_text",
 	"jsonb_object_keys", "regexp_matches", "regexp_split_to_table", "string_to_table", "coalesce", "nullif", "greatest", "least", "case", "AND", "OR", "NOT",
 }
 

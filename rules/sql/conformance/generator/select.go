@@ -231,7 +231,7 @@ func (x *selection) selectList() {
 		x.q.single = false
 		if types = slices.Clone(types); w.types == nil {
 			types[0] = one(g, rowsTypes)
-			if exactly && types[0] == "jsonb" {
+			if (exactly || x.group != nil) && types[0] == "jsonb" {
 				types[0] = "int4"
 			}
 		}
@@ -240,6 +240,9 @@ func (x *selection) selectList() {
 		switch {
 		case x.many && slices.Contains(rowsTypes, t) && (i == 0 || w.types != nil || g.percent(25)) && (!exactly || isExact(t)):
 			add(x.rowsItem(t), t, alias(), isExact(t), 0)
+			if i == 0 && w.types == nil && len(x.q.columns) == 1 && x.group != nil {
+				x.groupByFirst()
+			}
 		case w.top && x.distinct == "" && len(theCalls().inexact) > 0 && g.percent(4):
 			add(g.inexactCall(x.s.row()), "float8", alias(), false, 1e-14)
 		case w.top && x.grouped && x.distinct == "" && g.percent(8):

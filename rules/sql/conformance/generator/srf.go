@@ -1,6 +1,9 @@
 package generator
 
-import "slices"
+import (
+	"regexp"
+	"slices"
+)
 
 // rowsTypes are those that rowsCall has functions for.
 var rowsTypes = []string{"int4", "text", "int8", "timestamptz", "jsonb", "bool"}
@@ -35,6 +38,21 @@ func (x *selection) rowsItem(typ string) *node {
 	return n
 }
 
+// groupByFirst groups by the first item, a set-returning function, too.
+func (x *selection) groupByFirst() {
+	item := x.items.parts[0].(*node)
+	if hasAggregate.MatchString(item.String()) {
+		return
+	}
+	item.optional = false
+	x.items.fix()
+	x.group.parts = append(x.group.parts, seq("1"))
+	x.s.unique = nil
+}
+
+// hasAggregate may take a function for an aggregate, but not the other way.
+var hasAggregate = regexp.MustCompile(`count\(|sum\(|min\(|max\(|avg\(|_agg\(|WITHIN GROUP|FILTER|every\(|bool_|bit_|GROUPING|stddev|var|SELECT`)
+
 // rowsCall is a set-returning function that gives the type. Its arguments take no window function, which may
 // come before or after it.
 func (g *gen) rowsCall(s scope, typ string) *node {
@@ -48,6 +66,8 @@ func (g *gen) rowsCall(s scope, typ string) *node {
 	switch {
 	case typ == "int4" && g.percent(50):
 		return typed(typ, "generate_series(", number(g.below(3)), ", ", typed("int4", "LEAST(", g.leaf(s, "int4"), ", 4)"), one(g, []string{"", ", 2", ", 1"})+")")
+	case typ == "int4" && g.percent(20):
+		return typed(typ, "generate_subscripts(", g.arrayOf(s, one(g, []string{"text[]", "int4[]"})), one(g, []string{", 1)", ", 2)"}))
 	case typ == "timestamptz" && g.percent(60):
 		return typed(typ, "generate_series(timestamptz '2024-03-01', timestamptz '2024-03-02', interval "+quote(one(g, []string{"1 day", "8 hours"}))+")")
 	case typ == "jsonb":
