@@ -441,7 +441,7 @@ func writeKey(b *strings.Builder, e expr) {
 	case *windowExpr:
 		fmt.Fprintf(b, "window %s %v %d %s %v", e.fn.name, e.fn.args, e.t, e.spec.key(), e.filter != nil)
 	case *srfExpr:
-		fmt.Fprintf(b, "rows %p", e)
+		fmt.Fprintf(b, "rows %s %v", e.fn.name, e.types)
 	case *constExpr:
 		fmt.Fprintf(b, "%d:", e.t)
 		if !e.v.null {

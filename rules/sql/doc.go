@@ -98,6 +98,7 @@ var differences = []string{
 	"Dates, times and intervals are not read with stray punctuation ('{1}'::interval), nor intervals in the SQL standard's form ('1-2').",
 	"A call that PostgreSQL finds ambiguous only because of types that do not exist here, such as trunc('1'), is accepted.",
 	"A FULL JOIN may have any condition; PostgreSQL wants an equality that it can hash or merge by.",
+	"A set-returning function may stand beside min or max of a constant in ORDER BY, for which PostgreSQL's planner has no plan.",
 	"A function can not be called as a field (e.count), nor a table's name used as a type.",
 	"Interval fields as a type (INTERVAL DAY TO SECOND, INTERVAL(3)) are refused, but interval '5' minute and its like work.",
 	"Arrays have one dimension and start at 1.",
