@@ -98,9 +98,38 @@ func Statements(batches []*event.Batch) func(seed int) *Statement {
 	return func(seed int) *Statement { return generator.Example(seed) }
 }
 
+// Filters makes queries about data that filter and project the table alone,
+// as streaming rules do; equal seeds give equal queries.
+func Filters(t *event.Table, batches []*event.Batch) func(seed int) *Statement {
+	values := literalsOf(batches)
+	generator := rapid.Custom(func(r *rapid.T) *Statement {
+		g := &gen{t: r, values: values, simple: true}
+		g.risk = g.percent(25)
+		return g.filtering(t)
+	})
+	return func(seed int) *Statement { return generator.Example(seed) }
+}
+
+// filtering is SELECT … FROM the table WHERE …; each column has a name.
+func (g *gen) filtering(t *event.Table) *Statement {
+	from := g.describe(t)
+	s := scope{depth: 3}
+	g.offer(&s, relation{alias: t.Name, columns: from.columns}, true)
+	items := listOf("", ", ", "")
+	items.filled = true
+	for i := range 1 + g.below(4) {
+		typ := g.anyType()
+		items.parts = append(items.parts, optional(g.expr(s.deeper(), typ), " AS c"+number(i+1)))
+	}
+	return &Statement{root: seq("SELECT ", items, " FROM "+t.Name+" WHERE ", g.expr(s, "bool"))}
+}
+
 // eventTable describes a table of the event view.
 func (g *gen) eventTable() table {
-	t := event.Lookup(one(g, tableNames))
+	return g.describe(event.Lookup(one(g, tableNames)))
+}
+
+func (g *gen) describe(t *event.Table) table {
 	out := table{name: t.Name, unique: []string{t.Time}}
 	for _, c := range t.Columns {
 		typ := shortName(c.Type.String())
