@@ -41,11 +41,11 @@ func (c *ColumnBuilder) ParseText(s string) error {
 		}
 		c.Float(f)
 	case Timestamptz:
-		t, ok := parseTime(s)
+		micro, ok := parseTime(s)
 		if !ok {
 			return errValue(s, Timestamptz)
 		}
-		c.Micro(t.UnixMicro())
+		c.Micro(micro)
 	case JSONB:
 		return c.parseJSONB([]byte(s))
 	case TextArray:
@@ -81,15 +81,47 @@ func parseBool(s string) (value, ok bool) {
 	return false, false
 }
 
-// parseTime reads RFC 3339 and PostgreSQL's ISO form, 2025-06-01 12:00:00.5+00.
-func parseTime(s string) (time.Time, bool) {
-	s = strings.TrimSpace(s)
+// parseTime reads RFC 3339 and PostgreSQL's ISO form, 2025-06-01 12:00:00.5+00,
+// as microseconds since the Unix epoch. A year has four digits or more; one
+// before the year 1 has BC at the end or, as in ISO 8601, a sign: -0043 is 44 BC.
+func parseTime(s string) (micro int64, ok bool) {
+	s, bc := strings.CutSuffix(strings.TrimSpace(s), " BC")
+	text, signed := strings.CutPrefix(s, "-")
+	digits, rest, _ := strings.Cut(text, "-")
+	year, err := strconv.ParseUint(digits, 10, 32)
+	if err != nil || len(digits) < 4 || signed && bc || bc && year == 0 {
+		return 0, false
+	}
+	y := int64(year)
+	switch {
+	case !signed && !bc && len(digits) == 4:
+		t, ok := parseISO(s)
+		return t.UnixMicro(), ok
+	case signed:
+		y = -y
+	case bc:
+		y = 1 - y
+	}
+	// The calendar repeats itself after 400 years of 146,097 days.
+	cycles := (y - 2000) / 400
+	if y < 2000+400*cycles {
+		cycles--
+	}
+	t, ok := parseISO(strconv.FormatInt(y-400*cycles, 10) + "-" + rest)
+	micro, shift := t.UnixMicro(), cycles*146_097*86_400e6
+	if !ok || y < -4713 || y > 294_247 || shift > math.MaxInt64-max(micro, 0) {
+		return 0, false
+	}
+	return micro + shift, true
+}
+
+func parseISO(s string) (time.Time, bool) {
 	for _, layout := range [...]string{
 		time.RFC3339Nano, "2006-01-02 15:04:05Z07", "2006-01-02 15:04:05Z07:00",
 		"2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02T15:04:05Z07", "2006-01-02",
 	} {
 		if t, err := time.Parse(layout, s); err == nil {
-			return t.UTC(), true
+			return t, true
 		}
 	}
 	return time.Time{}, false
