@@ -32,7 +32,62 @@ func TestGeneratedCSV(t *testing.T) {
 	if err := os.WriteFile(events, jsonLines(batches), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	statements := accepted(batches, 300)
+	compareWithPSQL(t, pg, accepted(batches, 300, ""), "--input", events)
+}
+
+// TestGeneratedInputs is the same over files of one table: CSV as PostgreSQL's
+// COPY writes it, and Parquet.
+func TestGeneratedInputs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a PostgreSQL")
+	}
+	pg := startPostgreSQL(t)
+	ddl, _, err := app(t, "schema", "--format", "postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables := []string{"process_events", "processes", "alerts"}
+	batches := withoutJSONNull(wellFilled(tables))
+	pg.psql(t, ddl+insertions(batches))
+	dir := t.TempDir()
+	events := filepath.Join(dir, "events.jsonl")
+	if err := os.WriteFile(events, jsonLines(batches), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range tables {
+		statements := accepted(batches, 150, table)
+		csv, parquet := filepath.Join(dir, table+".csv"), filepath.Join(dir, table+".parquet")
+		text := pg.psql(t, "COPY "+table+" TO STDOUT (FORMAT csv, HEADER)")
+		if err := os.WriteFile(csv, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, stderr, err := app(t, "query", "--input", events, "--format", "parquet", "-o", parquet, "SELECT * FROM "+table); err != nil {
+			t.Fatal(err, stderr)
+		}
+		for _, file := range []string{csv, parquet} {
+			t.Run(filepath.Base(file), func(t *testing.T) {
+				compareWithPSQL(t, pg, statements, "--input", file, "--table", table)
+			})
+		}
+	}
+}
+
+// wellFilled is the first set of rows with more than a few in each of the tables.
+func wellFilled(tables []string) []*event.Batch {
+	for seed := 1; ; seed++ {
+		batches, rows := generator.Data(seed), map[string]int{}
+		for _, b := range batches {
+			rows[b.Table.Name] += b.Rows
+		}
+		if !slices.ContainsFunc(tables, func(name string) bool { return rows[name] < 12 }) {
+			return batches
+		}
+	}
+}
+
+// compareWithPSQL runs the statements here and there.
+func compareWithPSQL(t *testing.T, pg *cluster, statements []*generator.Statement, args ...string) {
+	t.Helper()
 	var script strings.Builder
 	outputs := make([]string, len(statements))
 	for i, s := range statements {
@@ -49,7 +104,7 @@ func TestGeneratedCSV(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, stderr, err := app(t, "query", "--input", events, "--format", "csv", s.String())
+		got, stderr, err := app(t, append(append([]string{"query"}, args...), "--format", "csv", s.String())...)
 		if len(want) == 0 {
 			if err == nil {
 				t.Errorf("%s\nsucceeds here, psql gave nothing", s)
@@ -97,8 +152,8 @@ func withoutJSONNull(batches []*event.Batch) []*event.Batch {
 }
 
 // accepted are n statements that the engine accepts and whose numbers do not
-// depend on the order of the rows.
-func accepted(batches []*event.Batch, n int) []*generator.Statement {
+// depend on the order of the rows; of the table only, unless it is "".
+func accepted(batches []*event.Batch, n int, table string) []*generator.Statement {
 	var out []*generator.Statement
 	next := generator.Statements(batches)
 	for seed := 0; len(out) < n; seed++ {
@@ -106,7 +161,8 @@ func accepted(batches []*event.Batch, n int) []*generator.Statement {
 		if slices.ContainsFunc(s.Tolerances(), func(f float64) bool { return f > 0 }) {
 			continue
 		}
-		if _, err := sql.Compile(s.String(), sql.Config{}); err == nil {
+		q, err := sql.Compile(s.String(), sql.Config{})
+		if err == nil && (table == "" || slices.Equal(q.Tables(), []string{table})) {
 			out = append(out, s)
 		}
 	}
