@@ -2,6 +2,7 @@ package sql
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -104,6 +105,11 @@ func (k *checker) windowSpec(def *windowDef) (*windowSpec, error) {
 		e = k.known(e)
 		if !sortable(e.typ()) {
 			return nil, failAt(item.pos(), codeUndefinedFunction, "could not identify an ordering operator for type %v", e.typ())
+		}
+		// An expression that comes again decides nothing, and PostgreSQL does not
+		// count it as a key.
+		if slices.ContainsFunc(out.order, func(o sortKey) bool { return exprKey(o.expr) == exprKey(e) }) {
+			continue
 		}
 		out.order = append(out.order, sortKey{expr: e, typ: e.typ(), descending: item.descending, nullsFirst: item.nullsFirst})
 	}
