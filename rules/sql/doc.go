@@ -99,6 +99,7 @@ var differences = []string{
 	"A call that PostgreSQL finds ambiguous only because of types that do not exist here, such as trunc('1'), is accepted.",
 	"A FULL JOIN may have any condition; PostgreSQL wants an equality that it can hash or merge by.",
 	"A set-returning function may stand beside min or max of a constant in ORDER BY, for which PostgreSQL's planner has no plan.",
+	"NOT (x IS NULL) of a GROUPING SETS expression x IS NULL is NULL in the sets without it; PostgreSQL 15 rewrites it first and computes it from some row.",
 	"A function can not be called as a field (e.count), nor a table's name used as a type.",
 	"Interval fields as a type (INTERVAL DAY TO SECOND, INTERVAL(3)) are refused, but interval '5' minute and its like work.",
 	"Arrays have one dimension and start at 1.",

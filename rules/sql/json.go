@@ -332,6 +332,11 @@ func compareJSON(a, b *jsonNode) int {
 			return 1
 		}
 	}
+	return compareNodes(a, b)
+}
+
+// compareNodes is compareJSON below the top.
+func compareNodes(a, b *jsonNode) int {
 	if a.kind != b.kind {
 		return cmp.Compare(a.kind, b.kind)
 	}
@@ -350,7 +355,7 @@ func compareJSON(a, b *jsonNode) int {
 					return c
 				}
 			}
-			if c := compareJSON(a.list[i], b.list[i]); c != 0 {
+			if c := compareNodes(a.list[i], b.list[i]); c != 0 {
 				return c
 			}
 		}
