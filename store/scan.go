@@ -20,8 +20,8 @@ type ScanRequest struct {
 	// but strings and the slices Dict. It halves the cost of a scan that keeps
 	// nothing. Store.Scan does not do it.
 	Reuse bool
-	// Passing are text columns of which nothing is kept: strings and Dict are
-	// used again too.
+	// Passing are columns of which nothing is kept: all of their memory is used
+	// again, strings and Dict too.
 	Passing []string
 }
 

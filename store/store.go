@@ -155,8 +155,8 @@ func (c Config) withDefaults() Config {
 
 // Store is an open store. Its methods may be called from any goroutine.
 type Store struct {
-	temp     string // see TempDir
 	dir      string
+	temp     string // see TempDir
 	cfg      Config
 	readOnly bool
 	db       *badger.DB

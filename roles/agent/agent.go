@@ -55,7 +55,6 @@ func (e *PermanentError) Unwrap() error { return e.Err }
 
 type agent struct {
 	cfg      Config
-	cores    int // that a query may use
 	log      *zap.Logger
 	started  time.Time
 	host     string
@@ -86,8 +85,9 @@ type agent struct {
 // Run runs the agent until ctx ends or the supervisor is gone, and returns
 // when everything is stored and closed.
 func Run(ctx context.Context, cfg Config) error {
+	cfg.Cores = cmp.Or(cfg.Cores, runtime.GOMAXPROCS(0))
 	a := &agent{
-		cfg: cfg, cores: cmp.Or(cfg.Cores, runtime.GOMAXPROCS(0)), log: cfg.Log, started: time.Now(), host: hostName(), dirs: cfg.Dirs,
+		cfg: cfg, log: cfg.Log, started: time.Now(), host: hostName(), dirs: cfg.Dirs,
 		gaps: &gapLog{}, registry: newRegistry(), queries: make(chan struct{}, queriesAtOnce), begun: make(chan struct{}, openQueries),
 	}
 	if cfg.Out != nil {

@@ -148,7 +148,7 @@ func (a *agent) answer(ctx context.Context, c *bus.Call, req *api.QueryRequest) 
 
 func (a *agent) queryOptions(req *api.QueryRequest) sql.Options {
 	opt := history.Resources(a.cfg.Config, a.store.TempDir())
-	opt.Now, opt.MaxRows, opt.Workers = time.Now(), req.MaxRows, a.cores
+	opt.Now, opt.MaxRows, opt.Workers = time.Now(), req.MaxRows, a.cfg.Cores
 	opt.Go = platform.Background
 	return opt
 }

@@ -15,45 +15,41 @@ import (
 	"daemoneye/rules/sql/conformance/generator"
 )
 
-// TestGeneratedCSV compares "query --input FILE --format csv" with psql --csv,
-// byte for byte, for random statements about random rows.
-func TestGeneratedCSV(t *testing.T) {
+// loadPostgreSQL starts a PostgreSQL with the rows, which the file events holds
+// as JSON Lines.
+func loadPostgreSQL(t *testing.T, batches []*event.Batch) (pg *cluster, events string) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("starts a PostgreSQL")
 	}
-	pg := startPostgreSQL(t)
+	pg = startPostgreSQL(t)
 	ddl, _, err := app(t, "schema", "--format", "postgres")
 	if err != nil {
 		t.Fatal(err)
 	}
-	batches := withoutJSONNull(generator.Data(1))
 	pg.psql(t, ddl+insertions(batches))
-	events := filepath.Join(t.TempDir(), "events.jsonl")
+	events = filepath.Join(t.TempDir(), "events.jsonl")
 	if err := os.WriteFile(events, jsonLines(batches), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return pg, events
+}
+
+// TestGeneratedCSV compares "query --input FILE --format csv" with psql --csv,
+// byte for byte, for random statements about random rows.
+func TestGeneratedCSV(t *testing.T) {
+	batches := withoutJSONNull(generator.Data(1))
+	pg, events := loadPostgreSQL(t, batches)
 	compareWithPSQL(t, pg, accepted(batches, 300, ""), "--input", events)
 }
 
 // TestGeneratedInputs is the same over files of one table: CSV as PostgreSQL's
 // COPY writes it, and Parquet.
 func TestGeneratedInputs(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a PostgreSQL")
-	}
-	pg := startPostgreSQL(t)
-	ddl, _, err := app(t, "schema", "--format", "postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
 	tables := []string{"process_events", "processes", "alerts"}
 	batches := withoutJSONNull(wellFilled(tables))
-	pg.psql(t, ddl+insertions(batches))
+	pg, events := loadPostgreSQL(t, batches)
 	dir := t.TempDir()
-	events := filepath.Join(dir, "events.jsonl")
-	if err := os.WriteFile(events, jsonLines(batches), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	for _, table := range tables {
 		statements := accepted(batches, 150, table)
 		csv, parquet := filepath.Join(dir, table+".csv"), filepath.Join(dir, table+".parquet")

@@ -96,8 +96,8 @@ func (s *sums) more(n int) int {
 	return 16
 }
 
-func (s *sums) add(args, _ []*vector, sel, ids []int32) (int, error) {
-	v := args[0]
+// eachInt calls f with the group and the value of rows sel that are not NULL.
+func eachInt(v *vector, sel, ids []int32, f func(id int32, n int64)) {
 	for k, i := range sel {
 		if v.nulls != nil && v.isNull(int(i)) {
 			continue
@@ -105,9 +105,15 @@ func (s *sums) add(args, _ []*vector, sel, ids []int32) (int, error) {
 		if v.constant {
 			i = 0
 		}
-		s.n[ids[k]]++
-		s.plus(ids[k], v.ints[i])
+		f(ids[k], v.ints[i])
 	}
+}
+
+func (s *sums) add(args, _ []*vector, sel, ids []int32) (int, error) {
+	eachInt(args[0], sel, ids, func(id int32, n int64) {
+		s.n[id]++
+		s.plus(id, n)
+	})
 	return 0, nil
 }
 
@@ -115,16 +121,20 @@ func (s *sums) plus(id int32, n int64) {
 	sum := s.sum[id]
 	t := sum + n
 	if (t > sum) != (n > 0) && n != 0 {
-		if s.over == nil {
-			s.over = make(map[int32]*big.Int)
-		}
-		if s.over[id] == nil {
-			s.over[id] = new(big.Int)
-		}
-		s.over[id].Add(s.over[id], big.NewInt(sum))
+		s.plusOver(id, big.NewInt(sum))
 		t = n
 	}
 	s.sum[id] = t
+}
+
+func (s *sums) plusOver(id int32, n *big.Int) {
+	if s.over == nil {
+		s.over = make(map[int32]*big.Int)
+	}
+	if s.over[id] == nil {
+		s.over[id] = new(big.Int)
+	}
+	s.over[id].Add(s.over[id], n)
 }
 
 func (s *sums) merges() bool { return true }
@@ -135,13 +145,7 @@ func (s *sums) merge(other states, ids []int32) (int, error) {
 		s.n[id] += o.n[i]
 		s.plus(id, o.sum[i])
 		if over := o.over[int32(i)]; over != nil {
-			if s.over == nil {
-				s.over = make(map[int32]*big.Int)
-			}
-			if s.over[id] == nil {
-				s.over[id] = new(big.Int)
-			}
-			s.over[id].Add(s.over[id], over)
+			s.plusOver(id, over)
 		}
 	}
 	return 0, nil
@@ -169,16 +173,7 @@ func (s *extremes) more(n int) int {
 }
 
 func (s *extremes) add(args, _ []*vector, sel, ids []int32) (int, error) {
-	v := args[0]
-	for k, i := range sel {
-		if v.nulls != nil && v.isNull(int(i)) {
-			continue
-		}
-		if v.constant {
-			i = 0
-		}
-		s.note(ids[k], v.ints[i])
-	}
+	eachInt(args[0], sel, ids, s.note)
 	return 0, nil
 }
 

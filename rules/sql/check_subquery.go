@@ -71,13 +71,21 @@ func (k *checker) comparison(out *subExpr, n sublink, columns []Column) (expr, e
 	return out, nil
 }
 
+// comparableRows checks that two rows have the same number of fields, and some.
+func comparableRows(l, r rowNode, pos int) error {
+	switch {
+	case len(l.fields) != len(r.fields):
+		return failAt(pos, codeSyntax, "unequal number of entries in row expressions")
+	case len(l.fields) == 0:
+		return refuse(pos, "a comparison of empty rows")
+	}
+	return nil
+}
+
 // rows checks a comparison of rows: (a, b) = (c, d), (a, b) < (c, d).
 func (k *checker) rows(name string, l, r rowNode, pos int) (expr, error) {
-	if len(l.fields) != len(r.fields) {
-		return nil, failAt(pos, codeSyntax, "unequal number of entries in row expressions")
-	}
-	if len(l.fields) == 0 {
-		return nil, refuse(pos, "a comparison of empty rows")
+	if err := comparableRows(l, r, pos); err != nil {
+		return nil, err
 	}
 	left, err := k.exprs(l.fields)
 	if err != nil {
@@ -92,11 +100,8 @@ func (k *checker) rows(name string, l, r rowNode, pos int) (expr, error) {
 
 // rowsDistinct checks (a, b) IS [NOT] DISTINCT FROM (c, d).
 func (k *checker) rowsDistinct(n distinctNode, l, r rowNode) (expr, error) {
-	if len(l.fields) != len(r.fields) {
-		return nil, failAt(n.pos(), codeSyntax, "unequal number of entries in row expressions")
-	}
-	if len(l.fields) == 0 {
-		return nil, refuse(n.pos(), "a comparison of empty rows")
+	if err := comparableRows(l, r, n.pos()); err != nil {
+		return nil, err
 	}
 	out := &logicExpr{kind: logicOr}
 	if n.not {

@@ -229,11 +229,7 @@ func (t *keyTable) numberTexts(v *vector, sel []int32, out []int32) {
 		}
 		switch {
 		case coded:
-			e := v.codes[i]
-			if c.known[e] == 0 {
-				c.known[e] = c.code(v.dict[e]) + 1
-			}
-			out[k] = t.numberOf(c.known[e] - 1)
+			out[k] = t.numberOf(c.entry(v, v.codes[i]))
 		case v.constant:
 			out[k] = t.numberOf(c.code(v.dict[0]))
 		default:
@@ -249,14 +245,11 @@ func (t *keyTable) numberTexts(v *vector, sel []int32, out []int32) {
 // numberCodes is numberTexts where there is no NULL: most of a scan's work.
 func (t *keyTable) numberCodes(v *vector, sel []int32, out []int32) {
 	c := t.coders[0].texts
-	known := c.known
-	learn := func(e uint32) {
-		known[e] = c.code(v.dict[e]) + 1
-	}
+	known := c.known              // entry, by way of c each time, takes a fifth more of a scan
 	if len(sel) == len(v.codes) { // all rows
 		for k, e := range v.codes {
 			if known[e] == 0 {
-				learn(e)
+				c.learn(v, e)
 			}
 			out[k] = int32(known[e]) - 1
 		}
@@ -264,7 +257,7 @@ func (t *keyTable) numberCodes(v *vector, sel []int32, out []int32) {
 		for k, i := range sel {
 			e := v.codes[i]
 			if known[e] == 0 {
-				learn(e)
+				c.learn(v, e)
 			}
 			out[k] = int32(known[e]) - 1
 		}

@@ -53,7 +53,6 @@ func use(list ...expr) {
 		}
 		walk(e, func(e expr) bool {
 			if c, ok := e.(*colExpr); ok && c.rel != nil {
-				c.rel.used[c.index] = true
 				c.rel.reads[c.index]++
 			}
 			return true

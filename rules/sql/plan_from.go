@@ -121,7 +121,7 @@ func (p *planner) relation(r *relation) (*stage, error) {
 	case *tableSource:
 		return p.scan(r, s), nil
 	case *querySource:
-		op, err := s.query.plan(p, r.used)
+		op, err := s.query.plan(p, r.used())
 		if err != nil {
 			return nil, err
 		}
@@ -144,8 +144,8 @@ func (p *planner) relation(r *relation) (*stage, error) {
 func (p *planner) scan(r *relation, s *tableSource) *stage {
 	n := &scanNode{table: s.table}
 	in := &stage{op: n}
-	for i, used := range r.used {
-		if used {
+	for i, reads := range r.reads {
+		if reads > 0 {
 			n.columns = append(n.columns, i)
 			in.cols = append(in.cols, colKey{r, i})
 		}
@@ -213,7 +213,7 @@ func (p *planner) cte(r *relation, s *cteSource) (operator, error) {
 	}
 	c.planned = true
 	if c.refs == 1 && !c.keep && c.step == nil && len(c.frame.params) == 0 {
-		return c.query.plan(p, r.used)
+		return c.query.plan(p, r.used())
 	}
 	n := &sharedNode{cte: c}
 	p.shared[c] = n

@@ -15,8 +15,7 @@ type relation struct {
 	types  []Type
 	notes  *event.Table // whose columns these are, nil if they are of no table
 	source fromSource   // nil for a step of the plan
-	used   []bool       // by position: the columns that the plan needs
-	reads  []int        // by position: in how many places it reads them
+	reads  []int        // by position: in how many places the plan reads the column
 }
 
 func newRelation(alias string, columns []Column) *relation {
@@ -27,10 +26,18 @@ func newRelation(alias string, columns []Column) *relation {
 	return r
 }
 
+// used reports by position which columns the plan needs.
+func (r *relation) used() []bool {
+	out := make([]bool, len(r.reads))
+	for i, n := range r.reads {
+		out[i] = n > 0
+	}
+	return out
+}
+
 // add adds a column and returns its position.
 func (r *relation) add(name string, t Type) int {
-	r.names, r.types, r.used = append(r.names, name), append(r.types, t), append(r.used, false)
-	r.reads = append(r.reads, 0)
+	r.names, r.types, r.reads = append(r.names, name), append(r.types, t), append(r.reads, 0)
 	return len(r.names) - 1
 }
 

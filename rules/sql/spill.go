@@ -237,21 +237,16 @@ func (s *spill) each(x *env, p int, yield func(*chunk) error) error {
 		if crc32.ChecksumIEEE(data) != b.checksum {
 			return spillError(s.operator, fmt.Errorf("%d bytes at %d are not what was written", b.size, b.offset))
 		}
-		if err := r.give(data, s.types, yield); err != nil {
+		r.data = data
+		c, err := r.rows(s.types)
+		if err == nil {
+			err = yield(c)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// give yields the rows of a block.
-func (r *rowReader) give(data []byte, types []Type, yield func(*chunk) error) error {
-	r.data = data
-	c, err := r.rows(types)
-	if err != nil {
-		return err
-	}
-	return yield(c)
 }
 
 // hashRows hashes rows sel of some columns; rows that are not distinct have
@@ -308,8 +303,8 @@ func (r *rowReader) text() string {
 
 func (r *rowReader) rows(types []Type) (*chunk, error) {
 	c := &chunk{n: r.number()}
-	for i, t := range types {
-		v, err := r.column(i, t, c.n)
+	for k, t := range types {
+		v, err := r.column(k, t, c.n)
 		if err != nil {
 			return nil, err
 		}
@@ -318,7 +313,7 @@ func (r *rowReader) rows(types []Type) (*chunk, error) {
 	return c, nil
 }
 
-func (r *rowReader) column(i int, t Type, n int) (*vector, error) {
+func (r *rowReader) column(k int, t Type, n int) (*vector, error) {
 	v := &vector{typ: t}
 	for range r.number() {
 		v.nulls = append(v.nulls, r.word())
@@ -340,8 +335,8 @@ func (r *rowReader) column(i int, t Type, n int) (*vector, error) {
 			v.floats[i] = math.Float64frombits(r.word())
 		}
 	case physText:
-		r.lists[i] = slices.Grow(r.lists[i][:0], n)[:n]
-		v.dict = r.lists[i]
+		r.lists[k] = slices.Grow(r.lists[k][:0], n)[:n]
+		v.dict = r.lists[k]
 		for i := range v.dict {
 			v.dict[i] = r.text()
 		}

@@ -309,6 +309,20 @@ func (t *interner) use(v *vector) {
 	}
 }
 
+// entry returns the code of entry e of v, whose dictionary is at hand.
+func (t *interner) entry(v *vector, e uint32) uint32 {
+	if known := t.known[e]; known != 0 {
+		return known - 1
+	}
+	return t.learn(v, e)
+}
+
+func (t *interner) learn(v *vector, e uint32) uint32 {
+	code := t.code(v.dict[e])
+	t.known[e] = code + 1
+	return code
+}
+
 // codes appends the codes of rows sel of v; of a NULL it is 0.
 func (t *interner) codes(v *vector, sel []int32, dst []uint32) []uint32 {
 	switch {
@@ -337,11 +351,7 @@ func (t *interner) codes(v *vector, sel []int32, dst []uint32) []uint32 {
 			dst = append(dst, 0)
 			continue
 		}
-		e := v.codes[i]
-		if t.known[e] == 0 {
-			t.known[e] = t.code(v.dict[e]) + 1
-		}
-		dst = append(dst, t.known[e]-1)
+		dst = append(dst, t.entry(v, v.codes[i]))
 	}
 	return dst
 }
