@@ -61,7 +61,7 @@ func (a *aggregateNode) merges() bool {
 
 // ownGroups is how many bytes of groups a worker holds before it merges them
 // with those of all.
-const ownGroups = 4 << 20
+const ownGroups = 2 << 20
 
 // inParts fills tables by several goroutines, each with tables of its own
 // that are merged when they get large, and at the end.
@@ -134,7 +134,10 @@ func (a *aggregateNode) tables(x *env) ([]*groupTable, error) {
 			types = append(types, a.groups[i].typ())
 		}
 		if len(set) > 0 {
-			t.keys, t.values = newKeyTable(types), newRowStore(types)
+			t.keys = newKeyTable(types)
+			if !keepsValues(types) {
+				t.values = newRowStore(types)
+			}
 		} else { // one group of everything, also of nothing
 			t.more(1)
 		}
@@ -151,7 +154,7 @@ type groupTable struct {
 	node   *aggregateNode
 	set    []int     // positions in node.groups
 	keys   *keyTable // nil: there is one group
-	values *rowStore // the keys of the groups
+	values *rowStore // the keys of the groups; nil: keys has them
 	n      int       // groups
 	states []states  // by aggregate
 	ids    []int32
@@ -198,8 +201,8 @@ func (t *groupTable) find(x *env, c *chunk, keys []*vector, sel []int32) (ids []
 		own[i] = keys[k]
 	}
 	t.keys.number(own, sel, t.ids)
-	if t.keys.n == t.n {
-		return t.ids, nil
+	if n := t.keys.n - t.n; n == 0 || t.values == nil {
+		return t.ids, t.grow(x, "grouping", t.more(n)+t.keys.grown())
 	}
 	added, next := make([]int32, 0, t.keys.n-t.n), int32(t.n)
 	for k, i := range sel {
@@ -271,16 +274,17 @@ func (t *groupTable) merge(x *env, other *groupTable) error {
 		ids = append(ids, 0)
 	} else {
 		keys := make([]*vector, len(t.node.groups))
-		err := other.values.emit(x, func(c *chunk) error {
+		for from := 0; from < other.n; from += chunkRows {
+			c := &chunk{n: min(chunkRows, other.n-from)}
+			c.cols = other.groups(from, from+c.n)
 			for i, k := range t.set {
 				keys[k] = c.cols[i]
 			}
 			own, err := t.find(x, c, keys, c.rows())
+			if err != nil {
+				return err
+			}
 			ids = append(ids, own...)
-			return err
-		})
-		if err != nil {
-			return err
 		}
 	}
 	for n, s := range t.states {
@@ -293,6 +297,19 @@ func (t *groupTable) merge(x *env, other *groupTable) error {
 		}
 	}
 	return nil
+}
+
+// groups gives the keys of groups from ≤ number < to.
+func (t *groupTable) groups(from, to int) []*vector {
+	if t.values == nil {
+		return t.keys.vectors(from, to)
+	}
+	rows := sequence(from, to)
+	out := make([]*vector, len(t.values.cols))
+	for k, c := range t.values.cols {
+		out[k] = c.gather(rows)
+	}
+	return out
 }
 
 // emit gives one row a group.
@@ -318,9 +335,10 @@ func (t *groupTable) chunk(from, to int) (*chunk, error) {
 	for _, e := range a.groups {
 		out.cols = append(out.cols, constantVector(e.typ(), null))
 	}
-	rows := sequence(from, to)
-	for k, p := range t.set {
-		out.cols[p] = t.values.cols[k].gather(rows)
+	if t.keys != nil {
+		for k, v := range t.groups(from, to) {
+			out.cols[t.set[k]] = v
+		}
 	}
 	for i, e := range a.aggs {
 		v := newVector(e.t, n)

@@ -350,6 +350,12 @@ func (t *keyTable) halfIsNull(key uint64, i int) bool {
 	return false
 }
 
+// keepsValues reports whether a table of such columns gives back the values
+// that it was given: not objects, and not -0.
+func keepsValues(types []Type) bool {
+	return !slices.ContainsFunc(types, func(t Type) bool { return t.phys() == physObj || t.phys() == physFloat })
+}
+
 // vectors gives the columns of keys from ≤ number < to; there is none of objects.
 func (t *keyTable) vectors(from, to int) []*vector {
 	n := to - from
