@@ -11,6 +11,7 @@ type joinNode struct {
 	leftKeys, rightKeys   []expr
 	leftTypes, rightTypes []Type
 	cond                  expr // of pairs whose keys are equal; nil: none
+	passing               bool // nothing of what the right scan gives is kept
 }
 
 // buildSide is the right side of a join: its rows, and by key the last row
@@ -54,19 +55,32 @@ func (n *joinNode) newSide() *buildSide {
 // build keeps the right side. The caller closes its spill, if it has one.
 func (n *joinNode) build(x *env) (*buildSide, error) {
 	b := n.newSide()
-	take := func(c *chunk) error {
+	in := &filteredNode{input: n.right, keys: n.rightKeys, copies: n.passing}
+	asked := false
+	add := func(c *chunk) error {
 		if b.spill != nil {
 			return b.spill.addBy(x, c, n.rightKeys)
 		}
-		if err := b.add(x, n, c); err != nil {
+		return b.add(x, n, c)
+	}
+	take := func(c *chunk) error {
+		// A chunk may be older than the filter.
+		if err := in.pass(x, c, add); err != nil || b.spill != nil || b.table == nil {
 			return err
 		}
-		if b.table == nil || !x.spills(b.held(), 0) {
+		if !asked && int64(b.held()) > x.limit/8 {
+			asked = true
+			if err := b.thin(x, n, in); err != nil {
+				return err
+			}
+		}
+		if !x.spills(b.held(), 0) {
 			return nil
 		}
 		return b.toSpill(x, n)
 	}
-	err := (&gatherNode{n.right}).run(x, func(c *chunk) error { return c.inSlices(take) })
+	err := (&gatherNode{in}).run(x, func(c *chunk) error { return c.inSlices(take) })
+	in.close(x)
 	if err == nil && b.spill != nil {
 		err = b.spill.finish(x)
 	}
@@ -84,6 +98,27 @@ func (b *buildSide) add(x *env, n *joinNode, c *chunk) error {
 		return err
 	}
 	return b.index(x, n, c)
+}
+
+// thin gives the input of the right side a filter, if there can be one, and
+// leaves out the rows that do not pass it.
+func (b *buildSide) thin(x *env, n *joinNode, in *filteredNode) error {
+	f := n.leftFilter(x)
+	if f == nil {
+		return nil
+	}
+	in.filter.Store(f)
+	return b.clear(x, n).emit(x, func(c *chunk) error {
+		return in.pass(x, c, func(c *chunk) error { return b.add(x, n, c) })
+	})
+}
+
+// clear takes the rows out of the side; they are not counted any more.
+func (b *buildSide) clear(x *env, n *joinNode) *rowStore {
+	rows, empty := b.rows, n.newSide()
+	x.used.Add(-int64(b.held()))
+	b.rows, b.table, b.last, b.before, b.keys = empty.rows, empty.table, nil, nil, nil
+	return rows
 }
 
 // complete is called when all rows are there.

@@ -8,12 +8,7 @@ func (b *buildSide) toSpill(x *env, n *joinNode) (err error) {
 	if b.spill, err = x.newSpill(joinMemory, n.rightTypes); err != nil {
 		return err
 	}
-	held, rows := b.held(), b.rows
-	empty := n.newSide()
-	b.rows, b.table, b.last, b.before, b.keys = empty.rows, empty.table, nil, nil, nil
-	err = rows.emit(x, func(c *chunk) error { return b.spill.addBy(x, c, n.rightKeys) })
-	x.used.Add(-int64(held))
-	return err
+	return b.clear(x, n).emit(x, func(c *chunk) error { return b.spill.addBy(x, c, n.rightKeys) })
 }
 
 // addBy takes the rows of c by these keys.

@@ -302,6 +302,7 @@ func (p *planner) join(kind joinKind, left, right *stage, conds []expr) (*stage,
 		n.leftKeys, n.rightKeys = append(n.leftKeys, left.bind(l)), append(n.rightKeys, right.bind(r))
 	}
 	n.leftTypes, n.rightTypes = typesOf(left.cols), typesOf(right.cols)
+	n.copyRight()
 	out := &stage{n, slices.Concat(left.cols, right.cols)}
 	if err := p.planSubqueries(slices.Concat(n.leftKeys, n.rightKeys)...); err != nil {
 		return nil, err
@@ -313,6 +314,16 @@ func (p *planner) join(kind joinKind, left, right *stage, conds []expr) (*stage,
 		}
 	}
 	return out, nil
+}
+
+// copyRight lets a scan on the right side use its memory again: its rows are
+// copied when they are kept.
+func (n *joinNode) copyRight() {
+	if keyScan(n.right) == nil || slices.ContainsFunc(n.rightKeys, hasSubquery) {
+		return
+	}
+	s := scanBelow(n.right)
+	s.passing, n.passing = passable(s), true
 }
 
 // bulk ranks op by how many rows it may give, as far as that can be told

@@ -55,7 +55,7 @@ const (
 // spills reports whether an operator that holds so many bytes, and will need
 // some more for these, should spill now: before there is no room for others.
 func (x *env) spills(held, more int) bool {
-	return x.tempDir != "" && int64(held) > x.limit/8 && x.used.Load()+int64(more) > x.limit/8*3
+	return x.tempDir != "" && int64(held) > x.limit/8 && x.used.Load()+int64(more) > x.limit/2
 }
 
 // newSpill makes the file. Nobody else can open it, and it goes with the

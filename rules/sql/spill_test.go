@@ -89,6 +89,41 @@ func TestSpill(t *testing.T) {
 	}
 }
 
+// A join keeps only rows that the left side asks for, once there is little
+// room: then it fits, and spills nothing.
+func TestJoinFilter(t *testing.T) {
+	var batches []*event.Batch
+	for i := range 3 {
+		b := eventBatch(4_000)
+		for k := range b.Column("pid").Ints {
+			b.Column("pid").Ints[k] = int64(k + 4_000*i)
+		}
+		batches = append(batches, b)
+	}
+	opt := Options{MemoryLimit: 1 << 20, Workers: 2}
+	spilling := opt
+	spilling.TempDir = t.TempDir()
+	for _, text := range []string{
+		"SELECT a.pid, b.name, b.command_line, b.namespaces FROM process_events a JOIN process_events b ON a.pid % 50 * 200 = b.pid",
+		"SELECT a.pid, b.name, b.ancestors FROM process_events a LEFT JOIN process_events b ON a.pid % 50 * 200 = b.pid AND b.pid > 7 AND a.name = b.name",
+		"SELECT a.pid, b.name FROM process_events a JOIN process_events b ON lower((a.pid % 50 * 200)::text) = b.pid::text WHERE a.pid % 3 = 0 AND b.name <> 'x'",
+		"SELECT a.name, b.command_line FROM process_events b RIGHT JOIN process_events a ON a.pid % 50 * 200 = b.pid",
+	} {
+		want, _, err := runSpilling(t, text, &memory{batches: batches}, Options{})
+		if err != nil || len(want) == 0 {
+			t.Fatalf("%s: %d rows, %v", text, len(want), err)
+		}
+		for name, src := range map[string]Source{"whole": &memory{batches: batches}, "in parts": &inParts{memory{batches: batches}}} {
+			for _, opt := range []Options{opt, spilling} {
+				got, spilled, err := runSpilling(t, text, src, opt)
+				if err != nil || spilled > 0 || !slices.Equal(got, want) {
+					t.Errorf("%s, %s: %d rows, want %d, %d bytes spilled, %v", text, name, len(got), len(want), spilled, err)
+				}
+			}
+		}
+	}
+}
+
 // What can not be spilled is an error that names the operator and says why.
 func TestSpillErrors(t *testing.T) {
 	b := eventBatch(60_000)

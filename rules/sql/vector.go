@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"strings"
 	"sync"
 
 	"daemoneye/bus/event"
@@ -205,6 +206,54 @@ func (v *vector) take(sel []int32) *vector {
 	return out
 }
 
+// copied returns rows sel as a vector of their own, whose texts are its own too.
+func (v *vector) copied(sel []int32) *vector {
+	if v.typ.phys() != physText || v.constant {
+		return v.take(sel)
+	}
+	out := &vector{typ: v.typ}
+	var list []string
+	if v.codes != nil {
+		out.codes = make([]uint32, len(sel))
+		codes := make([]uint32, len(v.dict)) // plus one; 0: not met yet
+		for k, i := range sel {
+			e := v.codes[i]
+			if codes[e] == 0 {
+				list = append(list, v.dict[e])
+				codes[e] = uint32(len(list))
+			}
+			out.codes[k] = codes[e] - 1
+		}
+	} else {
+		list = gather(v.dict, sel)
+	}
+	out.dict = copyTexts(list)
+	for k, i := range sel {
+		if v.nulls != nil && v.nulls.Has(int(i)) {
+			out.setNull(k, len(sel))
+		}
+	}
+	return out
+}
+
+// copyTexts returns the same texts in memory of their own, in one piece.
+func copyTexts(list []string) []string {
+	size := 0
+	for _, s := range list {
+		size += len(s)
+	}
+	var b strings.Builder
+	b.Grow(size)
+	for _, s := range list {
+		b.WriteString(s)
+	}
+	all, out := b.String(), make([]string, len(list))
+	for i, s := range list {
+		out[i], all = all[:len(s)], all[len(s):]
+	}
+	return out
+}
+
 func gather[T any](list []T, sel []int32) []T {
 	if list == nil {
 		return nil
@@ -306,6 +355,16 @@ func (c *chunk) inSlices(f func(*chunk) error) error {
 		}
 	}
 	return nil
+}
+
+// copied returns the chunk's rows in memory of their own. It must be settled.
+func (c *chunk) copied() *chunk {
+	sel := c.rows()
+	out := &chunk{n: len(sel), cols: make([]*vector, len(c.cols))}
+	for i, v := range c.cols {
+		out.cols[i] = v.copied(sel)
+	}
+	return out
 }
 
 // dense returns the chunk without a selection; when few of its rows are
