@@ -28,7 +28,11 @@ func (a *aggregateNode) run(x *env, yield func(*chunk) error) error {
 		}
 	}
 	if !done {
-		if err := (&gatherNode{a.input}).run(x, func(c *chunk) error { return a.add(x, tables, c) }); err != nil {
+		in := a.input
+		if !a.merges() {
+			in = &gatherNode{in}
+		}
+		if err := in.run(x, func(c *chunk) error { return a.add(x, tables, c) }); err != nil {
 			return err
 		}
 	}
@@ -57,6 +61,52 @@ func (a *aggregateNode) add(x *env, tables []*groupTable, c *chunk) error {
 // merges reports whether all aggregates can be computed in parts.
 func (a *aggregateNode) merges() bool {
 	return !slices.ContainsFunc(a.aggs, func(e *aggExpr) bool { return !newStates(e).merges() })
+}
+
+// reuseKeys lets a scan below use the memory of columns again that are only
+// keys of groups, or counted: the groups have copies.
+func (a *aggregateNode) reuseKeys() {
+	if !a.merges() || keyScan(a.input) == nil || slices.ContainsFunc(append(aggExprs(a.aggs), a.groups...), hasSubquery) {
+		return
+	}
+	kept := make(map[int]bool)
+	keep := func(e expr) {
+		walk(e, func(e expr) bool {
+			if c, ok := e.(*colExpr); ok {
+				kept[c.index] = true
+			}
+			return true
+		})
+	}
+	for _, e := range a.groups {
+		if _, ok := e.(*colExpr); !ok {
+			keep(e)
+		}
+	}
+	for _, e := range a.aggs {
+		s := newStates(e)
+		if d, ok := s.(*distinctStates); ok {
+			s = d.states
+		}
+		if _, ok := s.(*counts); !ok {
+			keep(e)
+			continue
+		}
+		for _, arg := range e.args {
+			if _, ok := arg.(*colExpr); !ok {
+				keep(arg)
+			}
+		}
+		if e.filter != nil {
+			keep(e.filter)
+		}
+	}
+	s := scanBelow(a.input)
+	for _, k := range passable(s) {
+		if !kept[k] && !slices.Contains(s.passing, k) {
+			s.passing = append(s.passing, k)
+		}
+	}
 }
 
 // ownGroups is how many bytes of groups a worker holds before it merges them
@@ -141,6 +191,7 @@ func (a *aggregateNode) tables(x *env) ([]*groupTable, error) {
 		} else { // one group of everything, also of nothing
 			t.more(1)
 		}
+		t.counts = t.onlyCounts()
 		if err := t.grow(x, "grouping", 1024); err != nil {
 			return nil, err
 		}
@@ -157,6 +208,7 @@ type groupTable struct {
 	values *rowStore // the keys of the groups; nil: keys has them
 	n      int       // groups
 	states []states  // by aggregate
+	counts bool      // onlyCounts
 	ids    []int32
 	held   int // bytes counted
 }
@@ -177,6 +229,9 @@ func (t *groupTable) more(n int) (bytes int) {
 
 func (t *groupTable) add(x *env, c *chunk, keys []*vector) error {
 	sel := c.rows()
+	if t.counts && t.keys.hasEntries(keys[t.set[0]], sel) {
+		return t.countEntries(x, keys[t.set[0]], sel)
+	}
 	ids, err := t.find(x, c, keys, sel)
 	if err != nil {
 		return err
@@ -184,6 +239,43 @@ func (t *groupTable) add(x *env, c *chunk, keys []*vector) error {
 	for i, e := range t.node.aggs {
 		if err := t.accumulate(x, c, e, t.states[i], sel, ids); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// onlyCounts reports whether nothing but rows are counted by one text, which
+// is the most frequent grouping of all.
+func (t *groupTable) onlyCounts() bool {
+	return t.keys != nil && t.keys.layout == plainKeys && !slices.ContainsFunc(t.node.aggs, func(e *aggExpr) bool {
+		return e.fn.name != "count" || len(e.args) > 0 || e.filter != nil
+	})
+}
+
+// countEntries counts the entries of a dictionary, and then adds up by group:
+// two thirds of the time that row by row takes.
+func (t *groupTable) countEntries(x *env, v *vector, sel []int32) error {
+	rows := slices.Grow(t.ids[:0], len(v.dict))[:len(v.dict)]
+	clear(rows)
+	t.ids = rows
+	if len(sel) == len(v.codes) {
+		for _, e := range v.codes {
+			rows[e]++
+		}
+	} else {
+		for _, i := range sel {
+			rows[v.codes[i]]++
+		}
+	}
+	numbers := t.keys.numberEntries(v, rows)
+	if err := t.grow(x, "grouping", t.more(t.keys.n-t.n)+t.keys.grown()); err != nil {
+		return err
+	}
+	for e, n := range rows {
+		if n > 0 {
+			for _, s := range t.states {
+				s.(*counts).n[numbers[e]-1] += int64(n)
+			}
 		}
 	}
 	return nil

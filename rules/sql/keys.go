@@ -242,6 +242,26 @@ func (t *keyTable) numberTexts(v *vector, sel []int32, out []int32) {
 	}
 }
 
+// hasEntries reports whether numberEntries can be asked for rows sel of v, and
+// that is less work.
+func (t *keyTable) hasEntries(v *vector, sel []int32) bool {
+	return v.codes != nil && !v.constant && v.nulls == nil && t.null < 0 && len(sel) > len(v.dict)
+}
+
+// numberEntries returns by entry of v's dictionary its number plus one, where
+// there are rows with it.
+func (t *keyTable) numberEntries(v *vector, rows []int32) []uint32 {
+	c := t.coders[0].texts
+	c.use(v)
+	for e, n := range rows {
+		if n > 0 && c.known[e] == 0 {
+			c.learn(v, uint32(e))
+		}
+	}
+	t.n = len(c.list)
+	return c.known
+}
+
 // numberCodes is numberTexts where there is no NULL: most of a scan's work.
 func (t *keyTable) numberCodes(v *vector, sel []int32, out []int32) {
 	c := t.coders[0].texts

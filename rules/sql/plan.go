@@ -245,6 +245,7 @@ func (s *steps) above(p *planner, in *stage) (*stage, error) {
 		if err := p.planSubqueries(append(slices.Clone(a.groups), aggExprs(a.aggs)...)...); err != nil {
 			return nil, err
 		}
+		a.reuseKeys()
 		in = &stage{a, columnsOf(s.groups)}
 		if s.having != nil {
 			cond := in.bind(s.having)
