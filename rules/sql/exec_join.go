@@ -55,7 +55,7 @@ func (n *joinNode) newSide() *buildSide {
 // build keeps the right side. The caller closes its spill, if it has one.
 func (n *joinNode) build(x *env) (*buildSide, error) {
 	b := n.newSide()
-	in := &filteredNode{input: n.right, keys: n.rightKeys, copies: n.passing}
+	in := &filteredNode{input: n.right, keys: n.rightKeys, tally: x.tally(n), copies: n.passing}
 	asked := false
 	add := func(c *chunk) error {
 		if b.spill != nil {

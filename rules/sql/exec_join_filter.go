@@ -142,6 +142,7 @@ type filteredNode struct {
 	input  operator
 	keys   []expr
 	filter atomic.Pointer[keyFilter]
+	tally  *tally
 	copies bool // of rows that leave their goroutine: the input's memory is used again
 }
 
@@ -187,6 +188,7 @@ func (n *filteredNode) pass(x *env, c *chunk, yield func(*chunk) error) error {
 			out = append(out, sel[k])
 		}
 	}
+	n.tally.leftOut.Add(int64(len(sel) - len(out)))
 	if len(out) == 0 {
 		return nil
 	}

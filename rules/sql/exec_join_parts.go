@@ -5,7 +5,7 @@ package sql
 
 // toSpill moves the rows to a spill.
 func (b *buildSide) toSpill(x *env, n *joinNode) (err error) {
-	if b.spill, err = x.newSpill(joinMemory, n.rightTypes); err != nil {
+	if b.spill, err = x.newSpill(n, joinMemory, n.rightTypes); err != nil {
 		return err
 	}
 	return b.clear(x, n).emit(x, func(c *chunk) error { return b.spill.addBy(x, c, n.rightKeys) })
@@ -23,7 +23,7 @@ func (s *spill) addBy(x *env, c *chunk, keys []expr) error {
 
 // spillLeft spills the left side, to be closed.
 func (n *joinNode) spillLeft(x *env) (*spill, error) {
-	s, err := x.newSpill(joinMemory, n.leftTypes)
+	s, err := x.newSpill(n, joinMemory, n.leftTypes)
 	if err != nil {
 		return nil, err
 	}

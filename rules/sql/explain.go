@@ -70,10 +70,11 @@ func (q *Query) Explain(ctx context.Context, src Source, opt Options, analyze bo
 	}
 	e.meters = make(map[operator]*meterNode)
 	metered.plan = e.meter(metered.plan)
-	if err := metered.Run(ctx, src, opt, func(*Rows) error { return nil }); err != nil {
+	ran := newEnv(ctx, src, opt)
+	if err := metered.run(ran, opt.MaxRows, func(*Rows) error { return nil }); err != nil {
 		return nil, err
 	}
-	x.frame = metered.frame
+	x.frame, e.tallies = metered.frame, ran.tallies
 	return e.node(metered.plan)
 }
 
@@ -123,9 +124,10 @@ type planned interface {
 }
 
 type explainer struct {
-	x      *env
-	meters map[operator]*meterNode
-	shown  map[operator]bool
+	x       *env
+	meters  map[operator]*meterNode
+	tallies map[operator]*tally
+	shown   map[operator]bool
 }
 
 func (e *explainer) node(op operator) (*PlanNode, error) {
@@ -141,6 +143,9 @@ func (e *explainer) node(op operator) (*PlanNode, error) {
 	n := &PlanNode{Step: step, Details: details}
 	if metered {
 		n.Analyzed, n.Rows, n.Time = true, m.rows.Load(), time.Duration(m.spent.Load())
+	}
+	if t := e.tallies[op]; t != nil {
+		n.Details = append(n.Details, t.details()...)
 	}
 	if s, ok := op.(*scanNode); ok {
 		if err := e.estimate(n, s); err != nil {
@@ -181,6 +186,16 @@ func (e *explainer) node(op operator) (*PlanNode, error) {
 		n.Children = append(n.Children, &PlanNode{Step: how, Children: []*PlanNode{c}})
 	}
 	return n, nil
+}
+
+func (t *tally) details() (out []string) {
+	if n := t.leftOut.Load(); n > 0 {
+		out = append(out, fmt.Sprintf("left out of the second: %d rows, whose keys the first does not have", n))
+	}
+	if n := t.spilled.Load(); n > 0 {
+		out = append(out, fmt.Sprintf("temporary files: %.1f MiB", float64(n)/(1<<20)))
+	}
+	return out
 }
 
 func (e *explainer) estimate(n *PlanNode, s *scanNode) error {

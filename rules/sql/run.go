@@ -112,8 +112,29 @@ type run struct {
 type budget struct {
 	used     atomic.Int64
 	tempUsed atomic.Int64 // bytes of temporary files
-	spilled  atomic.Int64 // bytes written to them
-	mu       sync.Mutex   // guards env.results
+	mu       sync.Mutex   // guards env.results and tallies
+	tallies  map[operator]*tally
+}
+
+// tally is what an operator did that its plan does not say.
+type tally struct {
+	spilled atomic.Int64 // bytes written to temporary files
+	leftOut atomic.Int64 // rows that a filter of keys left out
+}
+
+// tally is that of op.
+func (b *budget) tally(op operator) *tally {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := b.tallies[op]
+	if t == nil {
+		if b.tallies == nil {
+			b.tallies = make(map[operator]*tally)
+		}
+		t = &tally{}
+		b.tallies[op] = t
+	}
+	return t
 }
 
 // env is the state of one execution of a frame. One goroutine uses it.
@@ -261,7 +282,10 @@ func (r *Rows) AppendCell(dst []byte, row, col int, asJSON bool) (out []byte, nu
 // from yield ends the run and is returned. Errors of the engine are *Error.
 // It stops soon when ctx is done.
 func (q *Query) Run(ctx context.Context, src Source, opt Options, yield func(*Rows) error) error {
-	x := newEnv(ctx, src, opt)
+	return q.run(newEnv(ctx, src, opt), opt.MaxRows, yield)
+}
+
+func (q *Query) run(x *env, maxRows int64, yield func(*Rows) error) error {
 	x.frame = q.frame
 	var count int64
 	err := q.plan.run(x, func(c *chunk) error {
@@ -269,9 +293,9 @@ func (q *Query) Run(ctx context.Context, src Source, opt Options, yield func(*Ro
 		if n == 0 {
 			return nil
 		}
-		over := opt.MaxRows > 0 && count+n > opt.MaxRows
+		over := maxRows > 0 && count+n > maxRows
 		if over {
-			c = c.slice(0, int(opt.MaxRows-count))
+			c = c.slice(0, int(maxRows-count))
 		}
 		count += n
 		if err := c.settle(); err != nil {
@@ -283,7 +307,7 @@ func (q *Query) Run(ctx context.Context, src Source, opt Options, yield func(*Ro
 			}
 		}
 		if over {
-			return fail(codeLimit, "the result has more than %d rows", opt.MaxRows).hint("add LIMIT, or a narrower WHERE; --max-rows allows more")
+			return fail(codeLimit, "the result has more than %d rows", maxRows).hint("add LIMIT, or a narrower WHERE; --max-rows allows more")
 		}
 		return nil
 	})

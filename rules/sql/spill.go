@@ -18,6 +18,7 @@ import (
 // by part. Rows of a part keep their order.
 type spill struct {
 	operator string // whose rows these are
+	tally    *tally
 	types    []Type
 	file     *os.File
 	size     int64
@@ -60,13 +61,13 @@ func (x *env) spills(held, more int) bool {
 
 // newSpill makes the file. Nobody else can open it, and it goes with the
 // process, where a file that is open can be removed.
-func (x *env) newSpill(operator string, types []Type) (*spill, error) {
+func (x *env) newSpill(op operator, operator string, types []Type) (*spill, error) {
 	f, err := os.CreateTemp(x.tempDir, "query-*.tmp")
 	if err != nil {
 		return nil, spillError(operator, err)
 	}
 	_ = os.Remove(f.Name()) // elsewhere close does it
-	s := &spill{operator: operator, types: types, file: f}
+	s := &spill{operator: operator, tally: x.tally(op), types: types, file: f}
 	for i := range s.parts {
 		s.parts[i].cols = make([]spillColumn, len(types))
 	}
@@ -196,7 +197,7 @@ func (s *spill) write(x *env, p *spillPart) error {
 	}
 	p.blocks = append(p.blocks, spillBlock{s.size, len(s.block), crc32.ChecksumIEEE(s.block)})
 	s.size += n
-	x.spilled.Add(n)
+	s.tally.spilled.Add(n)
 	x.used.Add(-int64(p.size()))
 	p.n = 0
 	for i := range p.cols {

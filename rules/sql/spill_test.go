@@ -48,7 +48,10 @@ func runSpilling(t *testing.T, text string, src Source, opt Options) (lines []st
 		}
 	}
 	slices.Sort(lines)
-	return lines, x.spilled.Load(), err
+	for _, t := range x.tallies {
+		spilled += t.spilled.Load()
+	}
+	return lines, spilled, err
 }
 
 // Joins and windows that do not fit into memory give what they give when they do.
@@ -119,6 +122,30 @@ func TestJoinFilter(t *testing.T) {
 				if err != nil || spilled > 0 || !slices.Equal(got, want) {
 					t.Errorf("%s, %s: %d rows, want %d, %d bytes spilled, %v", text, name, len(got), len(want), spilled, err)
 				}
+			}
+		}
+	}
+}
+
+// EXPLAIN ANALYZE tells what a join did to fit into memory.
+func TestExplainTally(t *testing.T) {
+	src := &memory{batches: []*event.Batch{eventBatch(12_000)}}
+	for text, want := range map[string]string{
+		"SELECT a.pid, b.command_line FROM process_events a JOIN process_events b ON a.pid % 50 * 200 = b.pid": "left out of the second: 11950 rows, whose keys the first does not have",
+		"SELECT a.pid, b.* FROM process_events a FULL JOIN process_events b ON a.pid = b.pid":                  "temporary files: ",
+		"SELECT pid, row_number() OVER (PARTITION BY pid), command_line, time, namespaces FROM process_events": "temporary files: ",
+	} {
+		q, err := Compile(text, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, analyze := range []bool{true, false} {
+			n, err := q.Explain(t.Context(), src, Options{Now: testTime, MemoryLimit: 512 << 10, TempDir: t.TempDir()}, analyze)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(n.Text(), "\n"); strings.Contains(got, want) != analyze {
+				t.Errorf("analyze %v of %s:\n%s\nwant %q", analyze, text, got, want)
 			}
 		}
 	}

@@ -189,7 +189,7 @@ func (in *windowInput) add(x *env, c *chunk) error {
 		return nil
 	}
 	var err error
-	if in.spill, err = x.newSpill(windowMemory, n.types); err != nil {
+	if in.spill, err = x.newSpill(n, windowMemory, n.types); err != nil {
 		return err
 	}
 	err = in.rows.emit(x, func(c *chunk) error { return in.toPart(x, c) })
