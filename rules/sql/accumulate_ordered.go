@@ -2,27 +2,11 @@ package sql
 
 import "math"
 
-// orderedSet collects the values of an aggregate with WITHIN GROUP, which
-// come sorted, each with the arguments that are not sorted by.
-type orderedSet struct {
-	vals  []value
-	args  []value
-	final func(vals []value, args []value) (value, error)
-}
-
-func (s *orderedSet) add(a []value) error {
-	if len(s.vals) == 0 {
-		s.args = append(s.args, a[1:]...)
-	}
-	s.vals = append(s.vals, a[0])
-	return nil
-}
-
-func (s *orderedSet) result() (value, error) {
-	if len(s.vals) == 0 {
-		return null, nil
-	}
-	return s.final(s.vals, s.args)
+// sortedValues are the values of an aggregate with WITHIN GROUP, which has at
+// least one.
+type sortedValues struct {
+	n  int
+	at func(i int) value
 }
 
 func checkFraction(p float64) error {
@@ -33,8 +17,8 @@ func checkFraction(p float64) error {
 }
 
 // eachFraction applies f to a fraction, or to each of an array.
-func eachFraction(many bool, f func(vals []value, p float64) (value, error)) func(vals, args []value) (value, error) {
-	return func(vals, args []value) (value, error) {
+func eachFraction(many bool, f func(vals sortedValues, p float64) (value, error)) func(vals sortedValues, args []value) (value, error) {
+	return func(vals sortedValues, args []value) (value, error) {
 		if args[0].null {
 			return null, nil
 		}
@@ -65,19 +49,19 @@ func eachFraction(many bool, f func(vals []value, p float64) (value, error)) fun
 }
 
 // discrete is the first value whose place reaches the fraction.
-func discrete(vals []value, p float64) (value, error) {
-	return vals[max(int(math.Ceil(p*float64(len(vals))))-1, 0)], nil
+func discrete(vals sortedValues, p float64) (value, error) {
+	return vals.at(max(int(math.Ceil(p*float64(vals.n)))-1, 0)), nil
 }
 
 // continuous interpolates between the two values next to the fraction.
-func continuous(between func(low, high value, part float64) (value, error)) func(vals []value, p float64) (value, error) {
-	return func(vals []value, p float64) (value, error) {
-		at := p * float64(len(vals)-1)
+func continuous(between func(low, high value, part float64) (value, error)) func(vals sortedValues, p float64) (value, error) {
+	return func(vals sortedValues, p float64) (value, error) {
+		at := p * float64(vals.n-1)
 		low, high := int(math.Floor(at)), int(math.Ceil(at))
 		if low == high {
-			return vals[low], nil
+			return vals.at(low), nil
 		}
-		return between(vals[low], vals[high], at-math.Floor(at))
+		return between(vals.at(low), vals.at(high), at-math.Floor(at))
 	}
 }
 
@@ -101,12 +85,11 @@ func betweenIntervals(low, high value, part float64) (value, error) {
 }
 
 func (c *catalog) addOrderedSets() {
-	add := func(name, doc, example string) func(args []Type, ret Type, final func(vals, args []value) (value, error)) {
+	add := func(name, doc, example string) func(args []Type, ret Type, final func(vals sortedValues, args []value) (value, error)) {
 		c.entries = append(c.entries, entry{name, doc, example, "aggregate", "Aggregates"})
-		return func(args []Type, ret Type, final func(vals, args []value) (value, error)) {
+		return func(args []Type, ret Type, final func(vals sortedValues, args []value) (value, error)) {
 			c.functions[name] = append(c.functions[name], &function{
-				name: name, args: args, ret: ret, strict: true, orderedSet: true,
-				agg: func() accumulator { return &orderedSet{final: final} },
+				name: name, args: args, ret: ret, strict: true, ordered: final,
 			})
 		}
 	}
@@ -120,26 +103,30 @@ func (c *catalog) addOrderedSets() {
 	disc([]Type{Float8, anyElement}, anyElement, eachFraction(false, discrete))
 	disc([]Type{ArrayOf(Float8), anyElement}, anyArray, eachFraction(true, discrete))
 	c.entries = append(c.entries, entry{"mode", "most frequent value, the first of those sorted", "SELECT mode() WITHIN GROUP (ORDER BY 3)", "aggregate", "Aggregates"})
-	mode := &function{name: "mode", args: []Type{anyElement}, ret: anyElement, strict: true, orderedSet: true, agg: func() accumulator { return &orderedSet{} }}
+	mode := &function{name: "mode", args: []Type{anyElement}, ret: anyElement, strict: true, ordered: func(sortedValues, []value) (value, error) {
+		panic("sql: mode of no type")
+	}}
 	mode.typed = func(types []Type) *function {
 		f := *mode
-		f.typed, f.agg = nil, func() accumulator {
-			return &orderedSet{final: func(vals, _ []value) (value, error) {
-				best, most, run := vals[0], 0, 0
-				for i, v := range vals {
-					if i > 0 && compare(types[0], v, vals[i-1]) == 0 {
-						run++
-					} else {
-						run = 1
-					}
-					if run > most {
-						best, most = v, run
-					}
-				}
-				return best, nil
-			}}
-		}
+		f.typed, f.ordered = nil, func(vals sortedValues, _ []value) (value, error) { return mostFrequent(types[0], vals), nil }
 		return &f
 	}
 	c.functions["mode"] = []*function{mode}
+}
+
+func mostFrequent(t Type, vals sortedValues) value {
+	best, most, run, last := null, 0, 0, null
+	for i := range vals.n {
+		v := vals.at(i)
+		if i > 0 && compare(t, v, last) == 0 {
+			run++
+		} else {
+			run = 1
+		}
+		if run > most {
+			best, most = v, run
+		}
+		last = v
+	}
+	return best
 }

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"math/big"
 	"slices"
 )
@@ -28,7 +29,7 @@ type states interface {
 
 func newStates(e *aggExpr) states {
 	if len(e.order) > 0 || e.distinct && !e.fn.unordered {
-		return &sortedStates{agg: e}
+		return newSortedStates(e)
 	}
 	var s states
 	if e.fn.grouped != nil {
@@ -39,11 +40,7 @@ func newStates(e *aggExpr) states {
 	if !e.distinct {
 		return s
 	}
-	types := []Type{Int4} // the group
-	for _, a := range e.args {
-		types = append(types, a.typ())
-	}
-	return &distinctStates{states: s, table: newKeyTable(types), types: types}
+	return &distinctStates{states: s, had: newDistinctArgs(e)}
 }
 
 // counts are the states of count.
@@ -268,45 +265,63 @@ func (s *accumulators) merge(other states, ids []int32) (int, error) {
 
 func (s *accumulators) result(group int) (value, error) { return s.list[group].result() }
 
-// distinctStates pass on the arguments that their group has not had yet, to
-// states to which their order is nothing.
-type distinctStates struct {
-	states
+// distinctArgs knows which arguments a group has had.
+type distinctArgs struct {
 	table *keyTable // of the group and the arguments
 	types []Type
 	group vector // the groups as a column
 	found []int32
 }
 
-func (s *distinctStates) add(args, _ []*vector, sel, ids []int32) (int, error) {
+func newDistinctArgs(e *aggExpr) *distinctArgs {
+	types := []Type{Int4}
+	for _, a := range e.args {
+		types = append(types, a.typ())
+	}
+	return &distinctArgs{table: newKeyTable(types), types: types}
+}
+
+// keep returns the rows whose arguments their group has not had yet.
+func (d *distinctArgs) keep(args []*vector, sel, ids []int32) (newSel, newIDs []int32) {
 	// The group is a column too, at the places of the rows.
 	n := int(slices.Max(sel)) + 1
-	s.group.typ, s.group.ints = Int4, slices.Grow(s.group.ints[:0], n)[:n]
+	d.group.typ, d.group.ints = Int4, slices.Grow(d.group.ints[:0], n)[:n]
 	for k, i := range sel {
-		s.group.ints[i] = int64(ids[k])
+		d.group.ints[i] = int64(ids[k])
 	}
-	s.found = slices.Grow(s.found[:0], len(sel))[:len(sel)]
-	last := int32(s.table.n) - 1
-	s.table.number(append([]*vector{&s.group}, args...), sel, s.found)
-	var newSel, newIDs []int32
-	for k, f := range s.found {
+	d.found = slices.Grow(d.found[:0], len(sel))[:len(sel)]
+	last := int32(d.table.n) - 1
+	d.table.number(append([]*vector{&d.group}, args...), sel, d.found)
+	for k, f := range d.found {
 		if f > last {
 			last = f
 			newSel, newIDs = append(newSel, sel[k]), append(newIDs, ids[k])
 		}
 	}
+	return newSel, newIDs
+}
+
+// distinctStates pass on the arguments that their group has not had yet, to
+// states to which their order is nothing.
+type distinctStates struct {
+	states
+	had *distinctArgs
+}
+
+func (s *distinctStates) add(args, _ []*vector, sel, ids []int32) (int, error) {
+	newSel, newIDs := s.had.keep(args, sel, ids)
 	bytes, err := s.states.add(args, nil, newSel, newIDs)
-	return bytes + s.table.grown(), err
+	return bytes + s.had.table.grown(), err
 }
 
 func (s *distinctStates) merges() bool {
-	return s.states.merges() && !slices.ContainsFunc(s.types, func(t Type) bool { return t.phys() == physObj })
+	return s.states.merges() && !slices.ContainsFunc(s.had.types, func(t Type) bool { return t.phys() == physObj })
 }
 
 func (s *distinctStates) merge(other states, ids []int32) (bytes int, err error) {
 	o := other.(*distinctStates)
-	for from := 0; from < o.table.n; from += chunkRows {
-		cols := o.table.vectors(from, min(from+chunkRows, o.table.n))
+	for from := 0; from < o.had.table.n; from += chunkRows {
+		cols := o.had.table.vectors(from, min(from+chunkRows, o.had.table.n))
 		own := make([]int32, len(cols[0].ints))
 		for k, id := range cols[0].ints {
 			own[k] = ids[id]
@@ -320,89 +335,133 @@ func (s *distinctStates) merge(other states, ids []int32) (bytes int, err error)
 }
 
 // sortedStates are those of an aggregate with ORDER BY, or DISTINCT where the
-// order matters: they keep the rows.
+// order matters: they keep the rows, those of all groups in one store.
 type sortedStates struct {
-	agg  *aggExpr
-	rows [][]orderedArgs
-	seen map[string]struct{} // with DISTINCT: group and arguments
+	agg    *aggExpr
+	rows   *rowStore     // arguments, then the keys of ORDER BY, but of WITHIN GROUP, where the first argument is the key
+	group  []int32       // by row
+	had    *distinctArgs // nil without DISTINCT
+	starts []int32       // by group, where its rows begin in list; made for the first result
+	list   []int32
 }
 
-type orderedArgs struct{ args, keys []value }
+func newSortedStates(e *aggExpr) *sortedStates {
+	var types []Type
+	for _, a := range e.args {
+		types = append(types, a.typ())
+	}
+	s := &sortedStates{agg: e}
+	if e.distinct {
+		s.had = newDistinctArgs(e)
+	}
+	if e.fn.ordered == nil {
+		for _, o := range e.order {
+			types = append(types, o.expr.typ())
+		}
+	}
+	s.rows = newRowStore(types)
+	return s
+}
 
 func (s *sortedStates) more(n int) int {
-	s.rows = append(s.rows, make([][]orderedArgs, n)...)
-	return 24
+	s.starts = append(s.starts, make([]int32, n)...)
+	return 4
 }
 
 func (s *sortedStates) add(args, order []*vector, sel, ids []int32) (bytes int, err error) {
-	for k, i := range sel {
-		r := orderedArgs{args: make([]value, len(args))}
-		for j, v := range args {
-			r.args[j] = v.at(int(i))
-		}
-		if s.agg.fn.strict && r.args[0].null {
-			continue
-		}
-		if s.agg.distinct {
-			n := s.isNew(ids[k], r.args)
-			if n == 0 {
-				continue
+	if s.agg.fn.strict && len(args) > 0 && args[0].nulls != nil {
+		var notNull, own []int32
+		for k, i := range sel {
+			if !args[0].isNull(int(i)) {
+				notNull, own = append(notNull, i), append(own, ids[k])
 			}
-			bytes += n
 		}
-		for _, v := range order {
-			r.keys = append(r.keys, v.at(int(i)))
-		}
-		s.rows[ids[k]] = append(s.rows[ids[k]], r)
-		bytes += rowSize(r.args) + rowSize(r.keys)
+		sel, ids = notNull, own
 	}
-	return bytes, nil
-}
-
-// isNew returns the bytes that it takes to know that the group has had these
-// arguments, 0 if it had them.
-func (s *sortedStates) isNew(group int32, args []value) int {
-	key := appendKey(nil, Int4, intValue(int64(group)))
-	for j, v := range args {
-		key = appendKey(key, s.agg.args[j].typ(), v)
+	if s.had != nil && len(sel) > 0 {
+		sel, ids = s.had.keep(args, sel, ids)
+		bytes = s.had.table.grown()
 	}
-	if _, ok := s.seen[string(key)]; ok {
-		return 0
+	s.group = append(s.group, ids...)
+	const places = 8 // a group, and a place in the list
+	cols := args
+	if s.agg.fn.ordered == nil {
+		cols = slices.Concat(args, order)
 	}
-	if s.seen == nil {
-		s.seen = make(map[string]struct{})
-	}
-	s.seen[string(key)] = struct{}{}
-	return len(key) + 48
+	return bytes + s.rows.append(cols, sel) + places*len(sel), nil
 }
 
 func (s *sortedStates) merges() bool { return false }
 
 func (s *sortedStates) merge(states, []int32) (int, error) { panic("sql: merge of rows that are kept") }
 
-// result feeds the rows kept to the aggregate. DISTINCT without ORDER BY goes
-// by the order of the arguments, since PostgreSQL sorts to find what is equal.
-func (s *sortedStates) result(group int) (value, error) {
-	e, rows := s.agg, s.rows[group]
-	slices.SortStableFunc(rows, func(a, b orderedArgs) int {
-		for k, o := range e.order {
-			o.typ = o.expr.typ()
-			if c := o.compare(a.keys[k], b.keys[k]); c != 0 {
+// sort lists the rows by group, and those of a group in order. DISTINCT without
+// ORDER BY goes by the order of the arguments, since PostgreSQL sorts to find what
+// is equal.
+func (s *sortedStates) sort() {
+	ends := make([]int32, len(s.starts))
+	for _, g := range s.group {
+		ends[g]++
+	}
+	at := int32(0)
+	for g, n := range ends {
+		s.starts[g], ends[g] = at, at
+		at += n
+	}
+	s.list = make([]int32, len(s.group))
+	for i, g := range s.group {
+		s.list[ends[g]] = int32(i)
+		ends[g]++
+	}
+	var by order
+	for k, o := range s.agg.order {
+		column := len(s.agg.args) + k
+		if s.agg.fn.ordered != nil {
+			column = k
+		}
+		by = append(by, s.rows.comparer(sortKey{column: column, typ: o.expr.typ(), descending: o.descending, nullsFirst: o.nullsFirst}))
+	}
+	if s.agg.distinct {
+		for k, arg := range s.agg.args {
+			by = append(by, s.rows.comparer(sortKey{column: k, typ: arg.typ()}))
+		}
+	}
+	for g, from := range s.starts {
+		slices.SortFunc(s.list[from:ends[g]], func(a, b int32) int {
+			if c := by.compare(a, b); c != 0 {
 				return c
 			}
+			return cmp.Compare(a, b)
+		})
+	}
+}
+
+// result feeds the rows kept to the aggregate.
+func (s *sortedStates) result(group int) (value, error) {
+	if s.list == nil {
+		s.sort()
+	}
+	from, to := int(s.starts[group]), len(s.list)
+	if group+1 < len(s.starts) {
+		to = int(s.starts[group+1])
+	}
+	row := func(i int) []value {
+		out := make([]value, len(s.agg.args))
+		for k := range out {
+			out[k] = s.rows.value(k, int(s.list[from+i]))
 		}
-		if e.distinct {
-			for k, arg := range e.args {
-				if c := (sortKey{typ: arg.typ()}).compare(a.args[k], b.args[k]); c != 0 {
-					return c
-				}
-			}
+		return out
+	}
+	if final := s.agg.fn.ordered; final != nil {
+		if from == to {
+			return null, nil
 		}
-		return 0
-	})
-	acc := e.fn.agg()
-	for _, r := range rows {
-		if err := acc.add(r.args); err != nil {
+		vals := sortedValues{n: to - from, at: func(i int) value { return s.rows.value(0, int(s.list[from+i])) }}
+		return final(vals, row(0)[1:])
+	}
+	acc := s.agg.fn.agg()
+	for i := range to - from {
+		if err := acc.add(row(i)); err != nil {
 			return null, err
 		}
 	}

@@ -69,3 +69,18 @@ func TestAggregateInParts(t *testing.T) {
 		t.Errorf("%d bytes are held in the end, %d when one goroutine groups", shared, alone)
 	}
 }
+
+// An aggregate that keeps its rows holds them by column: 16 bytes of a number.
+func TestOrderedAggregateMemory(t *testing.T) {
+	src := &memory{batches: []*event.Batch{eventBatch(60_000)}}
+	opt := Options{MemoryLimit: 3 << 20}
+	for text, want := range map[string]string{
+		"SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY pid), percentile_cont(0.5) WITHIN GROUP (ORDER BY -pid) FROM process_events": "29999|-29999.5|",
+		"SELECT count(*), (array_agg(pid ORDER BY pid DESC))[1] FROM process_events WHERE pid < 30000":                                   "30000|29999|",
+	} {
+		got, _, err := runSpilling(t, text, src, opt)
+		if err != nil || len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %q, %v, want %q", text, got, err, want)
+		}
+	}
+}

@@ -42,11 +42,13 @@ type function struct {
 	params   []string
 	defaults []value
 
-	agg        func() accumulator // of an aggregate
-	grouped    func() states      // instead of an accumulator for each group
-	unordered  bool               // its result does not depend on the order of the rows
-	orderedSet bool               // WITHIN GROUP: its arguments are the sort key, then those in the brackets
-	window     windowFunc         // of a window function
+	agg       func() accumulator // of an aggregate
+	grouped   func() states      // instead of an accumulator for each group
+	unordered bool               // its result does not depend on the order of the rows
+	// ordered is that of an aggregate with WITHIN GROUP, whose arguments are the
+	// sort key, then those in the brackets: args, of the first row.
+	ordered func(vals sortedValues, args []value) (value, error)
+	window  windowFunc // of a window function
 
 	// rows, of a set-returning function, gives its rows one after the other;
 	// columns are their names, "" for that of the call.
@@ -221,6 +223,8 @@ func (c *catalog) cast(from, to Type, f func(a []value) (value, error)) {
 		eval: func(_ *env, a []value) (value, error) { return f(a) },
 	}
 }
+
+func (f *function) aggregate() bool { return f.agg != nil || f.ordered != nil }
 
 // signature shows f as the manual does.
 func (f *function) signature(operator bool) string {

@@ -158,7 +158,7 @@ func (k *checker) function(n funcCall) (expr, error) {
 		return nil, err
 	}
 	leave := func() {}
-	if list[0].agg != nil {
+	if list[0].aggregate() {
 		if n.over == nil {
 			if err := k.aggregateAllowed(n); err != nil {
 				return nil, err
@@ -216,7 +216,7 @@ func (k *checker) arguments(fn *function, n funcCall) ([]expr, error) {
 	if n.over != nil {
 		k.context.noWindow = true
 	}
-	if fn.rows != nil || n.over != nil || fn.agg != nil {
+	if fn.rows != nil || n.over != nil || fn.aggregate() {
 		k.context.srf = srfNowhere
 	}
 	return k.exprs(n.args)
@@ -235,7 +235,7 @@ func (k *checker) callForm(fn *function, n funcCall) error {
 	switch {
 	case n.within && n.star:
 		return failAt(n.pos(), codeWrongObject, "%s is not an ordered-set aggregate, so it cannot have WITHIN GROUP", n.name)
-	case n.within && !fn.orderedSet:
+	case n.within && fn.ordered == nil:
 		return failAt(n.pos(), codeUndefinedFunction, "ordered-set aggregate %s does not exist", n.name)
 	case n.star && n.name != "count":
 		return star
@@ -251,13 +251,13 @@ func (k *checker) callForm(fn *function, n funcCall) error {
 			return refuse(n.pos(), "ORDER BY in the arguments of a window function")
 		}
 		return nil
-	case fn.agg != nil:
+	case fn.aggregate():
 		switch {
-		case len(n.args) == 0 && !n.star && !fn.orderedSet:
+		case len(n.args) == 0 && !n.star && fn.ordered == nil:
 			return failAt(n.pos(), codeWrongObject, "%s(*) must be used to call a parameterless aggregate function", n.name).hint("write count(*)")
-		case !n.within && fn.orderedSet && len(n.args) != len(fn.args):
+		case !n.within && fn.ordered != nil && len(n.args) != len(fn.args):
 			return failAt(n.pos(), codeUndefinedFunction, "function %s does not exist with %d arguments", n.name, len(n.args)).hint("write WITHIN GROUP (ORDER BY …) after it")
-		case !n.within && fn.orderedSet:
+		case !n.within && fn.ordered != nil:
 			return failAt(n.pos(), codeWrongObject, "WITHIN GROUP is required for ordered-set aggregate %s", n.name)
 		}
 		return nil

@@ -10,7 +10,7 @@ func (k *checker) variadicCall(n funcCall, list []*function, args []expr) (expr,
 	}
 	var spread []*function
 	for _, f := range list {
-		if f.agg != nil {
+		if f.aggregate() {
 			return nil, refuse(n.pos(), "VARIADIC with an aggregate")
 		}
 		if len(f.args) != len(args) {

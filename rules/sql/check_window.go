@@ -175,7 +175,7 @@ func (k *checker) windowCall(e expr, n funcCall) (expr, error) {
 			return nil, refuse(n.pos(), "DISTINCT in a window function")
 		case len(n.orderBy) > 0:
 			return nil, refuse(n.pos(), "ORDER BY in the arguments of a window function")
-		case e.fn.orderedSet:
+		case e.fn.ordered != nil:
 			return nil, refuse(n.pos(), "OVER for the ordered-set aggregate "+n.name)
 		}
 		if n.star {

@@ -416,7 +416,7 @@ func (k *checker) makeCall(fn *function, args []expr, t Type, pos int) (expr, er
 		}
 		fn = fn.typed(types)
 	}
-	if fn.agg != nil {
+	if fn.aggregate() {
 		return &aggExpr{fn: fn, args: args, t: t, at: pos}, nil
 	}
 	if fn.ret == anyCompatibleArray {

@@ -56,14 +56,18 @@ func (s *rowStore) add(x *env, operator string, c *chunk) error {
 	if err := c.settle(); err != nil {
 		return err
 	}
-	sel := c.rows()
+	return x.grow(operator, s.append(c.cols, c.rows()))
+}
+
+// append appends rows sel of columns and returns how many bytes that took, about.
+func (s *rowStore) append(cols []*vector, sel []int32) int {
 	size := 0
 	for k, col := range s.cols {
-		size += col.add(c.cols[k], sel, s.n)
+		size += col.add(cols[k], sel, s.n)
 	}
 	s.n += len(sel)
 	s.size += size
-	return x.grow(operator, size)
+	return size
 }
 
 // add appends rows and returns how many bytes that took, about.
