@@ -264,6 +264,7 @@ const (
 	sublinkAny                // test op ANY (query), IN
 	sublinkAll
 	sublinkScalar
+	sublinkRow // test op (query): a row compared with the only row
 	sublinkArray
 )
 

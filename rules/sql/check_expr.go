@@ -221,7 +221,8 @@ func (k *checker) operator(n opNode) (expr, error) {
 			return k.rows(n.name, l, r, n.pos())
 		}
 		if s, ok := n.right.(sublink); ok && s.kind == sublinkScalar {
-			return nil, refuse(n.pos(), "a row compared to a subquery")
+			s.at, s.kind, s.op, s.test = n.at, sublinkRow, n.name, l
+			return k.sublink(s)
 		}
 	}
 	var args []expr
@@ -324,29 +325,38 @@ func exprPos(e expr, pos int) int {
 	return pos
 }
 
+// between checks both ends by themselves, as PostgreSQL rewrites it.
 func (k *checker) between(n betweenNode) (expr, error) {
-	args, err := k.exprs([]node{n.arg, n.low, n.high})
-	if err != nil {
-		return nil, err
+	bounds := [2]node{n.low, n.high}
+	compare := func(op string, bound int) (expr, error) {
+		return k.operator(opNode{at: n.at, name: op, left: n.arg, right: bounds[bound]})
 	}
-	// Both ends are compared by themselves, as PostgreSQL rewrites it.
-	pair := func(low, high expr) (expr, error) {
-		a, err := k.op(">=", []expr{args[0], low}, n.pos())
+	if _, ok := n.arg.(rowNode); !ok {
+		args, err := k.exprs([]node{n.arg, n.low, n.high})
 		if err != nil {
 			return nil, err
 		}
-		b, err := k.op("<=", []expr{args[0], high}, n.pos())
+		compare = func(op string, bound int) (expr, error) {
+			return k.op(op, []expr{args[0], args[1+bound]}, n.pos())
+		}
+	}
+	pair := func(low, high int) (expr, error) {
+		a, err := compare(">=", low)
+		if err != nil {
+			return nil, err
+		}
+		b, err := compare("<=", high)
 		if err != nil {
 			return nil, err
 		}
 		return &logicExpr{kind: logicAnd, args: []expr{a, b}}, nil
 	}
-	out, err := pair(args[1], args[2])
+	out, err := pair(0, 1)
 	if err != nil {
 		return nil, err
 	}
 	if n.symmetric {
-		other, err := pair(args[2], args[1])
+		other, err := pair(1, 0)
 		if err != nil {
 			return nil, err
 		}

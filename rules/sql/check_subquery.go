@@ -47,9 +47,6 @@ func (k *checker) comparison(out *subExpr, n sublink, columns []Column) (expr, e
 	if op == "" {
 		op = "="
 	}
-	if len(tests) > 1 && op != "=" && op != "<>" {
-		return nil, refuse(n.pos(), "a row before "+op+" ANY or ALL")
-	}
 	out.rel = newRelation("", columns)
 	for i, t := range tests {
 		l, err := k.expr(t)
@@ -67,8 +64,23 @@ func (k *checker) comparison(out *subExpr, n sublink, columns []Column) (expr, e
 		out.tests = append(out.tests, call.args[0])
 		out.pairs = append(out.pairs, pairTest{call, call.args[1]})
 	}
-	out.negated = op == "<>"
-	return out, nil
+	out.negated = op == "<>" || op == "!="
+	if len(tests) == 1 || op == "=" || out.negated {
+		return out, nil
+	}
+	return out, k.orderRows(out, op, n.pos())
+}
+
+// orderRows prepares (a, b) < ANY (query) and its like.
+func (k *checker) orderRows(out *subExpr, op string, pos int) error {
+	var left, right []expr
+	for i, p := range out.pairs {
+		left = append(left, &colExpr{index: i, t: out.tests[i].typ(), at: pos})
+		right = append(right, &colExpr{index: len(out.pairs) + i, t: p.right.typ(), at: pos})
+	}
+	var err error
+	out.order, err = k.compareRows(op, left, right, pos)
+	return err
 }
 
 // comparableRows checks that two rows have the same number of fields, and some.
@@ -118,7 +130,21 @@ func (k *checker) rowsDistinct(n distinctNode, l, r rowNode) (expr, error) {
 }
 
 func (k *checker) compareRows(name string, left, right []expr, pos int) (expr, error) {
-	pair := func(op string, i int) (expr, error) { return k.op(op, []expr{left[i], right[i]}, pos) }
+	pair := func(op string, i int) (expr, error) {
+		e, err := k.op(op, []expr{left[i], right[i]}, pos)
+		if err == nil && e.typ() != Bool {
+			err = failAt(pos, codeDatatypeMismatch, "row comparison operator must yield type boolean, not type %v", e.typ())
+		}
+		return e, err
+	}
+	if len(left) == 1 {
+		return pair(name, 0)
+	}
+	last := len(left) - 1
+	out, err := pair(name, last)
+	if err != nil {
+		return nil, err
+	}
 	switch name {
 	case "=", "<>", "!=":
 		out := &logicExpr{kind: logicAnd}
@@ -139,11 +165,6 @@ func (k *checker) compareRows(name string, left, right []expr, pos int) (expr, e
 	}
 	// a < c OR a = c AND (b < d OR …), which is NULL where the standard says so.
 	strict := name[:1]
-	last := len(left) - 1
-	out, err := pair(name, last)
-	if err != nil {
-		return nil, err
-	}
 	for i := last - 1; i >= 0; i-- {
 		less, err := pair(strict, i)
 		if err != nil {

@@ -163,7 +163,7 @@ func (e *subExpr) write(b *strings.Builder) {
 	if len(e.pairs) > 0 {
 		b.WriteString(" " + e.pairs[0].call.fn.name)
 	}
-	b.WriteString([...]string{"EXISTS", " ANY", " ALL", "", "ARRAY"}[e.kind] + "(subquery)")
+	b.WriteString([...]string{"EXISTS", " ANY", " ALL", "", " ", "ARRAY"}[e.kind] + "(subquery)")
 }
 
 func operatorName(name string) bool {

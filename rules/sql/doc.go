@@ -74,7 +74,7 @@ var grammar = [][2]string{
 	{"(SELECT …), EXISTS (…), [NOT] IN (SELECT …), op ANY|ALL (SELECT …), ARRAY(SELECT …)", "correlated ones too"},
 	{"ORDER BY … [ASC|DESC] [NULLS FIRST|LAST]", "expressions, output names and positions"},
 	{"LIMIT n OFFSET m, FETCH FIRST n ROWS ONLY|WITH TIES", "expressions without columns"},
-	{"(a, b) = (c, d), (a, b) IN (…), (a, b) < (c, d)", "rows only in comparisons"},
+	{"(a, b) = (c, d), (a, b) IN (…), (a, b) < (c, d), (a, b) < ALL (SELECT …)", "rows only in comparisons"},
 	{"AND, OR, NOT; IS [NOT] NULL, TRUE, FALSE, UNKNOWN", "three-valued logic"},
 	{"IS [NOT] DISTINCT FROM", "comparison in which NULL is a value"},
 	{"[NOT] IN (…), [NOT] BETWEEN [SYMMETRIC] … AND …", ""},

@@ -149,7 +149,7 @@ func (s *subState) keep(x *env, key string, v value) error {
 // answer computes the answer for one set of parameters and tests. Without
 // parameters the subquery is run once.
 func (e *subExpr) answer(x *env, s *subState, params, tests []value) (value, error) {
-	if e.kind == sublinkAny || e.kind == sublinkAll {
+	if e.kind == sublinkAny || e.kind == sublinkAll || e.kind == sublinkRow {
 		if len(params) > 0 {
 			rows, err := e.collect(x.inner(e.frame, params))
 			if err != nil {
@@ -274,7 +274,14 @@ func (r *subRows) find(cols []*vector, id []int32) {
 // compare is tests op ANY/ALL (rows): true, false or NULL.
 func (e *subExpr) compare(x *env, rows *subRows, tests []value) (value, error) {
 	all := e.kind == sublinkAll
-	if rows.store.n == 0 {
+	switch {
+	case e.kind == sublinkRow && rows.store.n > 1:
+		return null, failAt(e.at, codeCardinality, "more than one row returned by a subquery used as an expression")
+	case e.kind == sublinkRow && rows.store.n == 0:
+		return null, nil
+	case e.kind == sublinkRow:
+		return e.one(x, rows.store, 0, tests)
+	case rows.store.n == 0:
 		return boolValue(all), nil
 	}
 	testNull := false
@@ -314,8 +321,22 @@ func (e *subExpr) compare(x *env, rows *subRows, tests []value) (value, error) {
 }
 
 // one compares the tests with row r: a row is equal if all fields are,
-// unequal if one is.
+// unequal if one is; before or after another by the first that differ.
 func (e *subExpr) one(x *env, s *rowStore, r int, tests []value) (value, error) {
+	if e.order != nil {
+		c := &chunk{n: 1}
+		for k, t := range tests {
+			c.cols = append(c.cols, constantVector(e.tests[k].typ(), t))
+		}
+		for k, t := range s.types {
+			c.cols = append(c.cols, constantVector(t, s.value(k, r)))
+		}
+		v, err := e.order.eval(x, c, []int32{0})
+		if err != nil {
+			return null, err
+		}
+		return v.at(0), nil
+	}
 	sawNull := false
 	for k, p := range e.pairs {
 		v, err := p.call.call(x, []value{tests[k], s.value(k, r)})

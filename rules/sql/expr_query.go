@@ -45,6 +45,7 @@ type subExpr struct {
 	pairs   []pairTest
 	rel     *relation // the columns of query, for pairs
 	negated bool      // the operator is <>
+	order   expr      // of an operator such as < between rows: over the tests and the columns of run
 	t       Type
 	at      int
 	key     string   // equal for subqueries of one query that are equal as written
