@@ -9,6 +9,41 @@ type sortedValues struct {
 	at func(i int) value
 }
 
+// orderedFinal is the result for the sorted values and the other arguments.
+type orderedFinal func(vals sortedValues, args []value) (value, error)
+
+// byGroup takes an aggregate apart whose other arguments are not constant, and
+// so are computed from its group: one that collects its values, and a function
+// of these and the arguments.
+func (e *aggExpr) byGroup() (collect *aggExpr, final *function) {
+	c := *e
+	fn := *e.fn
+	t := ArrayOf(e.args[0].typ())
+	fn.name, fn.ret = "sorted values for "+fn.name, t
+	fn.ordered = func(vals sortedValues, _ []value) (value, error) {
+		all := &array{elem: t.Elem(), vals: make([]value, vals.n)}
+		for i := range all.vals {
+			all.vals[i] = vals.at(i)
+		}
+		return value{o: all}, nil
+	}
+	c.fn, c.t, c.args = &fn, t, e.args[:1]
+	final = &function{name: e.fn.name, args: []Type{t}, ret: e.t, stable: true}
+	final.eval = func(_ *env, a []value) (value, error) {
+		if p := a[1]; !p.null && e.args[1].typ() == Float8 {
+			if err := checkFraction(p.f); err != nil {
+				return null, err
+			}
+		}
+		if a[0].null {
+			return null, nil
+		}
+		vals := elements(a[0])
+		return e.fn.ordered(sortedValues{n: len(vals), at: func(i int) value { return vals[i] }}, a[1:])
+	}
+	return &c, final
+}
+
 func checkFraction(p float64) error {
 	if p < 0 || p > 1 || math.IsNaN(p) {
 		return fail(codeOutOfRange, "percentile value %g is not between 0 and 1", p)
@@ -17,7 +52,7 @@ func checkFraction(p float64) error {
 }
 
 // eachFraction applies f to a fraction, or to each of an array.
-func eachFraction(many bool, f func(vals sortedValues, p float64) (value, error)) func(vals sortedValues, args []value) (value, error) {
+func eachFraction(many bool, f func(vals sortedValues, p float64) (value, error)) orderedFinal {
 	return func(vals sortedValues, args []value) (value, error) {
 		if args[0].null {
 			return null, nil
@@ -85,9 +120,9 @@ func betweenIntervals(low, high value, part float64) (value, error) {
 }
 
 func (c *catalog) addOrderedSets() {
-	add := func(name, doc, example string) func(args []Type, ret Type, final func(vals sortedValues, args []value) (value, error)) {
+	add := func(name, doc, example string) func(args []Type, ret Type, final orderedFinal) {
 		c.entries = append(c.entries, entry{name, doc, example, "aggregate", "Aggregates"})
-		return func(args []Type, ret Type, final func(vals sortedValues, args []value) (value, error)) {
+		return func(args []Type, ret Type, final orderedFinal) {
 			c.functions[name] = append(c.functions[name], &function{
 				name: name, args: args, ret: ret, strict: true, ordered: final,
 			})

@@ -47,7 +47,7 @@ type function struct {
 	unordered bool               // its result does not depend on the order of the rows
 	// ordered is that of an aggregate with WITHIN GROUP, whose arguments are the
 	// sort key, then those in the brackets: args, of the first row.
-	ordered func(vals sortedValues, args []value) (value, error)
+	ordered orderedFinal
 	window  windowFunc // of a window function
 
 	// rows, of a set-returning function, gives its rows one after the other;

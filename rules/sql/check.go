@@ -393,7 +393,8 @@ func named(name string, targets []outputColumn, pos int, clause string) (int, er
 func hasAggregate(e expr) bool {
 	found := false
 	walk(e, func(e expr) bool {
-		if _, ok := e.(*aggExpr); ok {
+		switch e.(type) {
+		case *aggExpr, *groupingExpr:
 			found = true
 		}
 		return !found

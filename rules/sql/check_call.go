@@ -158,14 +158,13 @@ func (k *checker) function(n funcCall) (expr, error) {
 		return nil, err
 	}
 	leave := func() {}
+	var marks []int
 	if list[0].aggregate() {
 		if n.over == nil {
-			if err := k.aggregateAllowed(n); err != nil {
-				return nil, err
-			}
-			saved := k.context
+			marks = k.frame.marks()
+			saved, within := k.context, k.inAggregate
 			k.inAggregate, k.context.srf = true, srfNowhere
-			leave = func() { k.inAggregate, k.context = false, saved }
+			leave = func() { k.inAggregate, k.context = within, saved }
 		} else if k.context.noWindow || k.inAggregate {
 			return nil, k.windowMisplaced(n)
 		}
@@ -180,9 +179,12 @@ func (k *checker) function(n funcCall) (expr, error) {
 	case n.within && n.over != nil:
 		err = refuse(n.pos(), "OVER for an ordered-set aggregate")
 	case n.within:
-		e, err = k.withinGroup(n, list, args)
+		a, err := k.withinGroup(n, list, args)
 		leave()
-		return e, err
+		if err != nil {
+			return nil, err
+		}
+		return k.own(a, n.pos(), "aggregate functions", marks)
 	case len(n.names) > 0 || len(list[0].defaults) > 0 && len(args) < len(list[0].args) && !n.variadic:
 		if n.names == nil {
 			n.names = make([]string, len(args))
@@ -198,9 +200,12 @@ func (k *checker) function(n funcCall) (expr, error) {
 		return nil, err
 	}
 	if a, ok := e.(*aggExpr); ok && n.over == nil {
-		out, err := k.aggregate(a, n)
+		err := k.aggregate(a, n)
 		leave()
-		return out, err
+		if err != nil {
+			return nil, err
+		}
+		return k.own(a, n.pos(), "aggregate functions", marks)
 	}
 	if n.over != nil {
 		return k.windowCall(e, n)
@@ -316,22 +321,8 @@ func (k *checker) unknownFunction(n funcCall) error {
 	return e.hint("docs/sql.md lists those that are")
 }
 
-func (k *checker) aggregateAllowed(n funcCall) error {
-	switch {
-	case k.inAggregate:
-		return failAt(n.pos(), codeGrouping, "aggregate function calls cannot be nested")
-	case k.context.noAggregate:
-		e := failAt(n.pos(), codeGrouping, "aggregate functions are not allowed in %s", k.context.name)
-		if k.context.name == "WHERE" {
-			_ = e.hint("conditions on them go into HAVING")
-		}
-		return e
-	}
-	return nil
-}
-
 // aggregate completes an aggregate call with DISTINCT, ORDER BY and FILTER.
-func (k *checker) aggregate(a *aggExpr, n funcCall) (expr, error) {
+func (k *checker) aggregate(a *aggExpr, n funcCall) error {
 	a.distinct = n.distinct
 	if n.star {
 		a.args = nil
@@ -342,14 +333,14 @@ func (k *checker) aggregate(a *aggExpr, n funcCall) (expr, error) {
 	for _, item := range n.orderBy {
 		e, err := k.expr(item.expr)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		a.order = append(a.order, sortKey{expr: k.known(e), descending: item.descending, nullsFirst: item.nullsFirst})
 	}
 	if a.distinct {
 		for _, o := range a.order {
 			if !slices.ContainsFunc(a.args, func(e expr) bool { return exprKey(e) == exprKey(o.expr) }) {
-				return nil, failAt(n.pos(), codeInvalidReference, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list")
+				return failAt(n.pos(), codeInvalidReference, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list")
 			}
 		}
 	}
@@ -359,46 +350,9 @@ func (k *checker) aggregate(a *aggExpr, n funcCall) (expr, error) {
 		e, err := k.boolean(n.filter, "FILTER")
 		done()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		a.filter = e
 	}
-	if f := k.frame; f.outer != nil && onlyOuter(a) {
-		return nil, refuse(n.pos(), "an aggregate of the outer query's columns in a subquery")
-	}
-	k.aggregates = true
-	return a, nil
-}
-
-// onlyOuter reports whether an aggregate's columns are all of outer queries,
-// whose aggregate it would then be.
-func onlyOuter(a *aggExpr) bool {
-	outer := false
-	for _, c := range children(a) {
-		if hasColumn(*c) {
-			return false
-		}
-		walk(*c, func(e expr) bool {
-			_, ok := e.(*paramExpr)
-			outer = outer || ok
-			return true
-		})
-	}
-	return outer
-}
-
-// grouping checks GROUPING(…), whose arguments must be GROUP BY expressions.
-func (k *checker) grouping(n groupingCall) (expr, error) {
-	if k.context.noAggregate {
-		return nil, failAt(n.pos(), codeGrouping, "grouping operations are not allowed in %s", k.context.name)
-	}
-	if len(n.args) > 31 {
-		return nil, failAt(n.pos(), codeLimit, "GROUPING must have fewer than 32 arguments")
-	}
-	args, err := k.exprs(n.args)
-	if err != nil {
-		return nil, err
-	}
-	k.aggregates = true
-	return &groupingExpr{args: args, at: n.pos()}, nil
+	return nil
 }

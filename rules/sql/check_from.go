@@ -68,6 +68,9 @@ func (k *checker) from(list []node) (fromTree, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
+	saved := k.context
+	k.context = clause{name: "FROM clause of their own query level", noAggregate: true, noWindow: true}
+	defer func() { k.context = saved }()
 	var tree fromTree
 	seen := &scope{}
 	for _, n := range list {

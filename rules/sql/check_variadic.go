@@ -137,7 +137,7 @@ func (f *function) arrange(names []string, args []expr) ([]expr, bool) {
 
 // withinGroup checks aggregate(args) WITHIN GROUP (ORDER BY key): the key
 // becomes the first argument, and what the rows are sorted by.
-func (k *checker) withinGroup(n funcCall, list []*function, args []expr) (expr, error) {
+func (k *checker) withinGroup(n funcCall, list []*function, args []expr) (*aggExpr, error) {
 	switch {
 	case len(n.orderBy) != 1:
 		return nil, failAt(n.pos(), codeUndefinedFunction, "function %s does not exist with %d sort keys", n.name, len(n.orderBy))
@@ -150,11 +150,6 @@ func (k *checker) withinGroup(n funcCall, list []*function, args []expr) (expr, 
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range args {
-		if hasColumn(a) {
-			return nil, refuse(exprPos(a, n.pos()), "a column as an argument before WITHIN GROUP")
-		}
-	}
 	// PostgreSQL resolves the call with the arguments in the brackets first.
 	e, err := k.call(list, append(slices.Clone(args), key), n.pos(), describeFunction(n.name), false)
 	if err != nil {
@@ -164,6 +159,9 @@ func (k *checker) withinGroup(n funcCall, list []*function, args []expr) (expr, 
 	last := len(a.args) - 1
 	a.args = append([]expr{k.known(a.args[last])}, a.args[:last]...)
 	for i := range a.args[1:] {
+		if hasColumn(a.args[i+1]) {
+			continue // compared with GROUP BY as written
+		}
 		arg, err := k.stmt.fold(a.args[i+1])
 		if err != nil {
 			return nil, err
@@ -179,5 +177,5 @@ func (k *checker) withinGroup(n funcCall, list []*function, args []expr) (expr, 
 	item := n.orderBy[0]
 	a.order = []sortKey{{expr: a.args[0], descending: item.descending, nullsFirst: item.nullsFirst}}
 	n.orderBy = nil
-	return k.aggregate(a, n)
+	return a, k.aggregate(a, n)
 }

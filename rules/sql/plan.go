@@ -487,6 +487,9 @@ func (r *regrouper) rewrite(e expr) (expr, error) {
 		return nil, failAt(e.at, codeGrouping, "column %q must appear in the GROUP BY clause or be used in an aggregate function", e.name).
 			hint("write GROUP BY, or min(…) for one of its values")
 	case *aggExpr:
+		if e.fn.ordered != nil && !constants(e.args[1:]) {
+			return r.byGroup(e)
+		}
 		i, ok := r.aggs[key]
 		if !ok {
 			i = len(r.node.aggs)
@@ -506,6 +509,31 @@ func (r *regrouper) rewrite(e expr) (expr, error) {
 		*c = n
 	}
 	return out, nil
+}
+
+// byGroup rewrites an aggregate with arguments of its group.
+func (r *regrouper) byGroup(e *aggExpr) (expr, error) {
+	if e.args[0].typ().IsArray() {
+		return nil, refuse(e.at, "an argument that is not constant before WITHIN GROUP of arrays")
+	}
+	collect, final := e.byGroup()
+	out := &callExpr{fn: final, args: append([]expr{collect}, e.args[1:]...), t: e.t, at: e.at, run: final.eval}
+	for i, a := range out.args {
+		var err error
+		if out.args[i], err = r.rewrite(a); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func constants(list []expr) bool {
+	for _, e := range list {
+		if _, ok := isConstant(e); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *regrouper) grouping(e *groupingExpr, key string) (expr, error) {
