@@ -401,6 +401,13 @@ type subscriptNode struct {
 	slice        bool
 }
 
+// fieldNode is (arg).name, or (arg).*.
+type fieldNode struct {
+	at
+	arg  node
+	name string // "" for *
+}
+
 // valueFunc is current_timestamp and its like, which have no parentheses.
 type valueFunc struct {
 	at

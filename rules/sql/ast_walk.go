@@ -63,6 +63,8 @@ func operands(n node) []node {
 		return n.elements
 	case subscriptNode:
 		return some(n.arg, n.index, n.upper)
+	case fieldNode:
+		return some(n.arg)
 	case rowNode:
 		return n.fields
 	case groupingSet:

@@ -10,6 +10,9 @@ import (
 // evalFunc computes a function for one row of arguments.
 type evalFunc func(x *env, a []value) (value, error)
 
+// rowsFunc calls yield for each row of a set-returning function.
+type rowsFunc func(x *env, a []value, yield func([]value) error) error
+
 // function is one function, operator, cast or aggregate with one signature.
 type function struct {
 	name     string
@@ -52,9 +55,11 @@ type function struct {
 
 	// rows, of a set-returning function, gives its rows one after the other;
 	// columns are their names, "" for that of the call.
-	rows    func(x *env, a []value, yield func([]value) error) error
+	rows    rowsFunc
 	columns []string
-	types   func(args []Type) []Type // of the columns; nil: one of type ret
+	// bindRows is bind for rows.
+	bindRows func(consts []*value) (rowsFunc, error)
+	types    func(args []Type) []Type // of the columns; nil: one of type ret
 }
 
 // Function is one entry of the allow-list, for documentation.

@@ -42,6 +42,7 @@ type checker struct {
 
 	context     clause
 	inAggregate bool
+	wide        bool        // a call may give several columns, of which one is taken
 	aggregates  bool        // an aggregate was seen
 	named       []windowDef // the WINDOW clause
 }
@@ -231,11 +232,11 @@ func (b *block) window(q *queryExpr) (err error) {
 func (k *checker) targets(list []target, part bool) ([]outputColumn, error) {
 	var out []outputColumn
 	for _, t := range list {
-		if ref, ok := t.expr.(columnRef); ok && ref.star {
-			fields, err := k.star(ref)
-			if err != nil {
-				return nil, err
-			}
+		fields, many, err := k.fieldsOf(t.expr)
+		if err != nil {
+			return nil, err
+		}
+		if many {
 			for _, f := range fields {
 				out = append(out, outputColumn{f.name, f.at(t.pos()), t.pos()})
 			}
@@ -261,6 +262,23 @@ func (k *checker) targets(list []target, part bool) ([]outputColumn, error) {
 		return nil, overLimit(int(out[k.limits.List].at), "list", k.limits.List, "the result has %d columns, more than the limit of %d", len(out), k.limits.List)
 	}
 	return out, nil
+}
+
+// fieldsOf is what *, alias.*, (alias).* or (function(…)).* stands for.
+func (k *checker) fieldsOf(n node) (list []field, many bool, err error) {
+	switch n := n.(type) {
+	case columnRef:
+		if n.star {
+			list, err = k.star(n)
+			return list, true, err
+		}
+	case fieldNode:
+		if n.name == "" {
+			list, err = k.members(n)
+			return list, true, err
+		}
+	}
+	return nil, false, nil
 }
 
 // star is what * or alias.* stands for.
@@ -294,6 +312,8 @@ func columnName(n node) (string, int) {
 		}
 	case subscriptNode:
 		return columnName(n.arg)
+	case fieldNode:
+		return n.name, 2
 	case collateNode:
 		return columnName(n.arg)
 	case funcCall:

@@ -32,7 +32,7 @@ func (k *checker) expr(n node) (expr, error) {
 	case logicNode:
 		return k.logic(n)
 	case nullTest:
-		if row, ok := n.arg.(rowNode); ok {
+		if row, ok := k.wholeRow(n.arg); ok {
 			return k.rowNull(row, n.not)
 		}
 		arg, err := k.expr(n.arg)
@@ -70,6 +70,8 @@ func (k *checker) expr(n node) (expr, error) {
 		return k.array(n, 0)
 	case subscriptNode:
 		return k.subscript(n)
+	case fieldNode:
+		return k.member(n)
 	case valueFunc:
 		return k.function(funcCall{at: n.at, name: n.name})
 	case sublink:

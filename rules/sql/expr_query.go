@@ -156,8 +156,8 @@ func (k *checker) rowsCall(fn *function, args []expr, t Type, pos int) (expr, er
 		}
 		out.types = fn.types(types)
 	}
-	if len(out.types) > 1 && k.context.srf != srfFrom {
-		return nil, refuse(pos, fn.name+" in the select list").hint("write FROM …, %s(…)", fn.name)
+	if len(out.types) > 1 && k.context.srf != srfFrom && !k.wide {
+		return nil, refuse(pos, "the row of "+fn.name+" as a value").hint("write FROM …, %s(…), or (%[1]s(…)).key", fn.name)
 	}
 	return out, nil
 }

@@ -39,7 +39,9 @@ func (f *folder) fold(e expr) (expr, error) {
 	switch e := e.(type) {
 	case *callExpr:
 		return f.foldCall(e)
-	case *aggExpr, *windowExpr, *srfExpr, *groupingExpr, *subExpr:
+	case *srfExpr:
+		return bindRows(e)
+	case *aggExpr, *windowExpr, *groupingExpr, *subExpr:
 		return e, nil
 	case *quantExpr:
 		if c, ok := e.array.(*constExpr); ok && !c.v.null {

@@ -12,11 +12,17 @@ type regexArgs struct{ flags int }
 // regexRun is a regexp function; all is set by the flag g.
 type regexRun func(x *env, re *regex, all bool, a []value) (value, error)
 
-// boundRegexp makes a function of one that gets the compiled expression; when
-// pattern and flags are constant it is compiled with the query. With global
-// set, the flag g is allowed.
-func boundRegexp(name string, args regexArgs, global bool, run regexRun) bound {
-	compile := func(pattern, flags string) (*regex, bool, error) {
+// regexCompiler returns what compiles the pattern and flags of the named
+// function, nil if they are not constant. With global set, the flag g is allowed.
+func regexCompiler(name string, args regexArgs, global bool) func(consts []*value) (re *regex, all bool, err error) {
+	return func(consts []*value) (*regex, bool, error) {
+		flags := ""
+		if consts[1] == nil || args.flags > 0 && consts[args.flags] == nil {
+			return nil, false, nil
+		}
+		if args.flags > 0 {
+			flags = consts[args.flags].s
+		}
 		opt, all, err := regexFlags(flags)
 		if err != nil {
 			return nil, false, err
@@ -24,19 +30,18 @@ func boundRegexp(name string, args regexArgs, global bool, run regexRun) bound {
 		if all && !global {
 			return nil, false, fail(codeInvalidParameter, `%s() does not support the "global" option`, name)
 		}
-		re, err := compileRegex(pattern, opt)
+		re, err := compileRegex(consts[1].s, opt)
 		return re, all, err
 	}
+}
+
+// boundRegexp makes a function of one that gets the compiled expression; when
+// pattern and flags are constant it is compiled with the query.
+func boundRegexp(name string, args regexArgs, global bool, run regexRun) bound {
+	compile := regexCompiler(name, args, global)
 	return func(consts []*value) (evalFunc, error) {
-		flags := ""
-		if consts[1] == nil || args.flags > 0 && consts[args.flags] == nil {
-			return nil, nil
-		}
-		if args.flags > 0 {
-			flags = consts[args.flags].s
-		}
-		re, all, err := compile(consts[1].s, flags)
-		if err != nil {
+		re, all, err := compile(consts)
+		if re == nil || err != nil {
 			return nil, err
 		}
 		return func(x *env, a []value) (value, error) { return run(x, re, all, a) }, nil

@@ -5,7 +5,7 @@ import "math"
 // addRows adds the set-returning functions.
 func (c *catalog) addRows() {
 	const g = "Sets of rows"
-	add := func(name, doc, example string, columns []string, signature string, f func(x *env, a []value, yield func([]value) error) error) *function {
+	add := func(name, doc, example string, columns []string, signature string, f rowsFunc) *function {
 		if len(c.functions[name]) == 0 {
 			c.entries = append(c.entries, entry{name, doc, example, "function", g})
 		}
@@ -60,6 +60,7 @@ func (c *catalog) addRows() {
 			return intSeries(1, int64(len(elements(a[0]))), 1, 1, math.MaxInt32, yield)
 		})
 	c.addJSONRows(add)
+	c.addTextRows(add)
 }
 
 func intSeries(from, to, step, least, greatest int64, yield func([]value) error) error {
@@ -130,7 +131,7 @@ func timeSeries(_ *env, a []value, yield func([]value) error) error {
 	return nil
 }
 
-type addRowsFunc func(name, doc, example string, columns []string, signature string, f func(x *env, a []value, yield func([]value) error) error) *function
+type addRowsFunc func(name, doc, example string, columns []string, signature string, f rowsFunc) *function
 
 func (c *catalog) addJSONRows(add addRowsFunc) {
 	array := func(name string, asText bool) func(_ *env, a []value, yield func([]value) error) error {

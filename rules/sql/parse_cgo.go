@@ -396,9 +396,8 @@ func (c *converter) indirection(n *pg.A_Indirection) node {
 	for _, i := range n.Indirection {
 		x := i.GetAIndices()
 		if x == nil {
-			return c.refuse(int32(out.pos()), "selecting a field of an expression")
-		}
-		if x.IsSlice {
+			out = fieldNode{at(out.pos()), out, i.GetString_().GetSval()}
+		} else if x.IsSlice {
 			out = subscriptNode{at: at(out.pos()), arg: out, index: c.optional(x.Lidx), upper: c.optional(x.Uidx), slice: true}
 		} else {
 			out = subscriptNode{at: at(out.pos()), arg: out, index: c.expr(x.Uidx)}

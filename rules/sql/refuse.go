@@ -21,7 +21,6 @@ var instead = map[string]string{
 	"DEFAULT":                               "only INSERT and UPDATE have it",
 	"a bit string":                          `write bytes as '\x1f'::bytea`,
 	"ORDER BY … USING":                      "write ASC or DESC",
-	"selecting a field of an expression":    "name a column as alias.column",
 	"a function of another schema":          "leave out the schema",
 	"an operator of another schema":         "leave out the schema",
 	"a name of more than two parts":         "write column or alias.column",
