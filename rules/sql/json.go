@@ -6,7 +6,10 @@ import (
 	"io"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // jsonNode is a value of type jsonb. Objects have their keys ordered as
@@ -41,6 +44,9 @@ func invalidJSON() error {
 
 // parseJSON reads JSON text. The last of equal keys counts.
 func parseJSON(text string) (*jsonNode, error) {
+	if !pairedSurrogates(text) {
+		return nil, invalidJSON()
+	}
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
 	nodes := 0
@@ -52,6 +58,40 @@ func parseJSON(text string) (*jsonNode, error) {
 		return nil, invalidJSON()
 	}
 	return n, nil
+}
+
+// pairedSurrogates reports whether each high surrogate that is written as \uXXXX
+// has its low one after it, and no low one stands alone: Go's decoder lets them.
+func pairedSurrogates(text string) bool {
+	for {
+		i := strings.IndexByte(text, '\\')
+		if i < 0 || i+1 >= len(text) {
+			return true
+		}
+		text = text[i:]
+		first, ok := unicodeEscape(text)
+		switch {
+		case !ok:
+			text = text[2:]
+		case !utf16.IsSurrogate(first):
+			text = text[6:]
+		default:
+			second, ok := unicodeEscape(text[6:])
+			if !ok || utf16.DecodeRune(first, second) == utf8.RuneError {
+				return false
+			}
+			text = text[12:]
+		}
+	}
+}
+
+// unicodeEscape reads \uXXXX at the start of s.
+func unicodeEscape(s string) (rune, bool) {
+	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s[2:6], 16, 16)
+	return rune(n), err == nil
 }
 
 func decodeJSON(d *json.Decoder, nodes *int, depth int) (*jsonNode, error) {
@@ -75,7 +115,7 @@ func decodeJSON(d *json.Decoder, nodes *int, depth int) (*jsonNode, error) {
 		return &jsonNode{kind: jsonFalse}, nil
 	case string:
 		if strings.IndexByte(t, 0) >= 0 {
-			return nil, fail("22P05", "unsupported Unicode escape sequence")
+			return nil, errNullCharacter()
 		}
 		return &jsonNode{kind: jsonString, str: t}, nil
 	case json.Number:
@@ -103,6 +143,8 @@ func decodeJSON(d *json.Decoder, nodes *int, depth int) (*jsonNode, error) {
 	return decodeObject(d, nodes, depth)
 }
 
+func errNullCharacter() *Error { return fail("22P05", "unsupported Unicode escape sequence") }
+
 func decodeObject(d *json.Decoder, nodes *int, depth int) (*jsonNode, error) {
 	n := &jsonNode{kind: jsonObject}
 	for d.More() {
@@ -110,6 +152,9 @@ func decodeObject(d *json.Decoder, nodes *int, depth int) (*jsonNode, error) {
 		key, ok := k.(string)
 		if err != nil || !ok {
 			return nil, invalidJSON()
+		}
+		if strings.IndexByte(key, 0) >= 0 {
+			return nil, errNullCharacter()
 		}
 		e, err := decodeJSON(d, nodes, depth+1)
 		if err != nil {
