@@ -258,7 +258,7 @@ func (k *checker) callForm(fn *function, n funcCall) error {
 		return nil
 	case fn.aggregate():
 		switch {
-		case len(n.args) == 0 && !n.star && fn.ordered == nil:
+		case len(n.args) == 0 && !n.star && n.name == "count":
 			return failAt(n.pos(), codeWrongObject, "%s(*) must be used to call a parameterless aggregate function", n.name).hint("write count(*)")
 		case !n.within && fn.ordered != nil && len(n.args) != len(fn.args):
 			return failAt(n.pos(), codeUndefinedFunction, "function %s does not exist with %d arguments", n.name, len(n.args)).hint("write WITHIN GROUP (ORDER BY …) after it")

@@ -41,7 +41,7 @@ func (c *catalog) addBytea() {
 		"bytea:int4", func(a []value) value { return intValue(8 * int64(len(a[0].s))) },
 		"text:int4", func(a []value) value { return intValue(8 * int64(len(a[0].s))) },
 	})
-	c.fn(g, "bit_count", "number of bits that are set", `SELECT bit_count('\x0f11')`, pairs{"bytea:int8", func(a []value) value {
+	c.fn(g, "bit_count", "number of bits that are set", `SELECT bit_count('\x0f11'::bytea)`, pairs{"bytea:int8", func(a []value) value {
 		n := 0
 		for i := range len(a[0].s) {
 			n += bits.OnesCount8(a[0].s[i])
@@ -266,4 +266,13 @@ func convertTo(s, name string) (value, error) {
 		return textValue(string(b)), nil
 	}
 	return textValue(s), nil
+}
+
+// fromLatin1 is the text with a character for each byte.
+func fromLatin1(s string) string {
+	out := make([]rune, len(s))
+	for i := range len(s) {
+		out[i] = rune(s[i])
+	}
+	return string(out)
 }

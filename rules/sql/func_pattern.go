@@ -82,6 +82,16 @@ func (c *catalog) addPatterns() {
 			f.literal, f.negated = e.literal, name == e.not
 		}
 	}
+	// Of bytea each byte is a character.
+	bytes := func(p string) (func(string) (bool, error), error) {
+		m, err := likeMatcher(fromLatin1(p))
+		if err != nil {
+			return nil, err
+		}
+		return func(s string) (bool, error) { return m(fromLatin1(s)) }, nil
+	}
+	c.op(g, "~~", "", "", pairs{"bytea,bytea:bool", matcherFor(bytes, false)})
+	c.op(g, "!~~", "", "", pairs{"bytea,bytea:bool", matcherFor(bytes, true)})
 	c.addRegexps()
 	c.functions["like_escape"] = []*function{makeFunction("like_escape", "text,text:text", func(a []value) (value, error) {
 		p, err := likeEscape(a[0].s, a[1].s)

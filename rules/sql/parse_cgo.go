@@ -52,8 +52,13 @@ func (s substitution) parseError(err error) error {
 		return fail(codeLimit, "the statement is nested too deeply")
 	}
 	code := codeSyntax
-	if strings.HasPrefix(e.Message, "frame ") {
+	switch {
+	case strings.HasPrefix(e.Message, "frame "):
 		code = codeWindowing
+	case e.Message == "invalid Unicode escape" && strings.HasPrefix(strings.ToLower(s.text[charOffset(s.text, e.Cursorpos-1):]), `\u`): // of E'', not of U&''
+		code = codeInvalidEscape
+	case strings.HasPrefix(e.Message, "invalid byte sequence"):
+		code = codeCharacter
 	}
 	out := failAt(charOffset(s.text, e.Cursorpos-1), code, "%s", e.Message)
 	if e.Cursorpos <= 0 {

@@ -325,8 +325,11 @@ func (k *checker) call(list []*function, args []expr, pos int, describe func(typ
 	for i, a := range args {
 		actual[i] = a.typ()
 	}
-	c, ambiguous := k.chooseCall(list, actual, operator)
-	if ambiguous {
+	if t, ok := arrayOfArrays(list, actual); ok && !operator {
+		return nil, failAt(pos, codeUndefinedObject, "could not find array type for data type %v", t)
+	}
+	c, several := k.chooseCall(list, actual, operator)
+	if several || c != nil && ambiguous(c.fn.name, actual) {
 		what := "function"
 		if operator {
 			what = "operator"
