@@ -85,9 +85,10 @@ type sortItem struct {
 
 type tableRef struct {
 	at
-	name    string
-	alias   string
-	columns []string // column aliases
+	name      string
+	qualified bool // by the schema public: no query of WITH
+	alias     string
+	columns   []string // column aliases
 }
 
 type joinKind uint8

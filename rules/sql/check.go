@@ -289,6 +289,13 @@ func (k *checker) star(ref columnRef) ([]field, error) {
 		}
 		return k.scope.fields, nil
 	}
+	if len(ref.fields) > 1 {
+		table, err := k.withoutSchema(ref.fields, ref.pos())
+		if err != nil {
+			return nil, err
+		}
+		ref.fields = []string{table}
+	}
 	if k.scope != nil {
 		if space := k.scope.space(ref.fields[0]); space != nil && len(ref.fields) == 1 {
 			return space.fields, nil

@@ -129,7 +129,7 @@ func (k *checker) fromItem(n node, before *scope) (fromTree, *scope, error) {
 
 func (k *checker) table(n *tableRef) (*relation, *namespace, error) {
 	var r *relation
-	if c := k.ctes.find(n.name); c != nil {
+	if c := k.ctes.find(n.name); c != nil && !n.qualified {
 		working, err := c.refer(n.pos())
 		if err != nil {
 			return nil, nil, err
@@ -152,7 +152,9 @@ func (k *checker) table(n *tableRef) (*relation, *namespace, error) {
 	if err := r.rename(n.columns, n.pos()); err != nil {
 		return nil, nil, err
 	}
-	return r, r.namespace(n.name), nil
+	space := r.namespace(n.name)
+	space.public = r.notes != nil && space.table == ""
+	return r, space, nil
 }
 
 // within runs f with only what is in sight visible to lateral references.
@@ -283,7 +285,7 @@ func (k *checker) join(n *joinRef, before *scope) (fromTree, *scope, error) {
 		}
 	}
 	if n.on != nil {
-		err := k.within(before.join(both), nil, func() (err error) {
+		err := k.within(both, before, func() (err error) {
 			defer k.clause("JOIN/ON")()
 			tree.on, err = k.boolean(n.on, "JOIN/ON")
 			return err
@@ -356,16 +358,16 @@ func (k *checker) using(tree *joinTree, n *joinRef, names []string, ls, rs *scop
 			}
 			sides[j] = e
 		}
-		eq, err := k.op("=", []expr{sides[0], sides[1]}, n.pos())
-		if err != nil {
-			return nil, err
-		}
-		on.args = append(on.args, eq)
 		both := []expr{sides[0], sides[1]}
 		t, err := k.unify(both, "JOIN/USING", n.pos())
 		if err != nil {
 			return nil, err
 		}
+		eq, err := k.op("=", []expr{sides[0], sides[1]}, n.pos())
+		if err != nil {
+			return nil, err
+		}
+		on.args = append(on.args, eq)
 		var e expr
 		switch n.kind {
 		case joinRight:
@@ -373,7 +375,9 @@ func (k *checker) using(tree *joinTree, n *joinRef, names []string, ls, rs *scop
 		case joinFull:
 			e = &coalesceExpr{args: both, t: t}
 		default:
-			e = both[0]
+			if e = both[0]; n.kind == joinInner && e != sides[0] && both[1] == sides[1] {
+				e = both[1] // rather the one that needs no cast
+			}
 		}
 		merged = append(merged, field{name, e})
 	}

@@ -147,10 +147,16 @@ func (c *converter) sort(list []*pg.Node) []sortItem {
 	var out []sortItem
 	for _, n := range list {
 		s := n.GetSortBy()
-		if s.SortbyDir == pg.SortByDir_SORTBY_USING {
-			c.refuse(s.Location, "ORDER BY … USING")
-		}
 		item := sortItem{expr: c.expr(s.Node), descending: s.SortbyDir == pg.SortByDir_SORTBY_DESC}
+		if s.SortbyDir == pg.SortByDir_SORTBY_USING {
+			switch name := s.UseOp[len(s.UseOp)-1].GetString_().GetSval(); name {
+			case "<":
+			case ">":
+				item.descending = true
+			default:
+				c.fail(failAt(item.expr.pos(), codeWrongObject, "operator %s is not a valid ordering operator", name).hint("write ASC or DESC"))
+			}
+		}
 		item.at = at(item.expr.pos())
 		item.nullsFirst = item.descending
 		switch s.SortbyNulls {

@@ -148,7 +148,7 @@ func (c *converter) rangeVar(r *pg.RangeVar) node {
 	if r.Catalogname != "" || r.Schemaname != "" && r.Schemaname != "public" {
 		return c.refuse(r.Location, fmt.Sprintf("the schema %q", r.Schemaname))
 	}
-	t := &tableRef{at: at(r.Location), name: r.Relname, alias: r.Relname}
+	t := &tableRef{at: at(r.Location), name: r.Relname, qualified: r.Schemaname != "", alias: r.Relname}
 	if r.Alias != nil {
 		t.alias, t.columns = r.Alias.Aliasname, names(r.Alias.Colnames)
 	}

@@ -49,7 +49,7 @@ func TestRefusalsHavePlaces(t *testing.T) {
 		"WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n FROM t) CYCLE n SET c USING p SELECT 1",
 		"SELECT * FROM ROWS FROM (json_to_recordset('[]') AS (a int)) x", "SELECT xmlserialize(content '' as text)", "SELECT 1 IS DOCUMENT",
 		"SELECT '{}' IS JSON", "SELECT JSON_OBJECT('a': 1)", "SELECT JSON_ARRAY(1)", "SELECT JSON_ARRAYAGG(1)", "SELECT DEFAULT",
-		"SELECT B'101'", "SELECT 1 ORDER BY 1 USING <", "SELECT (ROW(1, 2)).f1", "SELECT f(a => 1)", "SELECT a.b.c.d FROM processes",
+		"SELECT B'101'", "SELECT 1 ORDER BY 1 USING =", "SELECT (ROW(1, 2)).f1", "SELECT f(a => 1)", "SELECT a.b.c.d FROM processes",
 		"SELECT current_user", "SELECT current_time", "SELECT 1::xml", "SELECT 1::setof int", "SELECT 1 OPERATOR(public.+) 2",
 		"SELECT * FROM current_date", "SELECT pid FROM processes GROUP BY 5", "SELECT pid FROM processes GROUP BY count(*)",
 		"SELECT grouping(pid) FROM processes", "SELECT ARRAY[[1]]", "SELECT ROW(1, 2)", "SELECT p FROM processes p",

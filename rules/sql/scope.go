@@ -66,6 +66,7 @@ type namespace struct {
 	alias  string
 	table  string // the name that the alias hides, "" when there is none
 	fields []field
+	public bool     // a table without alias, which the schema may stand before
 	value  *colExpr // what the alias stands for by itself, of a function with one column
 }
 
@@ -136,13 +137,33 @@ func (k *checker) column(n columnRef) (expr, error) {
 	case n.star:
 		return nil, refuse(n.pos(), "* here")
 	case len(n.fields) > 2:
-		return nil, refuse(n.pos(), "a name of more than two parts")
+		table, err := k.withoutSchema(n.fields[:len(n.fields)-1], n.pos())
+		if err != nil {
+			return nil, err
+		}
+		n.fields = []string{table, n.fields[len(n.fields)-1]}
 	}
 	e, err := k.lookup(n)
 	if e != nil || err != nil {
 		return e, err
 	}
 	return nil, k.unknownColumn(n)
+}
+
+// withoutSchema is table for public.table, the name of a table in FROM.
+func (k *checker) withoutSchema(fields []string, pos int) (string, error) {
+	if len(fields) > 2 {
+		return "", refuse(pos, "a name of more than three parts")
+	}
+	for c := k; c != nil && fields[0] == "public"; c = c.frame.outer {
+		if c.scope == nil {
+			continue
+		}
+		if s := c.scope.space(fields[1]); s != nil && s.public {
+			return fields[1], nil
+		}
+	}
+	return "", failAt(pos, codeUndefinedTable, "missing FROM-clause entry for table %q", strings.Join(fields, "."))
 }
 
 // lookup returns nil, nil for a column that is not there.
@@ -204,6 +225,9 @@ func (k *checker) unknownColumn(n columnRef) error {
 	}
 	var names, tables []string
 	for c := k; c != nil; c = c.frame.outer {
+		if c.barred != nil && slices.ContainsFunc(c.barred.fields, func(f field) bool { return f.name == name }) {
+			return failAt(n.pos(), codeInvalidReference, "invalid reference to column %q", name).hint("for LATERAL the JOIN must be INNER or LEFT")
+		}
 		if c.scope == nil {
 			continue
 		}
