@@ -123,6 +123,11 @@ func queryNodes(q *queryExpr) (nodes []node, queries []*queryExpr) {
 
 // mentions reports whether a table of that name is read anywhere in q.
 func mentions(q *queryExpr, name string) bool {
+	return eachTable(q, func(n *tableRef) bool { return n.name == name && !n.qualified })
+}
+
+// eachTable calls f for the names of tables in q until it returns true.
+func eachTable(q *queryExpr, f func(n *tableRef) bool) bool {
 	nodes, queries := queryNodes(q)
 	for len(nodes) > 0 || len(queries) > 0 {
 		if n := len(queries); n > 0 {
@@ -135,7 +140,7 @@ func mentions(q *queryExpr, name string) bool {
 		nodes = append(nodes[:len(nodes)-1], operands(n)...)
 		switch n := n.(type) {
 		case *tableRef:
-			if n.name == name {
+			if f(n) {
 				return true
 			}
 		case *joinRef:

@@ -76,7 +76,11 @@ func (c *cte) refer(pos int) (working bool, err error) {
 // with checks the queries of WITH.
 func (s *statement) with(q *queryExpr, f *frame, ctes *cteScope) (*cteScope, error) {
 	scope := &cteScope{next: ctes}
-	for i, def := range q.with {
+	list, err := referredFirst(q)
+	if err != nil {
+		return nil, err
+	}
+	for _, def := range list {
 		if scope.find(def.name) != nil && slices.ContainsFunc(scope.list, func(c *cte) bool { return c.name == def.name }) {
 			return nil, failAt(def.pos(), codeDuplicateAlias, "WITH query name %q specified more than once", def.name)
 		}
@@ -84,11 +88,6 @@ func (s *statement) with(q *queryExpr, f *frame, ctes *cteScope) (*cteScope, err
 		s.ctes = append(s.ctes, c)
 		var err error
 		if q.recursive {
-			for _, later := range q.with[i+1:] {
-				if mentions(def.query, later.name) {
-					return nil, refuse(def.pos(), "a reference to a later query of WITH")
-				}
-			}
 			scope.list = append(scope.list, c)
 			err = s.recursive(c, def, f, scope)
 		} else if c.query, err = s.query(def.query, f, scope, false); err == nil {
@@ -101,6 +100,38 @@ func (s *statement) with(q *queryExpr, f *frame, ctes *cteScope) (*cteScope, err
 		c.state = cteDone
 	}
 	return scope, nil
+}
+
+// referredFirst puts the queries of WITH RECURSIVE, which may refer to later
+// ones, after those that they refer to.
+func referredFirst(q *queryExpr) ([]cteDef, error) {
+	if !q.recursive {
+		return q.with, nil
+	}
+	waiting := make(map[string]bool)
+	needs := make([][]string, len(q.with)) // the tables that each reads
+	for i, d := range q.with {
+		waiting[d.name] = true
+		eachTable(d.query, func(n *tableRef) bool {
+			if !n.qualified && n.name != d.name {
+				needs[i] = append(needs[i], n.name)
+			}
+			return false
+		})
+	}
+	var out []cteDef
+	for left := slices.Clone(q.with); len(left) > 0; {
+		ready := slices.IndexFunc(needs, func(names []string) bool {
+			return !slices.ContainsFunc(names, func(name string) bool { return waiting[name] })
+		})
+		if ready < 0 {
+			return nil, failAt(left[0].pos(), codeUnsupported, "mutual recursion between WITH items is not supported")
+		}
+		out = append(out, left[ready])
+		delete(waiting, left[ready].name)
+		left, needs = slices.Delete(left, ready, ready+1), slices.Delete(needs, ready, ready+1)
+	}
+	return out, nil
 }
 
 // setColumns sets the columns, renamed as WITH name (a, b) says.
