@@ -101,6 +101,9 @@ func (k *checker) composite(n fieldNode) (*srfExpr, error) {
 	}
 	s, ok := e.(*srfExpr)
 	if !ok || len(s.types) < 2 {
+		if len(theCatalog().functions[n.name]) > 0 || typeByName(n.name) != 0 || postgresTypes[n.name] {
+			return nil, refuse(n.pos(), "a function called as a field").hint("write %s(…)", n.name)
+		}
 		return nil, failAt(n.pos(), codeWrongObject, "column notation .%s applied to type %v, which is not a composite type", n.name, k.known(e).typ())
 	}
 	return s, nil

@@ -100,7 +100,7 @@ func insideBounds(f float64, shortest string) string {
 		return d.Cmp(gap) == 0
 	}
 	s := shortest
-	for digits := strings.IndexByte(s, 'e') - 1; half(s) && digits < 18; digits++ {
+	for digits := strings.IndexByte(strings.TrimPrefix(s, "-"), 'e') - 1; half(s) && digits < 18; digits++ {
 		s = strconv.FormatFloat(f, 'e', digits, 64)
 		if g, err := strconv.ParseFloat(s, 64); err != nil || g != f {
 			s = shortest

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"unicode/utf8"
 )
@@ -136,7 +137,7 @@ func formatTime(nodes []formatNode, t brokenTime) (string, error) {
 			return "", fail(codeDatetimeFormat, "invalid format specification for an interval value").hint("intervals are not tied to specific calendar dates")
 		}
 		s := t.field(n)
-		if n.th != "" && s != "" && digits(strings.TrimLeft(s, "-, ")) > 0 {
+		if n.th != "" && n.field != "TZM" && s != "" && digits(strings.TrimLeft(s, "-, ")) > 0 {
 			s += ordinalSuffix(s, n.th)
 		}
 		if b.WriteString(s); b.Len() > maxText {
@@ -234,7 +235,9 @@ func (t brokenTime) field(n formatNode) string {
 		return fmt.Sprintf("%0*d", width, us)
 	case "TZ":
 		return likeField(n.field, t.zone)
-	case "TZH", "OF":
+	case "OF":
+		return "+" + n.plain(0, 2)
+	case "TZH":
 		return "+00"
 	case "TZM":
 		return "00"
@@ -335,6 +338,7 @@ func (t brokenTime) roman(n formatNode) string {
 	case m < 0:
 		m = 13 + m
 	}
+	n.names = false
 	return n.padded(likeField(n.field, romanMonth[m-1]), 4)
 }
 
@@ -352,14 +356,18 @@ func (t brokenTime) yearField(n formatNode, f string) string {
 	switch f {
 	case "Y,YYY":
 		return fmt.Sprintf("%d,%03d", y/1000, y%1000)
-	case "YYYY":
-		return n.number(y, 4)
-	case "YYY":
-		return n.number(y%1000, 3)
-	case "YY":
-		return n.number(y%100, 2)
 	case "Y":
 		return fmt.Sprint(y % 10)
 	}
-	return ""
+	if f[0] != 'Y' { // FX
+		return ""
+	}
+	width, part := len(f), y%int64(math.Pow10(len(f)))
+	if f == "YYYY" {
+		part = y
+	}
+	if t.year < 0 && t.interval {
+		width++ // for the sign, if the year has one; that of the ISO year may be another
+	}
+	return n.plain(part, width)
 }

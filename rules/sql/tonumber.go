@@ -3,11 +3,12 @@ package sql
 import (
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-var numberFields = []string{"EEEE", "eeee", "FM", "fm", "MI", "mi", "PL", "pl", "PR", "pr", "RN", "rn", "SG", "sg", "TH", "th", "B", "b", "D", "d", "G", "g", "L", "l", "S", "s", "V", "v", "C", "c", "9", "0", ".", ","}
+var numberFields = []string{"EEEE", "eeee", "FM", "fm", "MI", "mi", "PL", "pl", "PR", "pr", "RN", "rn", "SG", "sg", "SP", "sp", "TH", "th", "B", "b", "D", "d", "G", "g", "L", "l", "S", "s", "V", "v", "C", "c", "9", "0", ".", ","}
 
 // numberFormat is NUMDesc of PostgreSQL's formatting.c: what a format says.
 type numberFormat struct {
@@ -30,6 +31,11 @@ func parseNumberFormat(s string) (*numberFormat, error) {
 		}
 		if err := f.element(field); err != nil {
 			return nil, err
+		}
+	}
+	for _, n := range f.nodes {
+		if f.roman && !slices.Contains([]string{"", "RN", "rn", "FM", "9", "0"}, n.field) {
+			return nil, refuse(-1, "RN beside "+n.field+" in a format")
 		}
 	}
 	return f, nil
