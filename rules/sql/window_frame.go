@@ -207,6 +207,15 @@ func rangeOffsetFor(key, offset Type, pos int) (rangeOffset, error) {
 			return timeBoundOf(key, base.i, offset.interval(), sub)
 		}
 		out.negative = func(v value) bool { return v.interval().cmp(interval{}) < 0 }
+	case Time: // which does not wrap at midnight; months and days do not count
+		out.offset = Interval
+		out.bound = func(base, offset value, sub bool) (rangeBound, error) {
+			if sub {
+				return rangeBound{v: intValue(base.i - offset.interval().us)}, nil
+			}
+			return rangeBound{v: intValue(base.i + offset.interval().us)}, nil // beyond 64 bits too
+		}
+		out.negative = func(v value) bool { return v.interval().us < 0 }
 	case Interval:
 		out.offset, out.bound = Interval, intervalBound
 		out.negative = func(v value) bool { return v.interval().cmp(interval{}) < 0 }
