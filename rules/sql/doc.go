@@ -98,6 +98,7 @@ var differences = []string{
 	"to_timestamp and to_date read years, months, days, clock times and offsets, but no weeks, centuries, Roman numbers, TH, FX or names of zones.",
 	"Dates and times are not read with stray punctuation ('{2024-01-01}'::date).",
 	"An untyped literal that PostgreSQL takes for a type that does not exist here, such as a bit string in get_bit('1', 0), is one of another type.",
+	"age of infinity is an error; PostgreSQL 15 takes it for a time some 292,000 years away.",
 	"In a format of to_char RN stands alone or beside 9 and 0.",
 	"A FULL JOIN may have any condition; PostgreSQL wants an equality that it can hash or merge by.",
 	"A set-returning function may stand beside min or max of a constant in ORDER BY, for which PostgreSQL's planner has no plan.",

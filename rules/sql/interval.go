@@ -52,7 +52,7 @@ func (v interval) neg() (interval, error) {
 // mul follows interval_mul: fractions of a month become days, of a day time.
 func (v interval) mul(f float64) (interval, error) {
 	months, days := float64(v.months)*f, float64(v.days)*f
-	if math.IsNaN(months) || math.Abs(months) > math.MaxInt32 || math.IsNaN(days) || math.Abs(days) > math.MaxInt32 {
+	if !fitsInt32(months) || !fitsInt32(days) {
 		return v, errIntervalRange
 	}
 	out := interval{months: int32(months), days: int32(days)}
@@ -71,12 +71,19 @@ func (v interval) mul(f float64) (interval, error) {
 	return out, nil
 }
 
+// fitsInt32 reports whether f is a number of 32 bits once its fraction is cut off.
+func fitsInt32(f float64) bool { return f <= math.MaxInt32 && f >= math.MinInt32 }
+
 // div follows interval_div.
 func (v interval) div(f float64) (interval, error) {
 	if f == 0 {
 		return v, errDivisionByZero
 	}
-	out := interval{months: int32(float64(v.months) / f), days: int32(float64(v.days) / f)}
+	months, days := float64(v.months)/f, float64(v.days)/f
+	if !fitsInt32(months) || !fitsInt32(days) {
+		return v, errIntervalRange
+	}
+	out := interval{months: int32(months), days: int32(days)}
 	monthDays := roundTo6((float64(v.months)/f - float64(out.months)) * 30)
 	secs := roundTo6((float64(v.days)/f - float64(out.days) + monthDays - math.Trunc(monthDays)) * 86400)
 	if math.Abs(secs) >= 86400 {
