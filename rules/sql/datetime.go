@@ -205,7 +205,7 @@ func parseTimestamp(s string, t Type) (int64, error) {
 		c.hour > 24 || c.minute > 59 || c.secs > 60 || c.hour == 24 && (c.minute > 0 || c.secs > 0 || c.us > 0) {
 		return 0, overflow
 	}
-	if offset < -16*hour || offset > 16*hour {
+	if offset <= -16*hour || offset >= 16*hour {
 		return 0, fail("22009", "time zone displacement out of range: %q", s)
 	}
 	if t == Date {

@@ -217,12 +217,15 @@ func (p *intervalParts) number(f string, unit *string) (mask int, err error) {
 	switch rest := f[end:]; {
 	case rest == "":
 	case rest[0] == '-':
-		months, err := strconv.ParseInt(rest[1:], 10, 32)
-		if err != nil || strings.Trim(rest[1:], "0123456789") != "" {
-			return 0, errIntervalFormat
+		months, digits := 0, 1
+		for ; digits < len(rest) && rest[digits] >= '0' && rest[digits] <= '9'; digits++ {
+			months = min(months*10+int(rest[digits]-'0'), 12)
 		}
-		if months >= 12 {
+		if months == 12 {
 			return 0, errIntervalField
+		}
+		if digits < len(rest) {
+			return 0, errIntervalFormat
 		}
 		if f[0] == '-' {
 			months = -months
@@ -231,7 +234,7 @@ func (p *intervalParts) number(f string, unit *string) (mask int, err error) {
 		if n != int64(int32(n)) {
 			return 0, errIntervalField
 		}
-		n = n*12 + months
+		n = n*12 + int64(months)
 	case rest == ".":
 	case rest[0] == '.':
 		if fraction, err = strconv.ParseFloat("0"+rest, 64); err != nil || strings.Trim(rest[1:], "0123456789") != "" {
@@ -315,7 +318,9 @@ func intervalFields(text string) ([]string, error) {
 		case strings.IndexByte(" \t\n\r\f\v", c) >= 0:
 			i++
 			continue
-		case isDigit(c) || c == '.' && i+1 < len(t) && isDigit(t[i+1]):
+		case c == '.':
+			end = run(i+1, isDigit)
+		case isDigit(c):
 			end = run(i, isDigit)
 			if end < len(t) && t[end] == ':' {
 				end = run(end, func(c byte) bool { return isDigit(c) || c == ':' || c == '.' })

@@ -53,7 +53,7 @@ func parseTimeOfDay(s string) (int64, error) {
 	if !ok {
 		return 0, bad
 	}
-	if offset < -16*hour || offset > 16*hour {
+	if offset <= -16*hour || offset >= 16*hour {
 		return 0, fail("22009", "time zone displacement out of range: %q", s)
 	}
 	us := int64(c.hour)*hour + int64(c.minute)*minute + int64(c.secs)*second + int64(c.us)
@@ -66,7 +66,7 @@ func parseTimeOfDay(s string) (int64, error) {
 // parseCompactClock reads HHMM or HHMMSS, the latter with decimals.
 func (c *civil) parseCompactClock(s string) (rest string, ok bool) {
 	n := digits(s)
-	if n != 4 && n != 6 {
+	if n != 4 && n != 6 || strings.HasPrefix(s[n:], ".") && digits(s[n+1:]) == 0 {
 		return "", false
 	}
 	text := s[:2] + ":" + s[2:4]
