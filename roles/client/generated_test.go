@@ -101,15 +101,15 @@ func compareWithPSQL(t *testing.T, pg *cluster, statements []*generator.Statemen
 			t.Fatal(err)
 		}
 		got, stderr, err := app(t, append(append([]string{"query"}, args...), "--format", "csv", s.String())...)
+		// Which rows an error needs to come up is no part of the language:
+		// TestGenerated looks at errors.
 		if len(want) == 0 {
 			if err == nil {
-				t.Errorf("%s\nsucceeds here, psql gave nothing", s)
+				failed = append(failed, s.String()+"\nfails in psql only")
 			}
 			continue
 		}
 		if err != nil {
-			// Which rows an error needs to come up is no part of the language:
-			// TestGenerated looks at errors.
 			if !strings.Contains(stderr, "not supported") {
 				failed = append(failed, s.String()+"\n"+stderr)
 			}
@@ -124,7 +124,7 @@ func compareWithPSQL(t *testing.T, pg *cluster, statements []*generator.Statemen
 		}
 	}
 	if len(failed) > len(statements)/50 {
-		t.Errorf("%d statements fail that psql answers: %s", len(failed), strings.Join(failed, "\n"))
+		t.Errorf("%d statements fail in one of the two only: %s", len(failed), strings.Join(failed, "\n"))
 	}
 	if compared < len(statements)/2 {
 		t.Errorf("%d of %d statements gave rows", compared, len(statements))
