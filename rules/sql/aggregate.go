@@ -45,17 +45,89 @@ func (a *aggregateNode) run(x *env, yield func(*chunk) error) error {
 }
 
 func (a *aggregateNode) add(x *env, tables []*groupTable, c *chunk) error {
-	x.scratch = 0
-	keys, err := evalAll(x, c, a.groups, c.rows())
-	if err != nil {
-		return err
-	}
-	for _, t := range tables {
-		if err := t.add(x, c, keys); err != nil {
-			return err
+	values := weightOf(a.groups)
+	for _, e := range a.aggs {
+		values += weightOf(e.args)
+		for _, o := range e.order {
+			values += weightOf([]expr{o.expr})
 		}
 	}
-	return nil
+	for _, t := range tables { // numbers of the keys, and states of new groups
+		values += len(t.set) + 2 + len(t.states)
+	}
+	var in *aggregateInput
+	return c.inPieces(x, values, func(c *chunk) (err error) {
+		in, err = a.evaluate(x, c)
+		return err
+	}, func(c *chunk) error {
+		for _, t := range tables {
+			if err := t.add(x, c, in); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// aggregateInput is what all tables take of a chunk.
+type aggregateInput struct {
+	keys []*vector
+	aggs []aggregateRows
+}
+
+// aggregateRows are the rows of a chunk that an aggregate takes.
+type aggregateRows struct {
+	sel    []int32
+	passed []int32 // places in the chunk's selection of those that passed FILTER; nil: of all
+	args   []*vector
+	order  []*vector
+}
+
+func (a *aggregateNode) evaluate(x *env, c *chunk) (*aggregateInput, error) {
+	keys, err := evalAll(x, c, a.groups, c.rows())
+	if err != nil {
+		return nil, err
+	}
+	in := &aggregateInput{keys: keys, aggs: make([]aggregateRows, len(a.aggs))}
+	for i, e := range a.aggs {
+		r := &in.aggs[i]
+		r.sel = c.rows()
+		if e.filter != nil {
+			if r.sel, r.passed, err = filterPlaces(x, c, e.filter, r.sel); err != nil {
+				return nil, err
+			}
+		}
+		if len(r.sel) == 0 {
+			continue
+		}
+		if r.args, err = evalAll(x, c, e.args, r.sel); err != nil {
+			return nil, err
+		}
+		for _, o := range e.order {
+			v, err := o.expr.eval(x, c, r.sel)
+			if err != nil {
+				return nil, err
+			}
+			r.order = append(r.order, v)
+		}
+	}
+	return in, nil
+}
+
+// filterPlaces gives the rows of sel for which cond is true, and their places
+// in sel, which are not nil.
+func filterPlaces(x *env, c *chunk, cond expr, sel []int32) (rows, places []int32, err error) {
+	v, err := cond.eval(x, c, sel)
+	if err != nil {
+		return nil, nil, err
+	}
+	places = []int32{}
+	for k, i := range sel {
+		if !v.isNull(int(i)) && v.boolAt(int(i)) {
+			rows, places = append(rows, i), append(places, int32(k))
+		}
+	}
+	return rows, places, nil
 }
 
 // merges reports whether all aggregates can be computed in parts.
@@ -227,17 +299,33 @@ func (t *groupTable) more(n int) (bytes int) {
 	return bytes
 }
 
-func (t *groupTable) add(x *env, c *chunk, keys []*vector) error {
+func (t *groupTable) add(x *env, c *chunk, in *aggregateInput) error {
 	sel := c.rows()
-	if t.counts && t.keys.hasEntries(keys[t.set[0]], sel) {
-		return t.countEntries(x, keys[t.set[0]], sel)
+	if t.counts && t.keys.hasEntries(in.keys[t.set[0]], sel) {
+		return t.countEntries(x, in.keys[t.set[0]], sel)
 	}
-	ids, err := t.find(x, c, keys, sel)
+	ids, err := t.find(x, c, in.keys, sel)
 	if err != nil {
 		return err
 	}
+	var passed []int32
 	for i, e := range t.node.aggs {
-		if err := t.accumulate(x, c, e, t.states[i], sel, ids); err != nil {
+		r, of := &in.aggs[i], ids
+		if len(r.sel) == 0 {
+			continue
+		}
+		if r.passed != nil {
+			passed = passed[:0]
+			for _, k := range r.passed {
+				passed = append(passed, ids[k])
+			}
+			of = passed
+		}
+		bytes, err := t.states[i].add(r.args, r.order, r.sel, of)
+		if err != nil {
+			return err
+		}
+		if err := t.grow(x, e.holds(), bytes); err != nil {
 			return err
 		}
 	}
@@ -311,52 +399,12 @@ func (t *groupTable) find(x *env, c *chunk, keys []*vector, sel []int32) (ids []
 	return t.ids, t.grow(x, "grouping", t.more(len(added))+t.keys.grown())
 }
 
-// accumulate adds the rows sel of c to an aggregate of their groups.
-func (t *groupTable) accumulate(x *env, c *chunk, e *aggExpr, s states, sel, ids []int32) error {
-	if e.filter != nil {
-		var err error
-		if sel, ids, err = filterGroups(x, c, e.filter, sel, ids); err != nil || len(sel) == 0 {
-			return err
-		}
-	}
-	args, err := evalAll(x, c, e.args, sel)
-	if err != nil {
-		return err
-	}
-	var order []*vector
-	for _, o := range e.order {
-		v, err := o.expr.eval(x, c, sel)
-		if err != nil {
-			return err
-		}
-		order = append(order, v)
-	}
-	bytes, err := s.add(args, order, sel, ids)
-	if err != nil {
-		return err
-	}
-	return t.grow(x, e.holds(), bytes)
-}
-
 // holds names what of an aggregate takes memory.
 func (e *aggExpr) holds() string {
 	if e.distinct {
 		return e.fn.name + "(DISTINCT)"
 	}
 	return e.fn.name
-}
-
-func filterGroups(x *env, c *chunk, cond expr, sel, ids []int32) (outSel, outIDs []int32, err error) {
-	v, err := cond.eval(x, c, sel)
-	if err != nil {
-		return nil, nil, err
-	}
-	for k, i := range sel {
-		if !v.isNull(int(i)) && v.boolAt(int(i)) {
-			outSel, outIDs = append(outSel, i), append(outIDs, ids[k])
-		}
-	}
-	return outSel, outIDs, nil
 }
 
 // merge adds the groups of another table.
@@ -406,11 +454,12 @@ func (t *groupTable) groups(from, to int) []*vector {
 
 // emit gives one row a group.
 func (t *groupTable) emit(x *env, yield func(*chunk) error) error {
-	for from := 0; from < t.n; from += chunkRows {
+	size := min(chunkRows, x.pieceRows(len(t.set)+len(t.states)))
+	for from := 0; from < t.n; from += size {
 		if err := x.ctx.Err(); err != nil {
 			return err
 		}
-		c, err := t.chunk(from, min(from+chunkRows, t.n))
+		c, err := t.chunk(from, min(from+size, t.n))
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,8 @@ type Error struct {
 	Code         string // SQLSTATE, five characters
 	Text         string // the whole SQL, for the caret
 
-	at int // byte offset in Text plus one; 0 when there is no position
+	at    int  // byte offset in Text plus one; 0 when there is no position
+	texts bool // of texts made of many rows at once: of fewer there may be none
 }
 
 // SQLSTATE codes used by the engine.

@@ -354,6 +354,7 @@ func (p *pairing) flush(x *env) error {
 	out := joined(p.c, p.left, p.b.rows, p.right, nil)
 	if p.node.cond != nil {
 		var err error
+		x.scratch = 0
 		if out, err = filterChunk(x, out, p.node.cond); err != nil {
 			return err
 		}

@@ -46,6 +46,7 @@ func (n *lateralNode) row(x *env, c *chunk, i int32, params []*vector, yield fun
 		out = &chunk{n: out.n, cols: append(cols, out.cols...)}
 		if n.cond != nil {
 			var err error
+			x.scratch = 0
 			if out, err = filterChunk(x, out, n.cond); err != nil || out.len() == 0 {
 				return err
 			}

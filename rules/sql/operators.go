@@ -37,7 +37,11 @@ func (f *filterNode) run(x *env, yield func(*chunk) error) error {
 }
 
 func (f *filterNode) pass(x *env, c *chunk, yield func(*chunk) error) error {
-	out, err := filterChunk(x, c, f.cond)
+	var out *chunk
+	err := c.inPieces(x, 1, func(c *chunk) (err error) {
+		out, err = filterChunk(x, c, f.cond)
+		return err
+	}, func(*chunk) error { return f.give(out, yield) })
 	if err != nil {
 		if n := c.len(); f.halves && n > 1 {
 			if err := f.pass(x, c.slice(0, n/2), yield); err != nil {
@@ -47,6 +51,11 @@ func (f *filterNode) pass(x *env, c *chunk, yield func(*chunk) error) error {
 		}
 		return err
 	}
+	return nil
+}
+
+// give passes on what is left of a chunk.
+func (f *filterNode) give(out *chunk, yield func(*chunk) error) error {
 	if out.len() == 0 {
 		return nil
 	}
@@ -66,7 +75,6 @@ func filterChunk(x *env, c *chunk, cond expr) (*chunk, error) {
 	if e, ok := cond.(*logicExpr); ok && e.kind == logicAnd {
 		conjuncts = e.args
 	}
-	x.scratch = 0
 	sel, kept := c.rows(), c.len()
 	for _, e := range conjuncts {
 		if len(sel) == 0 {
@@ -110,20 +118,21 @@ type projectNode struct {
 }
 
 func (p *projectNode) run(x *env, yield func(*chunk) error) error {
-	return p.input.run(x, func(c *chunk) error {
-		out, err := projectChunk(x, c, p.exprs)
-		if err != nil {
-			return err
-		}
-		return yield(out)
-	})
+	return p.input.run(x, func(c *chunk) error { return p.pass(x, c, yield) })
+}
+
+func (p *projectNode) pass(x *env, c *chunk, yield func(*chunk) error) error {
+	var out *chunk
+	return c.inPieces(x, weightOf(p.exprs), func(c *chunk) (err error) {
+		out, err = projectChunk(x, c, p.exprs)
+		return err
+	}, func(*chunk) error { return yield(out) })
 }
 
 func projectChunk(x *env, c *chunk, exprs []expr) (*chunk, error) {
 	if c.sel != nil && len(c.sel) < c.n/2 {
 		c = c.dense()
 	}
-	x.scratch = 0
 	cols, err := evalAll(x, c, exprs, c.rows())
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"sync"
+	"sync/atomic"
 )
 
 // splitter is an operator that can be run in parts, by several goroutines at
@@ -46,13 +47,7 @@ func (f *filterNode) split(x *env, keeps bool) (*split, error) {
 }
 
 func (p *projectNode) split(x *env, keeps bool) (*split, error) {
-	return splitInput(x, keeps, p.input, func(x *env, c *chunk, yield func(*chunk) error) error {
-		out, err := projectChunk(x, c, p.exprs)
-		if err != nil {
-			return err
-		}
-		return yield(out)
-	})
+	return splitInput(x, keeps, p.input, p.pass)
 }
 
 func (n *rowsNode) split(x *env, keeps bool) (*split, error) {
@@ -178,12 +173,8 @@ func splitOf(x *env, op operator, keeps bool) (*split, error) {
 // part after those of the part before: in the order of a run without parts.
 type gatherNode struct{ input operator }
 
-// part is what a worker found in one part.
-type partRows struct {
-	index  int
-	chunks []*chunk
-	err    error
-}
+// A worker that is ahead keeps rows of so many bytes, about, and then waits.
+const aheadBytes = 4 << 20
 
 func (n *gatherNode) run(x *env, yield func(*chunk) error) error {
 	s, err := splitOf(x, n.input, true)
@@ -195,29 +186,58 @@ func (n *gatherNode) run(x *env, yield func(*chunk) error) error {
 	}
 	defer s.close()
 	ctx, cancel := context.WithCancel(x.ctx)
-	defer cancel()
-	workers := min(x.workers, s.parts)
-	next := make(chan int)
-	done := make(chan partRows, workers)
 	var wait sync.WaitGroup
 	defer wait.Wait()
-	for range workers {
+	defer cancel()
+	found := make([]partRows, s.parts)
+	for i := range found {
+		found[i].chunks = make(chan []*chunk)
+	}
+	var taken atomic.Int64
+	for range min(x.workers, s.parts) {
 		y := x.worker(ctx)
 		x.spawn(&wait, func() {
-			for i := range next {
-				p := partRows{index: i}
-				p.chunks, p.err = s.collect(y, i)
-				done <- p
+			for i := int(taken.Add(1)) - 1; i < s.parts; i = int(taken.Add(1)) - 1 {
+				found[i].err = s.collect(y, i, found[i].chunks)
+				close(found[i].chunks)
 			}
 		})
 	}
-	defer close(next)
-	return inOrder(s.parts, workers, next, done, cancel, yield)
+	for i := range found {
+		for chunks := range found[i].chunks {
+			for _, c := range chunks {
+				if err := yield(c); err != nil {
+					return err
+				}
+			}
+		}
+		if err := found[i].err; err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// collect keeps what a part gives; chunks must not refer to what is read later.
-func (s *split) collect(x *env, i int) ([]*chunk, error) {
-	var out []*chunk
+// partRows is what a worker finds in one part.
+type partRows struct {
+	chunks chan []*chunk
+	err    error // once chunks is closed
+}
+
+// collect sends what a part gives, when it is much and at the end; chunks must
+// not refer to what is read later.
+func (s *split) collect(x *env, i int, send chan<- []*chunk) error {
+	var list []*chunk
+	held := 0
+	flush := func() error {
+		select {
+		case send <- list:
+			list, held = nil, 0
+			return nil
+		case <-x.ctx.Done():
+			return x.ctx.Err()
+		}
+	}
 	err := s.run(x, i, func(c *chunk) error {
 		if err := c.settle(); err != nil {
 			return err
@@ -225,49 +245,14 @@ func (s *split) collect(x *env, i int) ([]*chunk, error) {
 		if c.sel != nil && len(c.sel) < c.n/4 {
 			c = c.dense()
 		}
-		out = append(out, c)
-		return x.ctx.Err()
+		list = append(list, c)
+		if held += c.held(); held < aheadBytes {
+			return x.ctx.Err()
+		}
+		return flush()
 	})
-	return out, err
-}
-
-// inOrder hands the parts out, at most ahead of them more than were given, and
-// gives what comes back in order. After an error it calls cancel; it returns
-// when no worker is busy.
-func inOrder(parts, ahead int, next chan<- int, done <-chan partRows, cancel func(), yield func(*chunk) error) error {
-	waiting := make(map[int]partRows)
-	sent, busy, given := 0, 0, 0
-	var failed error
-	for given < parts && failed == nil || busy > 0 {
-		var out chan<- int
-		if failed == nil && sent < parts && sent < given+ahead {
-			out = next
-		}
-		select {
-		case out <- sent:
-			sent++
-			busy++
-		case p := <-done:
-			busy--
-			waiting[p.index] = p
-		}
-		for failed == nil {
-			p, ok := waiting[given]
-			if !ok {
-				break
-			}
-			delete(waiting, given)
-			failed = p.err
-			for _, c := range p.chunks {
-				if failed == nil {
-					failed = yield(c)
-				}
-			}
-			given++ // what was given is held until now
-			if failed != nil {
-				cancel()
-			}
-		}
+	if err == nil && len(list) > 0 {
+		err = flush()
 	}
-	return failed
+	return err
 }

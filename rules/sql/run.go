@@ -153,7 +153,8 @@ type env struct {
 
 	// scratch is how many bytes of text functions have made beyond what they
 	// were given, in the expressions of one chunk.
-	scratch int64
+	scratch      int64
+	scratchLimit int64 // of scratch; 0: the memory limit
 
 	memoized int64 // bytes that memos hold, about
 	calls    uint  // of functions, to look at ctx now and then

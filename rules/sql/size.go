@@ -119,9 +119,15 @@ func (x *env) charge(v value, row []value) error {
 			n -= len(row[i].s)
 		}
 	}
-	if x.scratch += int64(max(n, 0)); x.scratch > x.limit {
-		return fail(codeOutOfMemory, "the texts that an expression makes need more than the memory limit of %d MiB", x.limit>>20).
+	limit := x.limit
+	if x.scratchLimit > 0 {
+		limit = x.scratchLimit
+	}
+	if x.scratch += int64(max(n, 0)); x.scratch > limit {
+		err := fail(codeOutOfMemory, "the texts that an expression makes need more than the memory limit of %d MiB", x.limit>>20).
 			hint("narrow the time range, or make shorter texts; agent.query_memory in the configuration allows more")
+		err.texts = true
+		return err
 	}
 	return nil
 }

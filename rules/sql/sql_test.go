@@ -337,7 +337,7 @@ func TestTextBudget(t *testing.T) {
 		"SELECT count(*) FROM process_events WHERE lpad(name || pid, 4000000) = 'x'",
 		"SELECT " + strings.Repeat("repeat('x', 16777216), ", 50) + "1",
 		"SELECT 'a' ~ '((a{200}){200}){200}'",
-		"SELECT " + strings.Repeat("round(pid, 16383), ", 200) + "1 FROM process_events",
+		"SELECT " + strings.Repeat("round(pid, 16383), ", 2000) + "1 FROM process_events",
 	} {
 		_, err := collect(t, text, Config{}, Options{}, b)
 		if e := new(Error); !errors.As(err, &e) || e.Code != codeOutOfMemory && e.Code != codeLimit && e.Code != codeInvalidRegexp {

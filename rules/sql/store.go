@@ -2,6 +2,7 @@ package sql
 
 import (
 	"hash/maphash"
+	"slices"
 	"strings"
 
 	"daemoneye/bus/event"
@@ -56,7 +57,16 @@ func (s *rowStore) add(x *env, operator string, c *chunk) error {
 	if err := c.settle(); err != nil {
 		return err
 	}
-	return x.grow(operator, s.append(c.cols, c.rows()))
+	sel := c.rows()
+	for k, col := range s.cols {
+		size := col.add(c.cols[k], sel, s.n)
+		s.size += size
+		if err := x.grow(operator, size); err != nil {
+			return err
+		}
+	}
+	s.n += len(sel)
+	return nil
 }
 
 // append appends rows sel of columns and returns how many bytes that took, about.
@@ -221,11 +231,12 @@ func (s *rowStore) emit(x *env, yield func(*chunk) error) error {
 
 // emitOrder yields the rows of the list, in its order.
 func (s *rowStore) emitOrder(x *env, order []int32, yield func(*chunk) error) error {
-	for from := 0; from < len(order); from += chunkRows {
+	size := min(chunkRows, x.pieceRows(len(s.cols)))
+	for from := 0; from < len(order); from += size {
 		if err := x.ctx.Err(); err != nil {
 			return err
 		}
-		rows := order[from:min(from+chunkRows, len(order))]
+		rows := order[from:min(from+size, len(order))]
 		c := &chunk{n: len(rows), cols: make([]*vector, len(s.cols))}
 		for k, col := range s.cols {
 			c.cols[k] = col.gather(rows)
@@ -309,7 +320,10 @@ func (t *interner) reader() *interner {
 func (t *interner) use(v *vector) {
 	if first := v.dictionary(); t.first != first || len(t.known) != len(v.dict) {
 		t.first = first
-		t.known = make([]uint32, len(v.dict))
+		before := cap(t.known)
+		t.known = slices.Grow(t.known[:0], len(v.dict))[:len(v.dict)]
+		clear(t.known)
+		t.bytes += 4 * (cap(t.known) - before)
 	}
 }
 

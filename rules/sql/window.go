@@ -129,7 +129,7 @@ func (n *windowNode) run(x *env, yield func(*chunk) error) error {
 	in := &windowInput{node: n, rows: newRowStore(n.types)}
 	defer in.close(x)
 	err := (&gatherNode{n.input}).run(x, func(c *chunk) error {
-		return c.inSlices(func(c *chunk) error { return in.add(x, c) })
+		return in.compute(x, c)
 	})
 	if err != nil {
 		return err
@@ -166,19 +166,22 @@ func (in *windowInput) close(x *env) {
 	}
 }
 
+// compute adds the rows of c with what is computed of them.
+func (in *windowInput) compute(x *env, c *chunk) error {
+	var more []*vector
+	return c.inPieces(x, weightOf(in.node.extra), func(c *chunk) (err error) {
+		if err = c.settle(); err == nil && c.len() > 0 {
+			more, err = evalAll(x, c, in.node.extra, c.rows())
+		}
+		return err
+	}, func(c *chunk) error {
+		c = &chunk{n: c.n, sel: c.sel, cols: slices.Concat(c.cols, more)}
+		return c.inSlices(func(c *chunk) error { return in.add(x, c) })
+	})
+}
+
 func (in *windowInput) add(x *env, c *chunk) error {
 	n := in.node
-	if err := c.settle(); err != nil {
-		return err
-	}
-	if len(n.extra) > 0 {
-		x.scratch = 0
-		more, err := evalAll(x, c, n.extra, c.rows())
-		if err != nil {
-			return err
-		}
-		c = &chunk{n: c.n, sel: c.sel, cols: slices.Concat(c.cols, more)}
-	}
 	if in.spill != nil {
 		return in.toPart(x, c)
 	}
