@@ -236,7 +236,7 @@ func (s *Store) VerifySegments(ctx context.Context) (right int64, err error) {
 }
 
 func (s *Store) verify(f *segmentFile) error {
-	file, err := os.Open(s.segmentPath(f))
+	file, err := s.openSegment(f)
 	if err != nil {
 		return err
 	}

@@ -221,7 +221,7 @@ func (sc *Scan) may(p *part) (bool, error) {
 	if !info.HasBloom(t, sc.r.Where) {
 		return true, nil
 	}
-	file, err := os.Open(sc.s.segmentPath(p.segment))
+	file, err := sc.s.openSegment(p.segment)
 	if err != nil {
 		return false, lost(p.segment, err)
 	}
@@ -348,7 +348,7 @@ func (sc *Scan) readSegment(p *part, yield func(*event.Batch) error) error {
 			return nil, nil
 		}
 		if file == nil {
-			if file, err = os.Open(sc.s.segmentPath(f)); err != nil {
+			if file, err = sc.s.openSegment(f); err != nil {
 				failed = lost(f, err)
 				return nil, failed
 			}

@@ -49,6 +49,20 @@ func lost(f *segmentFile, err error) error {
 	return err
 }
 
+// openSegment opens a segment's file. What is no file is damage: opening a
+// named pipe would wait until somebody writes to it.
+func (s *Store) openSegment(f *segmentFile) (*os.File, error) {
+	path := s.segmentPath(f)
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %s is not a regular file", segment.ErrDamaged, path)
+	}
+	return os.Open(path)
+}
+
 // info returns what is known of a segment: from the catalog, else from the
 // file's footer.
 func (s *Store) info(txn *badger.Txn, f *segmentFile, t *event.Table) (*segment.Info, error) {
@@ -61,7 +75,7 @@ func (s *Store) info(txn *badger.Txn, f *segmentFile, t *event.Table) (*segment.
 		})
 	}
 	if err != nil {
-		file, err := os.Open(s.segmentPath(f))
+		file, err := s.openSegment(f)
 		if err != nil {
 			return nil, lost(f, err)
 		}
@@ -98,7 +112,7 @@ func (s *Store) readWhole(txn *badger.Txn, f *segmentFile, t *event.Table) (*eve
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.Open(s.segmentPath(f))
+	file, err := s.openSegment(f)
 	if err != nil {
 		return nil, lost(f, err)
 	}
