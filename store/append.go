@@ -243,6 +243,16 @@ func commit(txn *badger.Txn) error {
 	return err
 }
 
+// TempRoom is how many bytes temporary files may still take: appends go on
+// beside them.
+func (s *Store) TempRoom() int64 {
+	free, err := freeSpace(s.dir)
+	if s.cfg.MinFree < 0 || err != nil {
+		return math.MaxInt64
+	}
+	return free - s.cfg.MinFree/2*3
+}
+
 // checkSpace refuses a write that would leave less than MinFree on the disk.
 // Badger writes through memory maps, where the kernel answers a full disk by
 // killing the process; so the answer must be known before.

@@ -451,6 +451,9 @@ func TestOpenOnFullDisk(t *testing.T) {
 	if err := s.Space(); !errors.Is(err, ErrDiskFull) || !strings.Contains(err.Error(), "nothing is stored") {
 		t.Errorf("Space() = %v, want ErrDiskFull", err)
 	}
+	if room := s.TempRoom(); room > 0 {
+		t.Errorf("TempRoom() = %d where nothing can be stored", room)
+	}
 	if got := len(scanned(t, s)); got != 4000 {
 		t.Errorf("%d rows, want 4000", got)
 	}

@@ -121,7 +121,7 @@ func (a *agent) open(ctx context.Context) (err error) {
 		}
 	}
 	set := a.loadRules()
-	a.matcher = rules.NewMatcher(set, history.MatcherConfig(c, a.store.TempDir()))
+	a.matcher = rules.NewMatcher(set, history.MatcherConfig(c, history.Stored(c, a.store)))
 	a.view = &history.View{Store: a.store, Rules: a.ruleRows, Connected: a.connected}
 	if a.broker, err = bus.NewBroker(bus.Config{Access: access(), MaxConns: maxConnections, Log: a.busEvent}); err != nil {
 		return err

@@ -147,7 +147,7 @@ func (a *agent) answer(ctx context.Context, c *bus.Call, req *api.QueryRequest) 
 }
 
 func (a *agent) queryOptions(req *api.QueryRequest) sql.Options {
-	opt := history.Resources(a.cfg.Config, a.store.TempDir())
+	opt := history.Stored(a.cfg.Config, a.store)
 	opt.Now, opt.MaxRows, opt.Workers = time.Now(), req.MaxRows, a.cfg.Cores
 	opt.Go = platform.Background
 	return opt
@@ -157,7 +157,7 @@ func (a *agent) queryOptions(req *api.QueryRequest) sql.Options {
 func (a *agent) explain(ctx context.Context, c *bus.Call, req *api.QueryRequest) error {
 	reader := a.view.Reader()
 	x := history.Explainer{
-		Source: reader, Limits: history.Limits(a.cfg.Config), Options: a.queryOptions(req), Matcher: history.MatcherConfig(a.cfg.Config, a.store.TempDir()),
+		Source: reader, Limits: history.Limits(a.cfg.Config), Options: a.queryOptions(req), Matcher: history.MatcherConfig(a.cfg.Config, history.Stored(a.cfg.Config, a.store)),
 	}
 	column, cells, q, err := x.Explain(ctx, req)
 	if err != nil {

@@ -305,7 +305,7 @@ func storeEngine(cfg *config.Config) (*localEngine, error) {
 	reader := view.Reader()
 	return &localEngine{
 		source: reader,
-		limits: history.Limits(cfg), resources: history.Resources(cfg, os.TempDir()), matcher: history.MatcherConfig(cfg, os.TempDir()),
+		limits: history.Limits(cfg), resources: history.Resources(cfg, os.TempDir()), matcher: history.MatcherConfig(cfg, history.Resources(cfg, os.TempDir())),
 		limit: cfg.Agent.QueryTimeout,
 		incomplete: func(ctx context.Context, q *sql.Query, now time.Time) []string {
 			reasons := reader.Damaged()

@@ -52,7 +52,7 @@ func (c *call) fileEngine(path, table string, progress *term.Progress) (engine, 
 		return nil, err
 	}
 	return &localEngine{
-		source: s, limits: history.Limits(cfg), matcher: history.MatcherConfig(cfg, os.TempDir()), resources: history.Resources(cfg, os.TempDir()),
+		source: s, limits: history.Limits(cfg), matcher: history.MatcherConfig(cfg, history.Resources(cfg, os.TempDir())), resources: history.Resources(cfg, os.TempDir()),
 		incomplete: func(_ context.Context, q *sql.Query, _ time.Time) []string { return s.otherTables(q.Tables()) },
 		release:    func() error { s.report(c); return nil },
 	}, nil

@@ -4,6 +4,7 @@ import (
 	"daemoneye/roles/config"
 	"daemoneye/rules"
 	"daemoneye/rules/sql"
+	"daemoneye/store"
 )
 
 // Limits are the configured limits of statements.
@@ -15,6 +16,13 @@ func Limits(c *config.Config) sql.Limits {
 	}
 }
 
+// Stored are the Resources of queries whose temporary files are beside the store.
+func Stored(c *config.Config, s *store.Store) sql.Options {
+	opt := Resources(c, s.TempDir())
+	opt.TempRoom = s.TempRoom
+	return opt
+}
+
 // Resources are what a query may use by the configuration, with its temporary
 // files in dir, "" if there is no place for them.
 func Resources(c *config.Config, dir string) sql.Options {
@@ -24,7 +32,7 @@ func Resources(c *config.Config, dir string) sql.Options {
 	return sql.Options{MemoryLimit: c.Agent.QueryMemory, TempDir: dir, TempLimit: c.Agent.TempFileLimit}
 }
 
-// MatcherConfig is how rules are run by the configuration.
-func MatcherConfig(c *config.Config, dir string) rules.MatcherConfig {
-	return rules.MatcherConfig{Every: c.Rules.Every, Timeout: c.Rules.Timeout, MaxRows: c.Rules.MaxMatches, Resources: Resources(c, dir)}
+// MatcherConfig is how rules are run by the configuration, with these resources.
+func MatcherConfig(c *config.Config, resources sql.Options) rules.MatcherConfig {
+	return rules.MatcherConfig{Every: c.Rules.Every, Timeout: c.Rules.Timeout, MaxRows: c.Rules.MaxMatches, Resources: resources}
 }

@@ -86,6 +86,8 @@ type Options struct {
 	// they run; "": nowhere, they fail.
 	TempDir   string
 	TempLimit int64 // bytes there; 1 GiB
+	// TempRoom says how many bytes more may be written there; nil: TempLimit alone counts.
+	TempRoom func() int64
 }
 
 const (
@@ -106,6 +108,7 @@ type run struct {
 
 	tempDir   string
 	tempLimit int64
+	tempRoom  func() int64
 }
 
 // budget is what the goroutines of one execution share.
@@ -172,7 +175,7 @@ func newEnv(ctx context.Context, src Source, opt Options) *env {
 	}
 	r := &run{
 		budget: &budget{}, ctx: ctx, src: src, now: opt.Now.UnixMicro(), limit: opt.MemoryLimit, workers: max(opt.Workers, 1),
-		start: opt.Go, tempDir: opt.TempDir, tempLimit: opt.TempLimit,
+		start: opt.Go, tempDir: opt.TempDir, tempLimit: opt.TempLimit, tempRoom: opt.TempRoom,
 	}
 	if r.start == nil {
 		r.start = func(f func()) { go f() }

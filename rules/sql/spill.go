@@ -191,6 +191,11 @@ func (s *spill) write(x *env, p *spillPart) error {
 		return fail(codeOutOfMemory, "the %s needs more than %d MiB of temporary files", s.operator, x.tempLimit>>20).
 			hint("narrow the time range, or join, group and sort fewer rows; agent.temp_file_limit in the configuration allows more")
 	}
+	if x.tempRoom != nil && (s.size == 0 || (s.size+n)>>20 != s.size>>20) && x.tempRoom() < max(n, 1<<20) {
+		x.tempUsed.Add(-n)
+		return fail(codeOutOfMemory, "the %s needs more temporary files than the disk has room for", s.operator).
+			hint("free some, narrow the time range, or join, group and sort fewer rows; new events need what is left")
+	}
 	if _, err := s.file.WriteAt(s.block, s.size); err != nil {
 		x.tempUsed.Add(-n)
 		return spillError(s.operator, err)

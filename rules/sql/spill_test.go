@@ -161,6 +161,7 @@ func TestSpillErrors(t *testing.T) {
 	}{
 		"nowhere":      {join, "the hash join needs more than the memory limit of 1 MiB", Options{MemoryLimit: 1 << 20}},
 		"too much":     {join, "the hash join needs more than 0 MiB of temporary files", Options{TempDir: t.TempDir(), TempLimit: 9999}},
+		"no room":      {join, "the hash join needs more temporary files than the disk has room for", Options{TempDir: t.TempDir(), TempRoom: func() int64 { return 1 << 19 }}},
 		"no directory": {join, "temporary file of the hash join: ", Options{TempDir: "/nonexistent"}},
 		"one value": {
 			"SELECT row_number() OVER (PARTITION BY accessible ORDER BY pid) FROM process_events",
