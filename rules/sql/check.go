@@ -40,6 +40,8 @@ type checker struct {
 	hidden *scope // what a subquery in FROM does not see, for the error
 	barred *scope // what LATERAL does not see in the right side of a RIGHT or FULL JOIN
 
+	outputs []target // the select list, whose names expressions do not see, for the error
+
 	context     clause
 	inAggregate bool
 	wide        bool        // a call may give several columns, of which one is taken
@@ -159,7 +161,7 @@ func (k *checker) block(s *selectStmt, q *queryExpr, part bool) (query, error) {
 	if b.from, err = k.from(s.from); err != nil {
 		return nil, err
 	}
-	k.named = s.windows
+	k.named, k.outputs = s.windows, s.targets
 	k.context = clause{name: "SELECT", srf: srfTarget}
 	if b.targets, err = k.targets(s.targets, part); err != nil {
 		return nil, err

@@ -194,7 +194,10 @@ func (k *checker) typeOf(n typeName) (Type, error) {
 			return 0, refuse(n.pos(), "the type "+n.name).hint("allowed: %s", strings.Join(typeNames(), ", "))
 		}
 		e := failAt(n.pos(), codeUndefinedObject, "type %q does not exist", n.name)
-		return 0, e.hint("%s", didYouMean(n.name, typeNames()))
+		if hint := didYouMean(n.name, typeNames()); hint != "" {
+			return 0, e.hint("%s", hint)
+		}
+		return 0, e.hint("allowed: %s", strings.Join(typeNames(), ", "))
 	}
 	if n.dims > 0 {
 		t = ArrayOf(t)

@@ -161,7 +161,7 @@ func appendFraction(dst []byte, us int) []byte {
 // ISO 8601's order: date, then optionally time, zone and "BC". A zone is
 // ignored for types without one, as PostgreSQL does.
 func parseTimestamp(s string, t Type) (int64, error) {
-	bad := fail(codeDatetimeFormat, "invalid input syntax for type %v: %q", t, s).hint("write it as 2006-01-02 15:04:05.999999+00")
+	bad := func() error { return badTimestamp(s, t) }
 	text := strings.ToLower(strings.TrimSpace(s))
 	switch text {
 	case "epoch":
@@ -181,29 +181,31 @@ func parseTimestamp(s string, t Type) (int64, error) {
 	}
 	c, rest, ok := parseDatePart(text)
 	if !ok {
-		return 0, bad
+		return 0, bad()
 	}
-	overflow := fail(codeDatetimeOverflow, "date/time field value out of range: %q", s)
+	overflow := func() error {
+		return fail(codeDatetimeOverflow, "date/time field value out of range: %q", s)
+	}
 	if bc {
 		c.year = 1 - c.year
 	} else if c.year == 0 {
-		return 0, overflow
+		return 0, overflow()
 	}
 	var offset int64
 	if rest != "" {
 		if rest[0] != ' ' && rest[0] != 't' {
-			return 0, bad
+			return 0, bad()
 		}
 		if rest, ok = c.parseClock(strings.TrimLeft(rest[1:], " ")); !ok {
-			return 0, bad
+			return 0, bad()
 		}
 		if offset, ok = parseZone(strings.TrimSpace(rest)); !ok {
-			return 0, bad
+			return 0, bad()
 		}
 	}
 	if c.month < 1 || c.month > 12 || c.day < 1 || c.day > daysInMonth(c.year, c.month) ||
 		c.hour > 24 || c.minute > 59 || c.secs > 60 || c.hour == 24 && (c.minute > 0 || c.secs > 0 || c.us > 0) {
-		return 0, overflow
+		return 0, overflow()
 	}
 	if offset <= -16*hour || offset >= 16*hour {
 		return 0, fail("22009", "time zone displacement out of range: %q", s)
@@ -222,6 +224,15 @@ func parseTimestamp(s string, t Type) (int64, error) {
 		return 0, fail(codeDatetimeOverflow, "timestamp out of range: %q", s)
 	}
 	return us, nil
+}
+
+// badTimestamp is the error for a text that is no time of type t.
+func badTimestamp(s string, t Type) error {
+	e := fail(codeDatetimeFormat, "invalid input syntax for type %v: %q", t, s)
+	if _, err := parseInterval(s); err == nil && strings.ContainsAny(s, "abcdefghijklmnopqrstuvwxyz") {
+		return e.hint("a span of time is written interval '%s'", s)
+	}
+	return e.hint("write it as 2006-01-02 15:04:05.999999+00")
 }
 
 // parseDatePart reads YYYY-MM-DD, YYYY/MM/DD or YYYYMMDD.

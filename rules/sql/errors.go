@@ -120,6 +120,23 @@ func (e *Error) locate(text string) *Error {
 	return e
 }
 
+// singleQuotes adds a hint to an unknown column in double quotes, which most
+// often was meant as a text.
+func (e *Error) singleQuotes() *Error {
+	if e.Code != codeUndefinedColumn || e.at == 0 {
+		return e
+	}
+	name, ok := strings.CutPrefix(e.Text[min(e.at-1, len(e.Text)):], `"`)
+	if name, _, closed := strings.Cut(name, `"`); ok && closed {
+		hint := "a text stands in single quotes: '" + strings.ReplaceAll(name, "'", "''") + "'"
+		if e.Hint != "" {
+			hint = e.Hint + " " + hint
+		}
+		e.Hint = hint
+	}
+	return e
+}
+
 func (e *Error) hint(format string, args ...any) *Error {
 	e.Hint = fmt.Sprintf(format, args...)
 	return e
@@ -148,7 +165,7 @@ func didYouMean(name string, list []string) string {
 	for _, s := range list {
 		score := editDistance(name, s) * 4
 		switch {
-		case len(name) >= 3 && (strings.Contains(s, name) || strings.Contains(name, s)):
+		case len(name) >= 3 && (strings.Contains(s, name) || len(s) >= len(name)/2 && strings.Contains(name, s)):
 			score = min(score, 6)
 		case sameLetters(name, s):
 			score = min(score, 5)

@@ -342,7 +342,10 @@ func (k *checker) call(list []*function, args []expr, pos int, describe func(typ
 			kind = "operator"
 		}
 		e := failAt(pos, codeUndefinedFunction, "%s does not exist: %s", kind, describe(actual))
-		return nil, e.hint("%s", wants(list, operator))
+		if operator {
+			return nil, e.hint("%s", operatorHint(actual))
+		}
+		return nil, e.hint("%s", wants(list))
 	}
 	if c.fn.refused != "" {
 		return nil, refuse(pos, c.fn.refused)
@@ -386,23 +389,38 @@ func (k *checker) chooseCall(list []*function, actual []Type, operator bool) (*c
 }
 
 // wants lists the signatures of list for a hint.
-func wants(list []*function, operator bool) string {
+func wants(list []*function) string {
 	var out []string
 	for _, f := range list {
 		if len(out) == 4 {
 			out = append(out, "…")
 			break
 		}
-		s, _, _ := strings.Cut(f.signature(operator), " → ")
+		s, _, _ := strings.Cut(f.signature(false), " → ")
 		out = append(out, s)
 	}
 	if len(out) == 0 {
 		return ""
 	}
-	if operator {
-		return "add a cast, such as ::text"
-	}
 	return "allowed: " + strings.Join(out, ", ")
+}
+
+// operatorHint says what to write where no operator takes these types.
+func operatorHint(types []Type) string {
+	isTime := func(t Type) bool { return t == Timestamptz || t == Timestamp || t == Time }
+	isNumber := func(t Type) bool { return t == Int2 || t == Int4 || t == Int8 || t == Float8 || t == Numeric }
+	for i, t := range types {
+		other := types[len(types)-1-i]
+		switch {
+		case isTime(t) && isNumber(other):
+			return "a span of time is an interval, such as interval '1 hour'"
+		case t.IsArray() && !other.IsArray():
+			return "for its elements write x = ANY (array), or EXISTS (SELECT FROM unnest(array) AS x WHERE …)"
+		case t == JSONB && other != JSONB:
+			return "take a field's text out of it with ->>"
+		}
+	}
+	return "add a cast, such as ::text"
 }
 
 // makeCall builds the call, preparing what depends on constants only.

@@ -135,7 +135,7 @@ func (f *frame) param(e expr) expr {
 func (k *checker) column(n columnRef) (expr, error) {
 	switch {
 	case n.star:
-		return nil, refuse(n.pos(), "* here")
+		return nil, refuse(n.pos(), "* here").hint("name a column")
 	case len(n.fields) > 2:
 		table, err := k.withoutSchema(n.fields[:len(n.fields)-1], n.pos())
 		if err != nil {
@@ -245,7 +245,29 @@ func (k *checker) unknownColumn(n columnRef) error {
 		return failAt(n.pos(), codeUndefinedColumn, "column %q does not exist", name).hint("there is no FROM")
 	}
 	e := failAt(n.pos(), codeUndefinedColumn, "column %q does not exist in %s", name, strings.Join(tables, ", "))
-	return e.hint("%s", didYouMean(name, names))
+	for c := k; c != nil; c = c.frame.outer {
+		if slices.ContainsFunc(c.outputs, func(t target) bool { return t.name == name }) {
+			return e.hint("it names a column of the result, which expressions of the same SELECT can not use: write out what it stands for, or SELECT … FROM (SELECT …)")
+		}
+	}
+	return e.hint("%s", columnHint(name, names, tables))
+}
+
+// columnHint says where an unknown column of the named tables is, or which of
+// the columns known there it could be.
+func columnHint(name string, names, tables []string) string {
+	if slices.ContainsFunc(tables, func(t string) bool { return event.Lookup(t) != nil }) {
+		var of []string
+		for _, t := range event.Tables() {
+			if t.Index(name) >= 0 {
+				of = append(of, t.Name)
+			}
+		}
+		if len(of) > 0 {
+			return "it is a column of " + strings.Join(of, ", ")
+		}
+	}
+	return didYouMean(name, names)
 }
 
 // unknownSpace is the error for qualifier.column.
@@ -267,7 +289,8 @@ func (k *checker) unknownSpace(n columnRef) error {
 				if space.table != "" {
 					of = space.table
 				}
-				return failAt(n.pos(), codeUndefinedColumn, "column %q does not exist in %s", n.fields[1], of).hint("%s", didYouMean(n.fields[1], names))
+				e := failAt(n.pos(), codeUndefinedColumn, "column %q does not exist in %s", n.fields[1], of)
+				return e.hint("%s", columnHint(n.fields[1], names, []string{of}))
 			} else if space != nil {
 				return failAt(n.pos(), codeUndefinedTable, "invalid reference to FROM-clause entry for table %q", n.fields[0]).hint("a subquery in FROM sees what is before it only with LATERAL")
 			}

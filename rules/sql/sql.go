@@ -130,7 +130,7 @@ func compile(text, prefix string, cfg Config) (*Query, error) {
 		if e.at > 0 {
 			e.at = max(e.at-len(prefix), 1)
 		}
-		return nil, e.locate(text)
+		return nil, e.locate(text).singleQuotes()
 	}
 	q.text, q.prefix, q.cfg = text, prefix, cfg
 	return q, nil
