@@ -31,7 +31,7 @@ func permute(app *cli.App, args []string) []string {
 			i = len(args)
 		case arg == "--help" || arg == "-help" || arg == "-h":
 			help = true
-		case len(arg) > 1 && arg[0] == '-':
+		case isFlag(arg):
 			flags = append(flags, arg)
 			if takesValue(known, arg) {
 				if i++; i == len(args) {
@@ -64,6 +64,13 @@ func permute(app *cli.App, args []string) []string {
 		return slices.Concat(path, flags, rest)
 	}
 	return slices.Concat(path, flags, []string{"--"}, rest)
+}
+
+// isFlag reports whether arg is a flag and its name holds no blank: a statement
+// that begins with a comment, as rule files do, is none.
+func isFlag(arg string) bool {
+	name, _, _ := strings.Cut(arg, "=")
+	return len(name) > 1 && name[0] == '-' && !strings.ContainsAny(name, " \t\r\n")
 }
 
 func isVersion(flag string) bool { return flag == "--version" || flag == "-version" || flag == "-v" }
