@@ -1,8 +1,10 @@
 package client
 
 import (
+	"compress/gzip"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,7 +23,7 @@ const parquetFormat = "parquet"
 
 func outputFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE` instead of standard output; it appears when all of it is written"},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE` instead of standard output, compressed if its name ends in .gz; it appears when all of it is written"},
 		&cli.BoolFlag{Name: "force", Usage: "overwrite the file of --output"},
 	}
 }
@@ -30,8 +32,9 @@ func outputFlags() []cli.Flag {
 // name when all of it is on the disk.
 type destination struct {
 	printer
-	name     string   // "" is standard output
-	temp     *os.File // of the file
+	name     string       // "" is standard output
+	temp     *os.File     // of the file
+	zip      *gzip.Writer // what is written goes through, nil for none
 	force    bool
 	progress *term.Progress
 	columns  int
@@ -53,6 +56,8 @@ func (c *call) openOutput(format string, progress *term.Progress) (*destination,
 	case d.name == "":
 		d.printer = newPrinter(c.out, format)
 		return d, nil
+	case format == parquetFormat && zipped(d.name):
+		return nil, usage("leave out .gz", "Parquet is compressed within")
 	}
 	if err := d.vacant(); err != nil {
 		return nil, err
@@ -63,13 +68,20 @@ func (c *call) openOutput(format string, progress *term.Progress) (*destination,
 	if err != nil {
 		return nil, fmt.Errorf("output: %w", err)
 	}
+	var out io.Writer = d.temp
+	if zipped(d.name) {
+		d.zip = gzip.NewWriter(d.temp)
+		out = d.zip
+	}
 	if format == parquetFormat {
 		d.printer = &parquetPrinter{out: d.temp}
 	} else {
-		d.printer = newPrinter(term.New(d.temp, os.Getenv), format)
+		d.printer = newPrinter(term.New(out, os.Getenv), format)
 	}
 	return d, nil
 }
+
+func zipped(name string) bool { return strings.EqualFold(filepath.Ext(name), ".gz") }
 
 // vacant refuses a name that is taken.
 func (d *destination) vacant() error {
@@ -113,6 +125,9 @@ func (d *destination) finish(err error) error {
 	d.progress.Stop()
 	if d.temp == nil {
 		return err
+	}
+	if err == nil && d.zip != nil {
+		err = d.zip.Close()
 	}
 	if err == nil {
 		err = d.temp.Sync()
@@ -181,7 +196,11 @@ func (p *parquetPrinter) close() error { return p.w.Close() }
 func (c *call) fileFormat(all []string) (string, error) {
 	name := c.String("format")
 	if !c.IsSet("format") {
-		ext := strings.TrimPrefix(strings.ToLower(filepath.Ext(c.String("output"))), ".")
+		name := c.String("output")
+		if zipped(name) {
+			name = name[:len(name)-len(".gz")]
+		}
+		ext := strings.TrimPrefix(strings.ToLower(filepath.Ext(name)), ".")
 		if slices.Contains(all, ext) {
 			return ext, nil
 		}
