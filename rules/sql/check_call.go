@@ -315,6 +315,9 @@ func (k *checker) unknownFunction(n funcCall) error {
 	}
 	slices.Sort(names)
 	e := failAt(n.pos(), codeUndefinedFunction, "function %s is not supported", n.name)
+	if hint := otherFunction(strings.ToLower(n.name)); hint != "" {
+		return e.hint("%s", hint)
+	}
 	if hint := didYouMean(strings.ToLower(n.name), names); hint != "" {
 		return e.hint("%s", hint)
 	}

@@ -174,7 +174,7 @@ func didYouMean(name string, list []string) string {
 			best, bestScore = s, score
 		}
 	}
-	if best == "" || bestScore > 4*max(2, len(name)*2/5) {
+	if best == "" || bestScore > 4*max(min(2, len(name)/2), len(name)*2/5) {
 		return ""
 	}
 	return fmt.Sprintf("did you mean %q?", best)

@@ -343,7 +343,7 @@ func (k *checker) call(list []*function, args []expr, pos int, describe func(typ
 		}
 		e := failAt(pos, codeUndefinedFunction, "%s does not exist: %s", kind, describe(actual))
 		if operator {
-			return nil, e.hint("%s", operatorHint(actual))
+			return nil, e.hint("%s", operatorHint(list[0].name, actual))
 		}
 		return nil, e.hint("%s", wants(list))
 	}
@@ -406,7 +406,10 @@ func wants(list []*function) string {
 }
 
 // operatorHint says what to write where no operator takes these types.
-func operatorHint(types []Type) string {
+func operatorHint(name string, types []Type) string {
+	if hint := otherOperator(name); hint != "" && slices.Contains(types, Bool) {
+		return hint
+	}
 	isTime := func(t Type) bool { return t == Timestamptz || t == Timestamp || t == Time }
 	isNumber := func(t Type) bool { return t == Int2 || t == Int4 || t == Int8 || t == Float8 || t == Numeric }
 	for i, t := range types {

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -201,7 +202,7 @@ func (s *scope) find(n columnRef) (expr, error) {
 			continue
 		}
 		if found >= 0 {
-			return nil, failAt(n.pos(), codeAmbiguousColumn, "column reference %q is ambiguous", name)
+			return nil, failAt(n.pos(), codeAmbiguousColumn, "column reference %q is ambiguous", name).hint("%s", s.qualified(name))
 		}
 		found = i
 	}
@@ -215,6 +216,20 @@ func (s *scope) find(n columnRef) (expr, error) {
 		return nil, refuse(n.pos(), "a whole row as a value")
 	}
 	return nil, nil
+}
+
+// qualified says how to name one of the columns of this name.
+func (s *scope) qualified(name string) string {
+	var out []string
+	for _, n := range s.spaces {
+		if slices.ContainsFunc(n.fields, func(f field) bool { return f.name == name }) {
+			out = append(out, n.alias+"."+name)
+		}
+	}
+	if len(out) < 2 {
+		return ""
+	}
+	return "write " + strings.Join(out, " or ")
 }
 
 // unknownColumn is the error for a name that no query knows.
@@ -265,6 +280,9 @@ func columnHint(name string, names, tables []string) string {
 		}
 		if len(of) > 0 {
 			return "it is a column of " + strings.Join(of, ", ")
+		}
+		if ours := otherColumn(name, names); ours != "" {
+			return fmt.Sprintf("did you mean %q?", ours)
 		}
 	}
 	return didYouMean(name, names)
