@@ -176,6 +176,10 @@ func (c *catalog) addIntegers() {
 			return null
 		}
 	}
+	c.fn(g, "pg_size_pretty", "number of bytes with a unit, 1 kB being 1024 bytes", "SELECT pg_size_pretty(1572864::bigint)", pairs{
+		"int8:text", func(a []value) value { return textValue(sizePretty(numericInt(a[0].i))) },
+		"numeric:text", func(a []value) value { return textValue(sizePretty(a[0].numeric())) },
+	})
 	c.fn(g, "scale", "number of decimals shown", "SELECT scale(8.4100)", pairs{"numeric:int4", finiteScale(func(n *numeric) int { return n.scale })})
 	c.fn(g, "min_scale", "number of decimals needed", "SELECT min_scale(8.4100)", pairs{"numeric:int4", finiteScale(minScale)})
 	c.fn(g, "trim_scale", "number without zeros at the end of its decimals", "SELECT trim_scale(8.4100)", pairs{"numeric:numeric", func(a []value) value {
@@ -283,4 +287,26 @@ func (c *catalog) addWidthBucket() {
 			return intValue(int64(low)), nil
 		},
 	})
+}
+
+// sizePretty is pg_size_pretty: in the first unit of which there are less than
+// 20 Ki, halves rounded away from zero (dbsize.c).
+func sizePretty(n *numeric) string {
+	if n.kind != finite {
+		return n.String() + " PB"
+	}
+	if n.cmp(numericInt(10<<10)) < 0 && n.cmp(numericInt(-10<<10)) > 0 {
+		return n.String() + " bytes"
+	}
+	size := &n.towards(0).coef
+	size.Quo(size, big.NewInt(512)) // in half kB
+	units := []string{" kB", " MB", " GB", " TB", " PB"}
+	for i, unit := range units {
+		if i == len(units)-1 || size.CmpAbs(big.NewInt(20<<10-1)) < 0 {
+			size.Add(size, big.NewInt(int64(size.Sign())))
+			return size.Quo(size, big.NewInt(2)).String() + unit
+		}
+		size.Quo(size, big.NewInt(1<<10))
+	}
+	return ""
 }
