@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 )
 
 // Launch describes the start of one of our roles.
@@ -61,4 +62,5 @@ type Status struct {
 	NoNewPrivs  bool
 	Seccomp     int   // 0 off, 1 strict, 2 filter
 	Memory      int64 // resident set size, bytes
+	Started     time.Time
 }

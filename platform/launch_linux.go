@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -183,7 +184,7 @@ func asExitError(err error) error {
 	return e
 }
 
-// ReadStatus reads /proc/PID/status.
+// ReadStatus reads /proc/PID/status, and from /proc/PID/stat the start.
 func ReadStatus(pid int) (Status, error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -193,8 +194,13 @@ func ReadStatus(pid int) (Status, error) {
 	if err != nil {
 		return Status{}, fmt.Errorf("process %d: %w", pid, err)
 	}
+	started, err := startTime(pid)
+	if err != nil {
+		return Status{}, err
+	}
 	return Status{
-		UID: int(s.UID[1]), GID: int(s.GID[1]),
+		Started: started,
+		UID:     int(s.UID[1]), GID: int(s.GID[1]),
 		Permitted:   procfs.CapabilityNames(s.CapPrm),
 		Effective:   procfs.CapabilityNames(s.CapEff),
 		Inheritable: procfs.CapabilityNames(s.CapInh),
@@ -202,6 +208,24 @@ func ReadStatus(pid int) (Status, error) {
 		Ambient:     procfs.CapabilityNames(s.CapAmb),
 		NoNewPrivs:  s.NoNewPrivs, Seccomp: int(s.Seccomp), Memory: s.VmRSS,
 	}, nil
+}
+
+// startTime is in ticks since boot, as time is counted now. The directory's
+// own time is only that of when the kernel last made its inode.
+func startTime(pid int) (time.Time, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return time.Time{}, err
+	}
+	s, err := procfs.ParseStat(raw)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("process %d: %w", pid, err)
+	}
+	var boot unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot); err != nil {
+		return time.Time{}, fmt.Errorf("time since boot: %w", err)
+	}
+	return time.Now().Add(time.Duration(s.StartTicks)*(time.Second/procfs.TicksPerSecond) - time.Duration(boot.Nano())), nil
 }
 
 // Dropped returns the kernel's capabilities that are not in s.Permitted.

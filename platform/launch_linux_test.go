@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // report is what a started test binary says of itself over descriptor 3.
@@ -173,6 +174,33 @@ func TestStartLeavesParentAlone(t *testing.T) {
 	}
 	if strings.Contains(string(out), "NoNewPrivs:\t1") != before.NoNewPrivs {
 		t.Errorf("a program started afterwards: %s, before: %+v", out, before)
+	}
+}
+
+// btime of /proc/stat is the other way to count it, in whole seconds.
+func TestStarted(t *testing.T) {
+	var boot, ticks int64
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(stat), "\nbtime ")
+	if _, err := fmt.Sscan(after, &boot); err != nil {
+		t.Fatal(err)
+	}
+	if stat, err = os.ReadFile("/proc/1/stat"); err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if _, err := fmt.Sscan(fields[22-3], &ticks); err != nil { // from field 3 on
+		t.Fatal(err)
+	}
+	got, err := ReadStatus(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := time.Unix(boot+ticks/100, 0); got.Started.Sub(want).Abs() > 3*time.Second {
+		t.Errorf("process 1 started at %v, want about %v", got.Started, want)
 	}
 }
 

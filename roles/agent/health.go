@@ -195,13 +195,10 @@ func roleStatus(role string, pid int) api.RoleStatus {
 		r.Error = err.Error()
 		return r
 	}
-	r.UID, r.GID, r.NoNewPrivs, r.Memory = s.UID, s.GID, s.NoNewPrivs, s.Memory
+	r.UID, r.GID, r.NoNewPrivs, r.Memory, r.Started = s.UID, s.GID, s.NoNewPrivs, s.Memory, s.Started
 	r.Capabilities, r.Bounding = slices.Clip(s.Permitted), slices.Clip(s.Bounding)
 	if u, err := platform.LookupUser(strconv.Itoa(s.UID)); err == nil {
 		r.User = u.Name
-	}
-	if info, err := os.Stat("/proc/" + strconv.Itoa(pid)); err == nil {
-		r.Started = info.ModTime()
 	}
 	return r
 }
