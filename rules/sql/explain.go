@@ -183,8 +183,14 @@ func (e *explainer) node(op operator) (*PlanNode, error) {
 		default:
 			how += ", run for each distinct " + exprTexts(s.params)
 		}
-		n.Children = append(n.Children, &PlanNode{Step: how, Children: []*PlanNode{c}})
+		n.Children = append(n.Children, &PlanNode{Step: how, Time: c.Time, Children: []*PlanNode{c}})
 	}
+	// One that waits for others to run the steps below has spent less than they.
+	var below time.Duration
+	for _, c := range n.Children {
+		below += c.Time
+	}
+	n.Time = max(n.Time, below)
 	return n, nil
 }
 

@@ -66,3 +66,29 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+// The time of a step is that of the steps below too, whoever ran them.
+func TestExplainTimes(t *testing.T) {
+	src := &inParts{}
+	for range 8 {
+		src.batches = append(src.batches, eventBatch(60_000))
+	}
+	q, err := Compile("SELECT name, count(*) FROM process_events WHERE command_line ~ '[a-z]+.*[3-5]$' GROUP BY name", Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := q.Explain(t.Context(), src, Options{Now: testTime, Workers: 4}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n.Children != nil {
+		below := n.Children[0]
+		if n.Time < below.Time {
+			t.Errorf("%s took %v, and %s below it %v", n.Step, n.Time, below.Step, below.Time)
+		}
+		n = below
+	}
+	if n.Rows != 480_000 {
+		t.Errorf("%s gave %d rows, want 480,000", n.Step, n.Rows)
+	}
+}
