@@ -111,6 +111,12 @@ type Rule struct {
 // Query returns the compiled SELECT.
 func (r *Rule) Query() *sql.Query { return r.query }
 
+// Text reads the rule's file again: header and SELECT.
+func (r *Rule) Text() (string, error) {
+	text, err := fs.ReadFile(r.source.FS, r.path)
+	return string(text), err
+}
+
 // Lookback returns the time (µs since the Unix epoch) from which on the rule
 // sees rows of a stream table: the begin of the window that its header names.
 // Without one it is what the SELECT bounds itself, math.MinInt64, or, for a

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -104,8 +105,9 @@ func rulesExplainCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "explain",
 		Usage:     "show when a rule runs, how far back it sees, and its plan",
-		ArgsUsage: "FILE",
+		ArgsUsage: "FILE|ID",
 		Description: `   daemoneye rules explain new.sql
+   daemoneye rules explain exec-from-temp
    daemoneye rules explain new.sql --analyze
    daemoneye rules explain new.sql --format json
 
@@ -113,7 +115,7 @@ The estimates are those of the agent's history, or of the store at rest.`,
 		Flags: []cli.Flag{
 			analyzeFlag(),
 			&cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table (text for people), json"},
-			&cli.StringFlag{Name: "timeout", Usage: "give up after `DURATION`, such as 500ms, 30s or 1h30m", DefaultText: "the configuration's agent.query_timeout"},
+			&cli.StringFlag{Name: "timeout", Usage: "give up after `DURATION`, such as 500ms or 30s; an agent gives 1h at most", DefaultText: "the configuration's agent.query_timeout"},
 		},
 		Action: run(rulesExplain),
 	}
@@ -124,7 +126,7 @@ func rulesExplain(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.exactly(1, "the file of one rule"); err != nil {
+	if err := c.exactly(1, "the file or the id of one rule"); err != nil {
 		return err
 	}
 	r := api.QueryRequest{Rule: true, Explain: explainHow(c.Bool("analyze"))}
@@ -162,15 +164,22 @@ func rulesExplain(c *call) error {
 	return nil
 }
 
-// ruleText returns the text of a rule file that is good; of one that is not
-// it prints why.
+// ruleText returns the text of a rule, named by its file or its id; of a file
+// that is not good it prints why.
 func (c *call) ruleText(name string) (string, error) {
 	cfg, err := c.config()
 	if err != nil {
 		return "", err
 	}
-	if info, err := os.Stat(name); err == nil && info.IsDir() {
+	switch info, err := os.Stat(name); {
+	case err == nil && info.IsDir():
 		return "", usage("name the file of one rule", "%s is a directory", name)
+	case errors.Is(err, fs.ErrNotExist):
+		for _, r := range loadRules(cfg).Rules {
+			if r.ID == name {
+				return r.Text()
+			}
+		}
 	}
 	set := rules.Load(rules.LoadConfig{SQL: sqlConfig(cfg)}, rules.Dir(name))
 	if len(set.Rules) == 0 {

@@ -38,7 +38,7 @@ What was lost of the tables read is reported on standard error as "incomplete: .
 			formatFlag(parquetFormat + " (with -o; also by the file's name)"),
 			&cli.BoolFlag{Name: "explain", Usage: "show the plan instead: what is read, what is left out, what is done with it. With --format json as a tree"},
 			analyzeFlag(),
-			&cli.StringFlag{Name: "timeout", Usage: "give up after `DURATION`, such as 500ms, 30s or 1h30m", DefaultText: "the configuration's agent.query_timeout"},
+			&cli.StringFlag{Name: "timeout", Usage: "give up after `DURATION`, such as 500ms or 30s; an agent gives 1h at most", DefaultText: "the configuration's agent.query_timeout"},
 			&cli.Int64Flag{Name: "max-rows", Usage: "fail when the result has more than `N` rows", DefaultText: "no limit"},
 			repeatedFlag("param", "let :'NAME' in the statement stand for a value: `NAME=VALUE`; may be repeated"),
 			&cli.GenericFlag{Name: "input", Value: &once{}, Usage: "read `FILE` instead of the history; no agent is needed. It is " + fileTypes},
