@@ -72,7 +72,7 @@ func (c *csvFile) header() error {
 		}
 		return err
 	}
-	seen := map[string]bool{}
+	seen, known := map[string]bool{}, false
 	c.columns = make([]*event.ColumnBuilder, len(c.fields))
 	for i, f := range c.fields {
 		if seen[f.text] {
@@ -82,7 +82,11 @@ func (c *csvFile) header() error {
 		c.names = append(c.names, f.text)
 		if c.b.Table().Index(f.text) >= 0 {
 			c.columns[i] = c.b.Column(f.text)
+			known = true
 		}
+	}
+	if !known { // rows of nothing but NULL would be an answer, and a wrong one
+		return c.fail("", fmt.Errorf("the header %.80q names no column of %s; it wants commas between", strings.Join(c.names, ","), c.b.Table().Name))
 	}
 	return nil
 }
