@@ -33,7 +33,7 @@ var ErrFormat = errors.New("unknown file type, want .jsonl, .ndjson, .json, .csv
 
 // Error says where in a file a value is wrong.
 type Error struct {
-	File   string
+	File   string // "" of one that is written
 	Line   int64  // of the record's begin, from 1; 0 in Parquet
 	Row    int64  // from 1, the header of CSV not counted
 	Column string // "" when it is not one column's fault
@@ -42,8 +42,11 @@ type Error struct {
 
 func (e *Error) Error() string {
 	where := fmt.Sprintf("%s: row %d", e.File, e.Row)
-	if e.Line > 0 {
+	switch {
+	case e.Line > 0:
 		where = fmt.Sprintf("%s:%d", e.File, e.Line)
+	case e.File == "":
+		where = fmt.Sprintf("row %d", e.Row)
 	}
 	if e.Column != "" {
 		where += ": column " + e.Column
