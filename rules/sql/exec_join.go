@@ -68,7 +68,7 @@ func (n *joinNode) build(x *env) (*buildSide, error) {
 		if err := in.pass(x, c, add); err != nil || b.spill != nil || b.table == nil {
 			return err
 		}
-		if !asked && int64(b.held()) > x.limit/8 {
+		if !asked && (int64(b.held()) > n.asksAt(x) || x.spills(b.held(), 0)) {
 			asked = true
 			if err := b.thin(x, n, in); err != nil {
 				return err

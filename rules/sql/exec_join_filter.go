@@ -43,6 +43,19 @@ func (f *keyFilter) has(h uint64) bool {
 // keyFilterShare is what part of the memory of a query a filter may take.
 const keyFilterShare = 32
 
+// asksAt is with how many bytes of the right side leftFilter is worth it: early
+// if no condition has to be evaluated for it a second time.
+func (n *joinNode) asksAt(x *env) int64 {
+	op := n.left
+	if m, ok := op.(*meterNode); ok {
+		op = m.input
+	}
+	if _, ok := op.(*scanNode); ok {
+		return x.limit / 8
+	}
+	return x.limit / 8 * 3
+}
+
 // leftFilter returns the keys of the left side, nil if it would take more than
 // another scan to find them. What the filter takes is counted.
 func (n *joinNode) leftFilter(x *env) *keyFilter {
