@@ -94,7 +94,11 @@ func (n *joinNode) build(x *env) (*buildSide, error) {
 
 // add keeps the rows of c.
 func (b *buildSide) add(x *env, n *joinNode, c *chunk) error {
-	if err := b.rows.add(x, joinMemory, c); err != nil || b.table == nil {
+	name := joinMemory
+	if b.table == nil {
+		name = "nested loop"
+	}
+	if err := b.rows.add(x, name, c); err != nil || b.table == nil {
 		return err
 	}
 	return b.index(x, n, c)

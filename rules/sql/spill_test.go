@@ -160,6 +160,7 @@ func TestSpillErrors(t *testing.T) {
 		opt        Options
 	}{
 		"nowhere":      {join, "the hash join needs more than the memory limit of 1 MiB", Options{MemoryLimit: 1 << 20}},
+		"no keys":      {"SELECT b.pid, b.time, b.command_line, b.namespaces FROM process_events a CROSS JOIN process_events b LIMIT 1", "the nested loop needs more than the memory limit of 1 MiB", Options{TempDir: t.TempDir()}},
 		"too much":     {join, "the hash join needs more than 0 MiB of temporary files", Options{TempDir: t.TempDir(), TempLimit: 9999}},
 		"no room":      {join, "the hash join needs more temporary files than the disk has room for", Options{TempDir: t.TempDir(), TempRoom: func() int64 { return 1 << 19 }}},
 		"no directory": {join, "temporary file of the hash join: ", Options{TempDir: "/nonexistent"}},
