@@ -21,20 +21,17 @@ func (a *aggregateNode) run(x *env, yield func(*chunk) error) error {
 	if err != nil {
 		return err
 	}
-	done := false
+	in, done := a.input, false
 	if a.merges() {
-		if done, err = a.inParts(x, tables); err != nil {
-			return err
-		}
+		done, err = a.inParts(x, tables)
+	} else {
+		in = &gatherNode{in}
 	}
-	if !done {
-		in := a.input
-		if !a.merges() {
-			in = &gatherNode{in}
-		}
-		if err := in.run(x, func(c *chunk) error { return a.add(x, tables, c) }); err != nil {
-			return err
-		}
+	if err == nil && !done {
+		err = in.run(x, func(c *chunk) error { return a.add(x, tables, c) })
+	}
+	if err != nil {
+		return err
 	}
 	for _, t := range tables {
 		if err := t.emit(x, yield); err != nil {
@@ -444,12 +441,7 @@ func (t *groupTable) groups(from, to int) []*vector {
 	if t.values == nil {
 		return t.keys.vectors(from, to)
 	}
-	rows := sequence(from, to)
-	out := make([]*vector, len(t.values.cols))
-	for k, c := range t.values.cols {
-		out[k] = c.gather(rows)
-	}
-	return out
+	return t.values.gather(sequence(from, to))
 }
 
 // emit gives one row a group.

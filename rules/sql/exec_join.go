@@ -32,6 +32,13 @@ const fewKeys = 1000
 
 const joinMemory = "hash join"
 
+func (n *joinNode) name() string {
+	if len(n.leftKeys) == 0 {
+		return "nested loop"
+	}
+	return joinMemory
+}
+
 func (n *joinNode) newSide() *buildSide {
 	b := &buildSide{rows: newRowStore(n.rightTypes)}
 	if len(n.rightKeys) == 0 {
@@ -94,11 +101,7 @@ func (n *joinNode) build(x *env) (*buildSide, error) {
 
 // add keeps the rows of c.
 func (b *buildSide) add(x *env, n *joinNode, c *chunk) error {
-	name := joinMemory
-	if b.table == nil {
-		name = "nested loop"
-	}
-	if err := b.rows.add(x, name, c); err != nil || b.table == nil {
+	if err := b.rows.add(x, n.name(), c); err != nil || b.table == nil {
 		return err
 	}
 	return b.index(x, n, c)
@@ -392,9 +395,7 @@ func joined(c *chunk, left []int32, s *rowStore, right []int32, types []Type) *c
 		}
 		return out
 	}
-	for _, col := range s.cols {
-		out.cols = append(out.cols, col.gather(right))
-	}
+	out.cols = append(out.cols, s.gather(right)...)
 	return out
 }
 

@@ -399,10 +399,9 @@ func (a *aggregateNode) describe() (string, []string, []*operator) {
 func (a *aggregateNode) exprList() []expr { return append(aggExprs(a.aggs), a.groups...) }
 
 func (n *joinNode) describe() (string, []string, []*operator) {
-	step := "nested loop"
+	step := n.name()
 	var details []string
 	if len(n.leftKeys) > 0 {
-		step = "hash join"
 		var on []string
 		for i := range n.leftKeys {
 			on = append(on, exprText(n.leftKeys[i])+" = "+exprText(n.rightKeys[i]))

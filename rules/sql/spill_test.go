@@ -54,16 +54,21 @@ func runSpilling(t *testing.T, text string, src Source, opt Options) (lines []st
 	return lines, spilled, err
 }
 
-// Joins and windows that do not fit into memory give what they give when they do.
-func TestSpill(t *testing.T) {
-	var batches []*event.Batch
+// threeBatches have 4,000 rows each; pids begin step after those of the one before.
+func threeBatches(step int) (batches []*event.Batch) {
 	for i := range 3 {
 		b := eventBatch(4_000)
 		for k := range b.Column("pid").Ints {
-			b.Column("pid").Ints[k] = int64(k + 3_000*i)
+			b.Column("pid").Ints[k] = int64(k + step*i)
 		}
 		batches = append(batches, b)
 	}
+	return batches
+}
+
+// Joins and windows that do not fit into memory give what they give when they do.
+func TestSpill(t *testing.T) {
+	batches := threeBatches(3_000)
 	const events = "(SELECT pid, name, command_line, time, accessible, namespaces, pid::numeric / 7 AS n, CASE WHEN pid % 9 > 0 THEN pid / 2.0::float8 END AS f, ancestors FROM process_events) "
 	little := Options{MemoryLimit: 512 << 10, TempDir: t.TempDir()}
 	for _, text := range []string{
@@ -95,14 +100,7 @@ func TestSpill(t *testing.T) {
 // A join keeps only rows that the left side asks for, once there is little
 // room: then it fits, and spills nothing.
 func TestJoinFilter(t *testing.T) {
-	var batches []*event.Batch
-	for i := range 3 {
-		b := eventBatch(4_000)
-		for k := range b.Column("pid").Ints {
-			b.Column("pid").Ints[k] = int64(k + 4_000*i)
-		}
-		batches = append(batches, b)
-	}
+	batches := threeBatches(4_000)
 	opt := Options{MemoryLimit: 1 << 20, Workers: 2}
 	spilling := opt
 	spilling.TempDir = t.TempDir()

@@ -229,6 +229,15 @@ func (s *rowStore) emit(x *env, yield func(*chunk) error) error {
 	return nil
 }
 
+// gather is the rows of the list by column; of a negative one all are NULL.
+func (s *rowStore) gather(rows []int32) []*vector {
+	out := make([]*vector, len(s.cols))
+	for k, c := range s.cols {
+		out[k] = c.gather(rows)
+	}
+	return out
+}
+
 // emitOrder yields the rows of the list, in its order.
 func (s *rowStore) emitOrder(x *env, order []int32, yield func(*chunk) error) error {
 	size := min(chunkRows, x.pieceRows(len(s.cols)))
@@ -237,11 +246,7 @@ func (s *rowStore) emitOrder(x *env, order []int32, yield func(*chunk) error) er
 			return err
 		}
 		rows := order[from:min(from+size, len(order))]
-		c := &chunk{n: len(rows), cols: make([]*vector, len(s.cols))}
-		for k, col := range s.cols {
-			c.cols[k] = col.gather(rows)
-		}
-		if err := yield(c); err != nil {
+		if err := yield(&chunk{n: len(rows), cols: s.gather(rows)}); err != nil {
 			return err
 		}
 	}

@@ -208,31 +208,23 @@ func (v *vector) take(sel []int32) *vector {
 
 // copied returns rows sel as a vector of their own, whose texts are its own too.
 func (v *vector) copied(sel []int32) *vector {
+	out := v.take(sel)
 	if v.typ.phys() != physText || v.constant {
-		return v.take(sel)
+		return out
 	}
-	out := &vector{typ: v.typ}
-	var list []string
-	if v.codes != nil {
-		out.codes = make([]uint32, len(sel))
+	list := out.dict
+	if out.codes != nil {
+		list = nil
 		codes := make([]uint32, len(v.dict)) // plus one; 0: not met yet
-		for k, i := range sel {
-			e := v.codes[i]
+		for k, e := range out.codes {
 			if codes[e] == 0 {
 				list = append(list, v.dict[e])
 				codes[e] = uint32(len(list))
 			}
 			out.codes[k] = codes[e] - 1
 		}
-	} else {
-		list = gather(v.dict, sel)
 	}
-	out.dict = copyTexts(list)
-	for k, i := range sel {
-		if v.nulls != nil && v.nulls.Has(int(i)) {
-			out.setNull(k, len(sel))
-		}
-	}
+	out.dict, out.id = copyTexts(list), nil
 	return out
 }
 
