@@ -66,8 +66,8 @@ func writeFormat(path string) error {
 }
 
 // checkFiles looks at Badger's files before Badger does. It removes or shields
-// what a crash can leave behind and Badger trips over, and refuses what Badger
-// would "repair" by deleting data.
+// what a crash can leave behind and Badger trips over (a reader may not: its
+// error is errUnclean), and refuses what Badger would "repair" by deleting data.
 func checkFiles(path string, readOnly bool) error {
 	entries, err := os.ReadDir(path)
 	if errors.Is(err, os.ErrNotExist) && readOnly {
@@ -92,13 +92,12 @@ func checkFiles(path string, readOnly bool) error {
 			hasData = hasData || info.Size() > valueLogHeader
 		case ext == ".sst":
 			hasData = true
-		case readOnly:
 		// A write-ahead log that was not set up yet holds nothing.
 		case ext == ".mem" && info.Size() < valueLogHeader:
-			err = os.Remove(name)
+			err = removeLeftover(name, readOnly)
 		// DISCARD is only a hint; Badger indexes into it without looking at its size.
 		case e.Name() == "DISCARD" && (info.Size() < 1<<20 || info.Size()%16 != 0):
-			err = os.Remove(name)
+			err = removeLeftover(name, readOnly)
 		}
 		if err != nil {
 			return err
@@ -115,6 +114,14 @@ func checkFiles(path string, readOnly bool) error {
 		return ErrNotExist
 	}
 	return checkLogs(logs, readOnly)
+}
+
+// removeLeftover removes a file that a crash left half made.
+func removeLeftover(name string, readOnly bool) error {
+	if readOnly {
+		return fmt.Errorf("%w: %s is half made", errUnclean, name)
+	}
+	return os.Remove(name)
 }
 
 // damaged says in one line what is wrong with a file: Badger's errors may have
@@ -178,8 +185,8 @@ func checkLogs(logs []string, readOnly bool) error {
 			}
 		case !last:
 			return damaged(name, fmt.Errorf("%d bytes long, too short for a value log file", info.Size()))
-		case !readOnly: // created, and nothing written yet
-			if err := os.Remove(name); err != nil {
+		default: // created, and nothing written yet
+			if err := removeLeftover(name, readOnly); err != nil {
 				return err
 			}
 		}

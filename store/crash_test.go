@@ -288,6 +288,17 @@ func TestDamagedFiles(t *testing.T) {
 			if err := c.damage(file); err != nil {
 				t.Fatal(err)
 			}
+			damagesLog := strings.HasPrefix(c.name, "value log f") || c.name == "value log cut"
+			reader, err := OpenReadOnly(dir, quiet())
+			if err == nil {
+				defer func() { _ = reader.Close() }()
+				checkDamaged(t, reader, damagesLog)
+				if err := reader.Close(); err != nil {
+					t.Fatal(err)
+				}
+			} else if !c.refused {
+				t.Fatal(err)
+			}
 			s, err := Open(dir, quiet())
 			if c.refused {
 				if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "backup") || strings.Contains(err.Error(), "\n") || len(err.Error()) > 500 {
@@ -299,25 +310,32 @@ func TestDamagedFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = s.Close() }()
-			rows := int64(0)
-			err = s.Scan(noDeadline(), ScanRequest{Table: event.Lookup("process_events")}, func(_ uint64, b *event.Batch) error {
-				rows += int64(b.Rows)
-				return nil
-			})
-			var d *DamagedError
-			if err != nil && !errors.As(err, &d) {
-				t.Fatal(err)
-			}
-			if d != nil {
-				rows += d.Rows
-			}
-			if wantDamage := strings.HasPrefix(c.name, "value log f") || c.name == "value log cut"; wantDamage != (d != nil) || rows != 4000 {
-				t.Errorf("%d rows read or known to be lost, want 4000; damage %v", rows, d)
-			}
+			checkDamaged(t, s, damagesLog)
 			if _, err := s.Append(noDeadline(), []Batch{{"d", 1, processEvents(epoch, 1, 1)}}); err != nil {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// checkDamaged verifies that a store made by filled has each row, or knows how
+// many are lost.
+func checkDamaged(t *testing.T, s *Store, wantDamage bool) {
+	t.Helper()
+	rows := int64(0)
+	err := s.Scan(noDeadline(), ScanRequest{Table: event.Lookup("process_events")}, func(_ uint64, b *event.Batch) error {
+		rows += int64(b.Rows)
+		return nil
+	})
+	var d *DamagedError
+	if err != nil && !errors.As(err, &d) {
+		t.Fatal(err)
+	}
+	if d != nil {
+		rows += d.Rows
+	}
+	if wantDamage != (d != nil) || rows != 4000 {
+		t.Errorf("%d rows read or known to be lost, want 4000; damage %v", rows, d)
 	}
 }
 
