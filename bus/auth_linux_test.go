@@ -194,8 +194,8 @@ func TestSilentPeer(t *testing.T) {
 // TestCredentials compares with what this process knows of itself.
 func TestCredentials(t *testing.T) {
 	_, path := startBroker(t, Config{Access: allowAll}, func(b *Broker) {
-		_ = b.HandleRequest("who", func(_ context.Context, c *Call) error {
-			return c.Finish(fmt.Append(nil, c.Peer.PID, " ", c.Peer.UID, " ", c.Peer.GID, " ", c.Peer.Role))
+		_ = b.HandleRequest("who", func(ctx context.Context, c *Call) error {
+			return c.Finish(ctx, fmt.Append(nil, c.Peer.PID, " ", c.Peer.UID, " ", c.Peer.GID, " ", c.Peer.Role))
 		})
 	})
 	conn := dial(t, path)

@@ -67,7 +67,7 @@ func BenchmarkPublish(b *testing.B) {
 // BenchmarkRequest: a 300-byte request and reply, one at a time.
 func BenchmarkRequest(b *testing.B) {
 	_, path := startBroker(b, Config{Access: allowAll}, func(broker *Broker) {
-		if err := broker.HandleRequest("echo", func(_ context.Context, c *Call) error { return c.Finish(c.Body) }); err != nil {
+		if err := broker.HandleRequest("echo", func(ctx context.Context, c *Call) error { return c.Finish(ctx, c.Body) }); err != nil {
 			b.Fatal(err)
 		}
 	})

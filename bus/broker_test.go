@@ -11,7 +11,7 @@ import (
 )
 
 func echo(b *Broker) {
-	_ = b.HandleRequest("echo", func(_ context.Context, c *Call) error { return c.Finish(c.Body) })
+	_ = b.HandleRequest("echo", func(ctx context.Context, c *Call) error { return c.Finish(ctx, c.Body) })
 }
 
 // TestMalformedFrames: each ends its own connection; another goes on working.
@@ -336,7 +336,7 @@ func TestLimits(t *testing.T) {
 	release := make(chan struct{})
 	broker, path := startBroker(t, Config{Access: allowAll, MaxConns: 2, MaxSubscriptions: 2, MaxRequests: 2, MaxBody: 1000}, func(b *Broker) {
 		_ = b.HandleRequest("held", func(ctx context.Context, c *Call) error {
-			if err := c.Reply([]byte("started")); err != nil {
+			if err := c.Reply(ctx, []byte("started")); err != nil {
 				return err
 			}
 			<-release
@@ -427,7 +427,7 @@ func TestFlood(t *testing.T) {
 func TestNoLeak(t *testing.T) {
 	broker, path := startBroker(t, Config{Access: allowAll, QueueBytes: 1, PublishWindow: 1}, func(b *Broker) {
 		_ = b.HandleRequest("wait", func(ctx context.Context, c *Call) error {
-			if err := c.Reply([]byte("started")); err != nil {
+			if err := c.Reply(ctx, []byte("started")); err != nil {
 				return err
 			}
 			<-ctx.Done()

@@ -30,12 +30,12 @@ type Call struct {
 
 // Reply sends one of several replies. It waits while the requester has not
 // taken earlier ones. The body's bytes are copied.
-func (c *Call) Reply(body []byte) error { return c.reply(0, body) }
+func (c *Call) Reply(ctx context.Context, body []byte) error { return c.reply(ctx, 0, body) }
 
 // Finish sends the only or last reply, as Reply does.
-func (c *Call) Finish(body []byte) error { return c.reply(flagFinal, body) }
+func (c *Call) Finish(ctx context.Context, body []byte) error { return c.reply(ctx, flagFinal, body) }
 
-func (c *Call) reply(flags uint8, body []byte) error {
+func (c *Call) reply(ctx context.Context, flags uint8, body []byte) error {
 	s := c.session
 	if c.finished {
 		return errors.New("reply after the last one")
@@ -48,17 +48,17 @@ func (c *Call) reply(flags uint8, body []byte) error {
 	if len(body) > 0 {
 		p = s.broker.pool.plain("", body)
 	}
-	if err := c.window.take(c.ctx, p.cost()); err != nil {
+	if err := c.window.take(ctx, p.cost()); err != nil {
 		p.release()
 		return err
 	}
 	if flags != flagFinal {
-		return s.link.sendWait(c.ctx, h, p)
+		return s.link.sendWait(ctx, h, p)
 	}
 	// The requester may use the id, and its place, again once it has the last reply.
 	c.finished = true
 	c.forget()
-	return s.link.sendWait(c.ctx, h, p)
+	return s.link.sendWait(ctx, h, p)
 }
 
 func (c *Call) forget() {

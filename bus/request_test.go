@@ -16,19 +16,19 @@ func TestRequestErrors(t *testing.T) {
 			return fmt.Errorf("wrapped: %w", &Error{Code: "42703", Message: "no such column", Detail: []byte("^")})
 		})
 		_ = b.HandleRequest("plain", func(context.Context, *Call) error { return errors.New("disk full") })
-		_ = b.HandleRequest("late", func(_ context.Context, c *Call) error {
-			if err := c.Reply([]byte("one")); err != nil {
+		_ = b.HandleRequest("late", func(ctx context.Context, c *Call) error {
+			if err := c.Reply(ctx, []byte("one")); err != nil {
 				return err
 			}
 			return &Error{Code: "late", Message: "too late"}
 		})
 		_ = b.HandleRequest("nothing", func(context.Context, *Call) error { return nil })
-		_ = b.HandleRequest("empty", func(_ context.Context, c *Call) error { return c.Reply(nil) })
-		_ = b.HandleRequest("twice", func(_ context.Context, c *Call) error {
-			if err := c.Finish([]byte("last")); err != nil {
+		_ = b.HandleRequest("empty", func(ctx context.Context, c *Call) error { return c.Reply(ctx, nil) })
+		_ = b.HandleRequest("twice", func(ctx context.Context, c *Call) error {
+			if err := c.Finish(ctx, []byte("last")); err != nil {
 				return err
 			}
-			if err := c.Reply([]byte("more")); err == nil {
+			if err := c.Reply(ctx, []byte("more")); err == nil {
 				return errors.New("a reply after the last was accepted")
 			}
 			return nil
@@ -74,9 +74,9 @@ func TestRequestCredits(t *testing.T) {
 	const window, size, total = 4096, 500, 400
 	var sent atomic.Int64
 	_, path := startBroker(t, Config{Access: allowAll}, func(b *Broker) {
-		_ = b.HandleRequest("stream", func(_ context.Context, c *Call) error {
+		_ = b.HandleRequest("stream", func(ctx context.Context, c *Call) error {
 			for i := range total {
-				if err := c.Reply(numbered(i, size-8)); err != nil {
+				if err := c.Reply(ctx, numbered(i, size-8)); err != nil {
 					return err
 				}
 				sent.Add(1)
@@ -111,17 +111,17 @@ func TestRequestCancel(t *testing.T) {
 	ended := make(chan struct{})
 	_, path := startBroker(t, Config{Access: allowAll}, func(b *Broker) {
 		_ = b.HandleRequest("endless", func(ctx context.Context, c *Call) error {
-			if err := c.Reply([]byte("started")); err != nil {
+			if err := c.Reply(ctx, []byte("started")); err != nil {
 				return err
 			}
 			<-ctx.Done()
 			ended <- struct{}{}
 			return ctx.Err()
 		})
-		_ = b.HandleRequest("flood", func(_ context.Context, c *Call) error {
+		_ = b.HandleRequest("flood", func(ctx context.Context, c *Call) error {
 			var err error
 			for err == nil { // held back by the window until it is canceled
-				err = c.Reply(make([]byte, 10_000))
+				err = c.Reply(ctx, make([]byte, 10_000))
 			}
 			ended <- struct{}{}
 			return err

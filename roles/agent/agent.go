@@ -44,6 +44,8 @@ type Config struct {
 	Verbose    bool         // to Out also each new process
 	Invocation string       // how a person runs the client
 	Cores      int          // that a query may use; as many as GOMAXPROCS
+
+	readPatience time.Duration // for how long a client may leave an answer unread while others wait; 10 s
 }
 
 // PermanentError is an error that would come again if the agent were started
@@ -70,10 +72,8 @@ type agent struct {
 	token    *tokenFile   // nil when there is none
 	out      *term.Output // Config.Out behind the curtain; nil when there is none
 	curtain  *curtain
-	display  *display      // nil when there is none
-	queries  chan struct{} // holds a value for each query that computes
-	begun    chan struct{} // and for each that has begun
-	asking   asking
+	display  *display // nil when there is none
+	turns    *turns
 	seldom   seldom
 	dirs     dirs
 
@@ -88,7 +88,7 @@ func Run(ctx context.Context, cfg Config) error {
 	cfg.Cores = cmp.Or(cfg.Cores, runtime.GOMAXPROCS(0))
 	a := &agent{
 		cfg: cfg, log: cfg.Log, started: time.Now(), host: hostName(), dirs: cfg.Dirs,
-		gaps: &gapLog{}, registry: newRegistry(), queries: make(chan struct{}, queriesAtOnce), begun: make(chan struct{}, openQueries),
+		gaps: &gapLog{}, registry: newRegistry(), turns: newTurns(cmp.Or(cfg.readPatience, readPatience)),
 	}
 	if cfg.Out != nil {
 		a.display = newDisplay(cfg.Out.Writer, cfg.Log)

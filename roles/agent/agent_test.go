@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -40,6 +41,8 @@ type running struct {
 	token  bus.Token
 	cancel context.CancelFunc
 	done   chan error
+
+	readPatience time.Duration // of Config
 }
 
 func newRunning(t *testing.T) *running {
@@ -70,7 +73,7 @@ func (r *running) start() {
 	r.cancel, r.done = cancel, make(chan error, 1)
 	done := r.done
 	go func() {
-		done <- Run(ctx, Config{Config: r.config, Log: zap.NewNop(), Version: "test", Token: handoff.Token{Key: r.token[:]}})
+		done <- Run(ctx, Config{Config: r.config, Log: zap.NewNop(), Version: "test", Token: handoff.Token{Key: r.token[:]}, readPatience: r.readPatience})
 	}()
 }
 
@@ -323,7 +326,8 @@ func TestQueryErrorsHavePlaces(t *testing.T) {
 	}
 }
 
-// Clients that do not read must not keep others from asking.
+// Clients that do not read must not keep others from asking, and what they
+// left ends.
 func TestSlowReadersLetOthersAsk(t *testing.T) {
 	r := newRunning(t)
 	r.dial()
@@ -336,22 +340,61 @@ func TestSlowReadersLetOthersAsk(t *testing.T) {
 	if err := p.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	body, err := msgpack.Marshal(api.QueryRequest{SQL: "SELECT * FROM process_events"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range queriesAtOnce + 2 {
+	r.stop()
+	r.readPatience = 100 * time.Millisecond
+	r.start()
+	unread := func(timeout time.Duration) *bus.Replies {
+		t.Helper()
+		body, err := msgpack.Marshal(api.QueryRequest{SQL: "SELECT * FROM process_events", Timeout: timeout})
+		if err != nil {
+			t.Fatal(err)
+		}
 		replies, err := r.dial().Request(t.Context(), api.Query, body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer replies.Close()
+		t.Cleanup(replies.Close)
 		if _, err := replies.Next(t.Context()); err != nil { // it has begun
 			t.Fatal(err)
 		}
+		return replies
 	}
-	if cells, _, err := r.query("SELECT count(*) FROM process_events"); err != nil || !reflect.DeepEqual(cells, []string{"40000"}) {
-		t.Errorf("count = %v, %v, want 40000", cells, err)
+	check := func() {
+		t.Helper()
+		if cells, _, err := r.query("SELECT count(*) FROM process_events"); err != nil || !reflect.DeepEqual(cells, []string{"40000"}) {
+			t.Errorf("count = %v, %v, want 40000", cells, err)
+		}
+	}
+	var asked []*bus.Replies
+	for range openQueries {
+		asked = append(asked, unread(time.Minute))
+	}
+	check()
+	ended := 0
+	for _, replies := range asked {
+		if err := readAll(t, replies); err != nil && strings.Contains(err.Error(), "not read") {
+			ended++
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	if ended == 0 {
+		t.Error("another query had a place though none of those unread ended")
+	}
+	if err := readAll(t, unread(50*time.Millisecond)); err == nil || !strings.Contains(err.Error(), "ran longer than 50ms") {
+		t.Errorf("the unread answer ends with %v, want a timeout", err)
+	}
+}
+
+// readAll reads an answer to its end, nil or an error.
+func readAll(t *testing.T, replies *bus.Replies) error {
+	t.Helper()
+	for {
+		if _, err := replies.Next(t.Context()); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
 	}
 }
 

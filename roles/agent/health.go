@@ -24,11 +24,16 @@ func (a *agent) health(ctx context.Context, c *bus.Call) error {
 	if err != nil {
 		return err
 	}
-	body, err := msgpack.Marshal(h)
+	return finish(ctx, c, h)
+}
+
+// finish sends the only reply.
+func finish(ctx context.Context, c *bus.Call, message any) error {
+	body, err := msgpack.Marshal(message)
 	if err != nil {
 		return fmt.Errorf("encode reply: %w", err)
 	}
-	return c.Finish(body)
+	return c.Finish(ctx, body)
 }
 
 // state looks at everything.

@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -21,17 +20,8 @@ import (
 )
 
 const (
-	// queriesAtOnce bounds the queries that compute; others wait for their
-	// turn, within their timeout. One whose client is slow to read lets others
-	// go on.
-	queriesAtOnce = 2
 	// longQuery is after which time a query may have taken much memory.
 	longQuery = 500 * time.Millisecond
-	// openQueries bounds the queries that have begun and not ended.
-	openQueries = 32
-	// connQueries bounds those of one connection, so that one whose replies
-	// are not read leaves room for others.
-	connQueries = 4
 	// maxTimeout bounds what a client may ask for.
 	maxTimeout = time.Hour
 	// replyBytes is about how many bytes of cells go into one reply.
@@ -52,18 +42,13 @@ func (a *agent) query(ctx context.Context, c *bus.Call) error {
 	expired := fmt.Errorf("query ran longer than %v", timeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, expired)
 	defer cancel()
-	if !a.asking.begin(c.Peer.Conn) {
-		return &bus.Error{Code: bus.CodeLimit, Message: fmt.Sprintf("the connection has %d queries that have not ended, its limit", connQueries)}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	turn, err := a.turns.begin(ctx, c, end)
+	if err != nil {
+		return queryError(err)
 	}
-	defer a.asking.end(c.Peer.Conn)
-	if err := acquire(ctx, a.begun); err != nil {
-		return queryError(fmt.Errorf("query waited for its turn: %w", err))
-	}
-	defer release(a.begun)
-	if err := acquire(ctx, a.queries); err != nil {
-		return queryError(fmt.Errorf("query waited for its turn: %w", err))
-	}
-	defer release(a.queries)
+	defer turn.end()
 	run := a.answer
 	if req.Explain != "" {
 		run = a.explain
@@ -71,52 +56,27 @@ func (a *agent) query(ctx context.Context, c *bus.Call) error {
 	done := make(chan error)
 	platform.Background(func() {
 		begun := time.Now()
-		err := run(ctx, c, &req)
+		err := run(ctx, turn, &req)
 		if time.Since(begun) > longQuery {
 			debug.FreeOSMemory() // Go itself gives memory back only in minutes
 		}
 		done <- err
 	})
 	if err = <-done; err != nil {
-		if ctx.Err() != nil && context.Cause(ctx) == expired {
-			if timeout == maxTimeout {
-				return queryError(fmt.Errorf("%w, which is the most: ask for a shorter time range", expired))
-			}
-			return queryError(fmt.Errorf("%w; --timeout allows more", expired))
+		switch cause := context.Cause(ctx); {
+		case cause == expired && timeout == maxTimeout:
+			err = fmt.Errorf("%w, which is the most: ask for a shorter time range", expired)
+		case cause == expired:
+			err = fmt.Errorf("%w; --timeout allows more", expired)
+		case cause == errNotRead:
+			err = cause
 		}
 		return queryError(err)
 	}
 	return nil
 }
 
-// asking counts the queries of each connection.
-type asking struct {
-	mu    sync.Mutex
-	count map[uint64]int
-}
-
-func (k *asking) begin(conn uint64) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.count[conn] >= connQueries {
-		return false
-	}
-	if k.count == nil {
-		k.count = map[uint64]int{}
-	}
-	k.count[conn]++
-	return true
-}
-
-func (k *asking) end(conn uint64) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.count[conn]--; k.count[conn] == 0 {
-		delete(k.count, conn)
-	}
-}
-
-func (a *agent) answer(ctx context.Context, c *bus.Call, req *api.QueryRequest) error {
+func (a *agent) answer(ctx context.Context, t *turn, req *api.QueryRequest) error {
 	q, err := sql.Compile(req.SQL, sql.Config{Params: req.Params, Limits: history.Limits(a.cfg.Config)})
 	if err != nil {
 		return err
@@ -125,25 +85,21 @@ func (a *agent) answer(ctx context.Context, c *bus.Call, req *api.QueryRequest) 
 	for _, col := range q.Columns() {
 		header.Columns = append(header.Columns, api.QueryColumn{Name: col.Name, Type: col.Type.String()})
 	}
-	if err := reply(c, header); err != nil {
+	if err := t.reply(ctx, header); err != nil {
 		return err
 	}
 	total := int64(0)
-	out := &sender{call: c, columns: header.Columns, json: req.JSON, cut: make([]bool, len(header.Columns))}
+	out := &sender{turn: t, columns: header.Columns, json: req.JSON, cut: make([]bool, len(header.Columns))}
 	opt := a.queryOptions(req)
 	reader := a.view.Reader()
 	err = q.Run(ctx, reader, opt, func(rows *sql.Rows) error {
 		total += int64(rows.Len())
-		release(a.queries)
-		sent := out.send(rows)
-		// Whatever came of it, the slot is given back by query.
-		a.queries <- struct{}{}
-		return sent
+		return out.send(ctx, rows)
 	})
 	if err != nil {
 		return err
 	}
-	return a.finish(ctx, c, q, reader, out.incomplete(), total, opt.Now)
+	return a.finishQuery(ctx, t, q, reader, out.incomplete(), total, opt.Now)
 }
 
 func (a *agent) queryOptions(req *api.QueryRequest) sql.Options {
@@ -154,7 +110,7 @@ func (a *agent) queryOptions(req *api.QueryRequest) sql.Options {
 }
 
 // explain answers with the plan.
-func (a *agent) explain(ctx context.Context, c *bus.Call, req *api.QueryRequest) error {
+func (a *agent) explain(ctx context.Context, t *turn, req *api.QueryRequest) error {
 	reader := a.view.Reader()
 	x := history.Explainer{
 		Source: reader, Limits: history.Limits(a.cfg.Config), Options: a.queryOptions(req), Matcher: history.MatcherConfig(a.cfg.Config, history.Stored(a.cfg.Config, a.store)),
@@ -163,18 +119,18 @@ func (a *agent) explain(ctx context.Context, c *bus.Call, req *api.QueryRequest)
 	if err != nil {
 		return err
 	}
-	if err := reply(c, api.QueryHeader{Columns: []api.QueryColumn{column}}); err != nil {
+	if err := t.reply(ctx, api.QueryHeader{Columns: []api.QueryColumn{column}}); err != nil {
 		return err
 	}
-	if err := reply(c, api.QueryRows{Cells: cells}); err != nil {
+	if err := t.reply(ctx, api.QueryRows{Cells: cells}); err != nil {
 		return err
 	}
-	return a.finish(ctx, c, q, reader, nil, int64(len(cells)), x.Options.Now)
+	return a.finishQuery(ctx, t, q, reader, nil, int64(len(cells)), x.Options.Now)
 }
 
-// finish says how the answer ended and what it lacks; cut cells among it; a nil query
+// finishQuery says how the answer ended and what it lacks; cut cells among it; a nil query
 // lacks nothing else.
-func (a *agent) finish(ctx context.Context, c *bus.Call, q *sql.Query, reader *history.Reader, cut []string, rows int64, now time.Time) error {
+func (a *agent) finishQuery(ctx context.Context, t *turn, q *sql.Query, reader *history.Reader, cut []string, rows int64, now time.Time) error {
 	done := api.QueryDone{Rows: rows, Incomplete: append(reader.Damaged(), cut...)}
 	if q != nil {
 		lost, err := a.view.Incomplete(ctx, q, now)
@@ -183,23 +139,8 @@ func (a *agent) finish(ctx context.Context, c *bus.Call, q *sql.Query, reader *h
 		}
 		done.Incomplete = append(done.Incomplete, lost...)
 	}
-	body, err := msgpack.Marshal(done)
-	if err != nil {
-		return fmt.Errorf("encode reply: %w", err)
-	}
-	return c.Finish(body)
+	return t.finish(ctx, done)
 }
-
-func acquire(ctx context.Context, slots chan struct{}) error {
-	select {
-	case slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func release(slots chan struct{}) { <-slots }
 
 // maxRow is how many bytes the cells of one row may have, so that a row fits
 // into a frame.
@@ -208,7 +149,7 @@ const maxRow = 900 << 10
 // sender sends a result in replies of about replyBytes, each of whole rows. Of
 // a row that is too large for one the longest cells are cut.
 type sender struct {
-	call    *bus.Call
+	turn    *turn
 	columns []api.QueryColumn
 	json    bool
 
@@ -218,30 +159,30 @@ type sender struct {
 	cut     []bool // by column
 }
 
-func (s *sender) send(rows *sql.Rows) error {
+func (s *sender) send(ctx context.Context, rows *sql.Rows) error {
 	for r := range rows.Len() {
 		begin := len(s.cells)
 		size := s.add(rows, r)
 		if s.size > 0 && s.size+size > maxRow {
-			if err := s.flush(begin); err != nil {
+			if err := s.flush(ctx, begin); err != nil {
 				return err
 			}
 		}
 		if s.size += size; s.size >= replyBytes {
-			if err := s.flush(len(s.cells)); err != nil {
+			if err := s.flush(ctx, len(s.cells)); err != nil {
 				return err
 			}
 		}
 	}
-	return s.flush(len(s.cells))
+	return s.flush(ctx, len(s.cells))
 }
 
 // flush sends the first n cells that wait.
-func (s *sender) flush(n int) error {
+func (s *sender) flush(ctx context.Context, n int) error {
 	if n == 0 {
 		return nil
 	}
-	err := reply(s.call, api.QueryRows{Cells: s.cells[:n]})
+	err := s.turn.reply(ctx, api.QueryRows{Cells: s.cells[:n]})
 	s.cells, s.size = append(s.cells[:0], s.cells[n:]...), 0
 	return err
 }
@@ -308,14 +249,6 @@ func (s *sender) incomplete() []string {
 	}
 	return []string{fmt.Sprintf("%d of the rows have values that are too long for an answer, which holds %d bytes a row; they were cut, in %s: read them in parts with substr()",
 		s.cutRows, maxRow, strings.Join(names, ", "))}
-}
-
-func reply(c *bus.Call, message any) error {
-	body, err := msgpack.Marshal(message)
-	if err != nil {
-		return fmt.Errorf("encode reply: %w", err)
-	}
-	return c.Reply(body)
 }
 
 // queryCode is the code of a bus.Error whose detail is an api.QueryError.

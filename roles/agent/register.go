@@ -80,10 +80,14 @@ func (a *agent) register(ctx context.Context, c *bus.Call) error {
 	if stats, err := a.store.Stats(); err == nil {
 		rows = int64(stats.Processes)
 	}
-	if err := reply(c, api.Registered{Sequence: a.sequence(reg.CollectorID), Rows: rows}); err != nil {
+	body, err := msgpack.Marshal(api.Registered{Sequence: a.sequence(reg.CollectorID), Rows: rows})
+	if err != nil {
+		return fmt.Errorf("encode reply: %w", err)
+	}
+	if err := c.Reply(ctx, body); err != nil {
 		return err
 	}
-	return a.store.Processes(ctx, func(b *event.Batch) error { return c.Reply(event.Encode(nil, b)) })
+	return a.store.Processes(ctx, func(b *event.Batch) error { return c.Reply(ctx, event.Encode(nil, b)) })
 }
 
 // noteDowntime records the time in which no collector ran before this start of

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/vmihailenco/msgpack/v5"
 	"go.uber.org/zap"
 
 	"daemoneye/bus"
@@ -56,16 +55,12 @@ func (a *agent) reload() *rules.Set {
 }
 
 // rulesReload answers api.RulesReload.
-func (a *agent) rulesReload(_ context.Context, c *bus.Call) error {
+func (a *agent) rulesReload(ctx context.Context, c *bus.Call) error {
 	set := a.reload()
 	status := a.rulesStatus(set)
-	body, err := msgpack.Marshal(api.ReloadReply{
+	return finish(ctx, c, api.ReloadReply{
 		Loaded: status.Loaded, Disabled: status.Disabled, Failed: status.Refused, Refused: refusals(set), From: status.From,
 	})
-	if err != nil {
-		return err
-	}
-	return c.Finish(body)
 }
 
 func (a *agent) rulesStatus(set *rules.Set) api.RulesStatus {

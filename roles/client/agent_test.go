@@ -68,13 +68,13 @@ func pack(t *testing.T, v any) []byte {
 
 // answer replies with messages, one after the other.
 func answer(t *testing.T, messages ...any) bus.Handler {
-	return func(_ context.Context, c *bus.Call) error {
+	return func(ctx context.Context, c *bus.Call) error {
 		for _, m := range messages[:len(messages)-1] {
-			if err := c.Reply(pack(t, m)); err != nil {
+			if err := c.Reply(ctx, pack(t, m)); err != nil {
 				return err
 			}
 		}
-		return c.Finish(pack(t, messages[len(messages)-1]))
+		return c.Finish(ctx, pack(t, messages[len(messages)-1]))
 	}
 }
 
@@ -139,9 +139,9 @@ func TestQueryAgentRefuses(t *testing.T) {
 
 // A handler that dies in the middle must not look like a complete answer.
 func TestQueryAgentEndsEarly(t *testing.T) {
-	_, dir := serve(t, map[string]bus.Handler{api.Query: func(_ context.Context, c *bus.Call) error {
+	_, dir := serve(t, map[string]bus.Handler{api.Query: func(ctx context.Context, c *bus.Call) error {
 		header := api.QueryHeader{Columns: []api.QueryColumn{{Name: "a", Type: "text"}}}
-		return errors.Join(c.Reply(pack(t, header)), c.Reply(pack(t, api.QueryRows{Cells: [][]byte{[]byte("x")}})), errors.New("out of memory"))
+		return errors.Join(c.Reply(ctx, pack(t, header)), c.Reply(ctx, pack(t, api.QueryRows{Cells: [][]byte{[]byte("x")}})), errors.New("out of memory"))
 	}})
 	_, stderr, err := appIn(t, dir, "query", "SELECT a")
 	if status(err) != 1 || !strings.Contains(stderr, "out of memory") {

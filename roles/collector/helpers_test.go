@@ -134,7 +134,7 @@ func (a *testAgent) heartbeats(sub *bus.Subscription) {
 	}
 }
 
-func (a *testAgent) register(_ context.Context, c *bus.Call) error {
+func (a *testAgent) register(ctx context.Context, c *bus.Call) error {
 	var reg api.Registration
 	if err := msgpack.Unmarshal(c.Body, &reg); err != nil {
 		return err
@@ -148,11 +148,11 @@ func (a *testAgent) register(_ context.Context, c *bus.Call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Reply(first); err != nil {
+	if err := c.Reply(ctx, first); err != nil {
 		return err
 	}
 	for _, b := range rows {
-		if err := c.Reply(event.Encode(nil, b)); err != nil {
+		if err := c.Reply(ctx, event.Encode(nil, b)); err != nil {
 			return err
 		}
 	}
