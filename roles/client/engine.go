@@ -29,7 +29,7 @@ func printQuery(ctx context.Context, e engine, r api.QueryRequest, p printer) (a
 	if err != nil {
 		return done, err
 	}
-	return done, p.close()
+	return done, p.close(done.Rows)
 }
 
 // fetch runs a query of ours and returns each row as a T, whose json names

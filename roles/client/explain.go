@@ -49,7 +49,7 @@ func (c *call) printPlan(e engine, r api.QueryRequest, format string, progress *
 	}
 	done, err := e.query(c.ctx, r, header, p.rows)
 	if err == nil {
-		err = p.close()
+		err = p.close(done.Rows)
 	}
 	if err == nil {
 		c.incomplete(done)

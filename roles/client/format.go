@@ -43,12 +43,24 @@ type printer interface {
 	json() bool
 	header(columns []api.QueryColumn) error
 	rows(cells [][]byte) error
-	close() error // after the last row, not after an error
+	// close comes after the last row, not after an error. It is told how many
+	// there were: cells of no columns do not say it.
+	close(rows int64) error
 }
 
 // newPrinter returns the printer of one of formats. It buffers: close flushes.
 func newPrinter(out *term.Output, format string) printer {
 	return newLivePrinter(out, format, out.Terminal)
+}
+
+// newResultPrinter is newPrinter for the result of a statement of the user's:
+// a table breaks lines where cells do, as psql does.
+func newResultPrinter(out *term.Output, format string) printer {
+	p := newPrinter(out, format)
+	if t, ok := p.(*tablePrinter); ok {
+		t.breaks = true
+	}
+	return p
 }
 
 // newLivePrinter returns a printer that, when it is live, holds back nothing
@@ -116,7 +128,7 @@ func (p *csvPrinter) field(column int, cell []byte) {
 	_ = p.w.WriteByte('"')
 }
 
-func (p *csvPrinter) close() error { return p.w.Flush() }
+func (p *csvPrinter) close(int64) error { return p.w.Flush() }
 
 func flushIf(w *bufio.Writer, live bool) error {
 	if live {
@@ -161,13 +173,9 @@ func (p *jsonPrinter) header(columns []api.QueryColumn) error {
 func (p *jsonPrinter) rows(cells [][]byte) error {
 	for i, cell := range cells {
 		column := i % len(p.keys)
-		if column == 0 && p.array {
-			if p.any {
-				_ = p.w.WriteByte(',')
-			}
-			_, _ = p.w.WriteString("\n  ")
+		if column == 0 {
+			p.begin()
 		}
-		p.any = true
 		_, _ = p.w.Write(p.keys[column])
 		if cell == nil {
 			cell = []byte("null")
@@ -176,18 +184,41 @@ func (p *jsonPrinter) rows(cells [][]byte) error {
 		if column < len(p.keys)-1 {
 			continue
 		}
-		end := "}\n"
-		if p.array {
-			end = "}"
-		}
-		if _, err := p.w.WriteString(end); err != nil {
+		if err := p.end(); err != nil {
 			return err
 		}
 	}
 	return flushIf(p.w, p.live)
 }
 
-func (p *jsonPrinter) close() error {
+// begin writes what separates a row from the one before.
+func (p *jsonPrinter) begin() {
+	if p.array {
+		if p.any {
+			_ = p.w.WriteByte(',')
+		}
+		_, _ = p.w.WriteString("\n  ")
+	}
+	p.any = true
+}
+
+func (p *jsonPrinter) end() error {
+	text := "}\n"
+	if p.array {
+		text = "}"
+	}
+	_, err := p.w.WriteString(text)
+	return err
+}
+
+func (p *jsonPrinter) close(rows int64) error {
+	for ; len(p.keys) == 0 && rows > 0; rows-- {
+		p.begin()
+		_ = p.w.WriteByte('{')
+		if err := p.end(); err != nil {
+			return err
+		}
+	}
 	if p.array {
 		if p.any {
 			_ = p.w.WriteByte('\n')
@@ -249,7 +280,7 @@ func (l *listing) print(p printer) error {
 	if err := p.rows(cells); err != nil {
 		return err
 	}
-	return p.close()
+	return p.close(int64(len(cells) / len(l.columns)))
 }
 
 // textCell writes a value as psql shows it.

@@ -175,11 +175,56 @@ func TestTableStreams(t *testing.T) {
 	if err := p.rows([][]byte{[]byte("1000000")}); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.close(); err != nil {
+	if err := p.close(sampleRows + 1); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.HasSuffix(b.String(), "\n 1000000\n(1001 rows)\n") {
 		t.Errorf("ends in %q", b.String()[max(0, b.Len()-40):])
+	}
+}
+
+// Cells of no columns do not say how many rows there are.
+func TestNoColumns(t *testing.T) {
+	for format, want := range map[string]string{
+		"table": "--\n(2 rows)\n",
+		"csv":   "\n",
+		"jsonl": "{}\n{}\n",
+		"json":  "[\n  {},\n  {}\n]\n",
+	} {
+		var b bytes.Buffer
+		p := newPrinter(&term.Output{Writer: &b}, format)
+		if err := errors.Join(p.header(nil), p.rows(nil), p.close(2)); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.String(); got != want {
+			t.Errorf("%s of two rows = %q, want %q", format, got, want)
+		}
+	}
+}
+
+// A table breaks its lines where cells of a result do; nothing else that
+// could move the cursor gets through, and each line has its room.
+func TestLineBreaks(t *testing.T) {
+	l := newListing("pid integer", "command text")
+	l.add(1, "first\x1b[2J\r\n"+strings.Repeat("x", 100)+"\n")
+	var b bytes.Buffer
+	if err := l.print(newResultPrinter(&term.Output{Writer: &b, Terminal: true, Width: 40}, "table")); err != nil {
+		t.Fatal(err)
+	}
+	want := " pid | command \n-----+---\n   1 | first\\x1b[2J\\r +\n     | " + strings.Repeat("x", 31) + "…+\n     | \n(1 row)\n"
+	if got := squeeze(b.String()); got != squeeze(want) {
+		t.Errorf("wrote\n%s\nwant\n%s", got, squeeze(want))
+	}
+	b.Reset()
+	if err := l.print(newResultPrinter(&term.Output{Writer: &b, Terminal: true, Width: 12}, "table")); err != nil {
+		t.Fatal(err)
+	}
+	want = "-[ RECORD 1 ]\npid     | 1\ncommand | first\\x1b[2J\\r+\n        | " + strings.Repeat("x", 100) + "+\n        |\n(1 row)\n"
+	if got := b.String(); got != want {
+		t.Errorf("wrote\n%s\nwant\n%s", got, want)
+	}
+	if got := printed(t, l, term.Output{}, "table"); strings.Count(got, "\n") != 4 {
+		t.Errorf("a list of ours is broken into lines:\n%s", got)
 	}
 }
 

@@ -54,7 +54,7 @@ func (c *call) openOutput(format string, progress *term.Progress) (*destination,
 	case d.name == "" && format == parquetFormat:
 		return nil, usage("name the file with -o FILE", "Parquet goes to a file")
 	case d.name == "":
-		d.printer = newPrinter(c.out, format)
+		d.printer = newResultPrinter(c.out, format)
 		return d, nil
 	case format == parquetFormat && zipped(d.name):
 		return nil, usage("leave out .gz", "Parquet is compressed within")
@@ -76,7 +76,7 @@ func (c *call) openOutput(format string, progress *term.Progress) (*destination,
 	if format == parquetFormat {
 		d.printer = &parquetPrinter{out: d.temp}
 	} else {
-		d.printer = newPrinter(term.New(out, os.Getenv), format)
+		d.printer = newResultPrinter(term.New(out, os.Getenv), format)
 	}
 	return d, nil
 }
@@ -113,11 +113,11 @@ func (d *destination) rows(cells [][]byte) error {
 	return d.printer.rows(cells)
 }
 
-func (d *destination) close() error {
+func (d *destination) close(rows int64) error {
 	if d.temp == nil {
 		d.progress.Stop()
 	}
-	return d.printer.close()
+	return d.printer.close(rows)
 }
 
 // finish ends the output after err: a file appears whole or not at all.
@@ -189,7 +189,7 @@ func (p *parquetPrinter) header(columns []api.QueryColumn) (err error) {
 
 func (p *parquetPrinter) rows(cells [][]byte) error { return p.w.Write(cells) }
 
-func (p *parquetPrinter) close() error { return p.w.Close() }
+func (p *parquetPrinter) close(int64) error { return p.w.Close() }
 
 // fileFormat returns the value of --format, or what the name of --output says
 // when it is not given.

@@ -150,6 +150,24 @@ func TestPostgreSQL(t *testing.T) {
 			t.Errorf("table:\n%s\npsql:\n%s", got, want)
 		}
 	})
+	t.Run("query", func(t *testing.T) {
+		file := write(t, "events.jsonl", "")
+		for _, statement := range []string{
+			`SELECT FROM (VALUES (1), (2)) AS t`, `SELECT FROM (VALUES (1)) AS t`, `SELECT FROM (VALUES (1)) AS t WHERE false`,
+			`SELECT E'a\nlonger' AS x, 1 AS n, E'c\n\nlonger\n' AS y`, `SELECT E'\n' AS x, 'a' AS y`, `SELECT 'a' AS x, E'b\nc' AS y UNION ALL SELECT 'longer', E'longer\nd'`,
+			`SELECT jsonb_pretty('{"a": [1, 2]}') AS doc, jsonb_pretty('[]') AS empty`,
+		} {
+			for format, args := range map[string][]string{"table": nil, "csv": {"--csv"}} {
+				got, stderr, err := app(t, "query", "--input", file, "--format", format, statement)
+				if format == "table" {
+					got += "\n"
+				}
+				if want := pg.psql(t, statement, args...); err != nil || got != want {
+					t.Errorf("%s as %s: %v %s\n%s\npsql:\n%s", statement, format, err, stderr, got, want)
+				}
+			}
+		}
+	})
 	t.Run("one row", func(t *testing.T) {
 		l := newListing("a text", "a longer name text")
 		l.columns[1].Name, l.columns[1].Type = "a longer name", "text"

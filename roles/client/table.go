@@ -29,6 +29,7 @@ type tablePrinter struct {
 	names    []string
 	numeric  []bool
 	rigid    []bool   // never cut
+	breaks   bool     // a line break in a cell is one; else it is shown as \n
 	held     []string // escaped cells, row by row
 	bytes    int
 	widths   []int // nil until they are settled
@@ -69,7 +70,7 @@ func rigidType(name string) bool {
 
 func (p *tablePrinter) rows(cells [][]byte) error {
 	for _, cell := range cells {
-		text := p.out.Text(string(cell))
+		text := p.text(string(cell))
 		p.held = append(p.held, text)
 		p.bytes += len(text)
 	}
@@ -82,9 +83,24 @@ func (p *tablePrinter) rows(cells [][]byte) error {
 	return flushIf(p.w, p.out.Terminal)
 }
 
-func (p *tablePrinter) close() error {
+// text escapes a cell; line breaks are left if the printer breaks lines.
+func (p *tablePrinter) text(cell string) string {
+	if !p.breaks || !strings.Contains(cell, "\n") {
+		return p.out.Text(cell)
+	}
+	lines := strings.Split(cell, "\n")
+	for i, line := range lines {
+		lines[i] = p.out.Text(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (p *tablePrinter) close(rows int64) error {
 	if err := p.flush(); err != nil {
 		return err
+	}
+	if len(p.names) == 0 {
+		p.count = rows
 	}
 	plural := "s"
 	if p.count == 1 {
@@ -124,7 +140,9 @@ func (p *tablePrinter) settle() {
 		p.widths[i] = term.Width(name)
 	}
 	for i, cell := range p.held {
-		p.widths[i%n] = max(p.widths[i%n], term.Width(cell))
+		for line := range strings.SplitSeq(cell, "\n") {
+			p.widths[i%n] = max(p.widths[i%n], term.Width(line))
+		}
 	}
 	if !p.out.Terminal || p.out.Width <= 0 {
 		if p.loose && n > 0 {
@@ -172,6 +190,10 @@ func (p *tablePrinter) fit(cell string, column int) string {
 }
 
 func (p *tablePrinter) writeHeader() {
+	if len(p.names) == 0 { // as psql does
+		_, _ = p.w.WriteString("--\n")
+		return
+	}
 	for i, name := range p.names {
 		if i > 0 {
 			_ = p.w.WriteByte('|')
@@ -191,24 +213,38 @@ func (p *tablePrinter) writeHeader() {
 	_ = p.w.WriteByte('\n')
 }
 
+// writeRow writes a row, and a line more for each line break in its longest
+// cell; a "+" after a cell says that it goes on.
 func (p *tablePrinter) writeRow(row []string) {
-	for i, cell := range row {
-		if i > 0 {
-			_, _ = p.w.WriteString(" |")
+	for more := true; more; {
+		more = false
+		for i, cell := range row {
+			line, rest, broken := strings.Cut(cell, "\n")
+			row[i], more = rest, more || broken
+			line = p.fit(line, i)
+			last := i == len(row)-1
+			switch {
+			case p.numeric[i]:
+				line = term.PadLeft(line, p.widths[i])
+			case !last || broken:
+				line = term.Pad(line, p.widths[i])
+			}
+			_, _ = p.w.WriteString(" " + line)
+			switch {
+			case broken:
+				_ = p.w.WriteByte('+')
+			case !last:
+				_ = p.w.WriteByte(' ')
+			}
+			if !last {
+				_ = p.w.WriteByte('|')
+			}
 		}
-		_ = p.w.WriteByte(' ')
-		cell = p.fit(cell, i)
-		switch {
-		case p.numeric[i]:
-			cell = term.PadLeft(cell, p.widths[i])
-		case i < len(row)-1:
-			cell = term.Pad(cell, p.widths[i])
-		}
-		_, _ = p.w.WriteString(cell)
+		_ = p.w.WriteByte('\n')
 	}
-	_ = p.w.WriteByte('\n')
 }
 
+// writeRecord writes a row with a line for each column.
 func (p *tablePrinter) writeRecord(row []string) {
 	names := 0
 	for _, name := range p.names {
@@ -217,6 +253,13 @@ func (p *tablePrinter) writeRecord(row []string) {
 	head := fmt.Sprintf("-[ RECORD %d ]", p.count)
 	_, _ = p.w.WriteString(head + strings.Repeat("-", max(names+2-len(head), 0)) + "\n")
 	for i, cell := range row {
-		_, _ = p.w.WriteString(strings.TrimRight(p.out.Paint(term.Bold, term.Pad(p.names[i], names))+" | "+cell, " ") + "\n")
+		name := p.out.Paint(term.Bold, term.Pad(p.names[i], names))
+		for more := true; more; name = strings.Repeat(" ", names) {
+			var line string
+			if line, cell, more = strings.Cut(cell, "\n"); more {
+				line += "+"
+			}
+			_, _ = p.w.WriteString(strings.TrimRight(name+" | "+line, " ") + "\n")
+		}
 	}
 }
