@@ -165,7 +165,7 @@ func rulesExplain(c *call) error {
 }
 
 // ruleText returns the text of a rule, named by its file or its id; of a file
-// that is not good it prints why.
+// that is not good it says why on standard error.
 func (c *call) ruleText(name string) (string, error) {
 	cfg, err := c.config()
 	if err != nil {
@@ -180,6 +180,7 @@ func (c *call) ruleText(name string) (string, error) {
 				return r.Text()
 			}
 		}
+		return "", &Error{Err: fmt.Errorf("%q is neither a file nor the id of a rule", name), Hint: `"daemoneye rules list" shows the rules there are`}
 	}
 	set := rules.Load(rules.LoadConfig{SQL: sqlConfig(cfg)}, rules.Dir(name))
 	if len(set.Rules) == 0 {
@@ -187,7 +188,7 @@ func (c *call) ruleText(name string) (string, error) {
 		for _, r := range refusals(set) {
 			writeRefusal(&b, r)
 		}
-		if _, err := fmt.Fprint(c.out, b.String()); err != nil {
+		if _, err := fmt.Fprint(c.err, b.String()); err != nil {
 			return "", err
 		}
 		return "", ErrNo
