@@ -142,8 +142,8 @@ func (c *call) exportSQL(table *event.Table, now time.Time) (string, error) {
 // long before now.
 func parseMoment(text string, now time.Time) (time.Time, error) {
 	if d, err := config.ParseDuration(text); err == nil {
-		if d < 0 {
-			return time.Time{}, fmt.Errorf("%q is in the future", text)
+		if strings.ContainsAny(text[:1], "+-") {
+			return time.Time{}, fmt.Errorf("%q has a sign: how long ago a time was is written without one", text)
 		}
 		return now.Add(-d).Truncate(time.Microsecond), nil
 	}

@@ -105,7 +105,7 @@ func TestParseMoment(t *testing.T) {
 	for text, want := range map[string]string{
 		"24h": "2026-02-28T12:00:00.000005Z", "30d": "2026-01-30T12:00:00.000005Z", "0s": "2026-03-01T12:00:00.000005Z",
 		"2026-01-02": "2026-01-02T00:00:00Z", "2026-01-02T03:04:05+02:00": "2026-01-02T01:04:05Z", "2026-01-02 03:04:05+00": "2026-01-02T03:04:05Z",
-		"-1h": "", "tomorrow": "", "": "", "2026-13-01": "",
+		"-1h": "", "+1h": "", "+0s": "", "tomorrow": "", "": "", "2026-13-01": "",
 	} {
 		got, err := parseMoment(text, now)
 		if want == "" && err == nil || want != "" && (err != nil || got.UTC().Format(time.RFC3339Nano) != want) {
