@@ -281,7 +281,8 @@ func (s *Store) forgetLosses(ctx context.Context, cutoff, excess int64) (freed i
 			return freed, err
 		}
 		if l.File != "" {
-			if err := os.Remove(filepath.Join(s.dir, segmentsDir, quarantineDir, l.File)); err != nil && !isNotExist(err) {
+			// What lay in the place of a segment may be a directory.
+			if err := os.RemoveAll(filepath.Join(s.dir, segmentsDir, quarantineDir, l.File)); err != nil {
 				return freed, err
 			}
 		}

@@ -48,7 +48,7 @@ func TestDamagedSegments(t *testing.T) {
 		{"missing", os.Remove, true, false},
 		{"cut", func(p string) error { return os.Truncate(p, 30_000) }, true, true},
 		{"empty", func(p string) error { return os.Truncate(p, 0) }, true, true},
-		{"a directory", func(p string) error { return errors.Join(os.Remove(p), os.Mkdir(p, 0o750)) }, true, true},
+		{"a directory", func(p string) error { return errors.Join(os.Remove(p), os.MkdirAll(filepath.Join(p, "within"), 0o750)) }, true, true},
 		{"flipped", flip, false, true},
 		{"zeros", func(p string) error {
 			info, err := os.Stat(p)
