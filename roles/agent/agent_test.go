@@ -545,6 +545,10 @@ func TestGapLog(t *testing.T) {
 	if got := g.since(at(250)); got != 1 {
 		t.Errorf("gaps that end after 250 = %d, want 1", got)
 	}
+	g.list[0].Reported = at(400).UnixMicro()
+	if got := g.since(at(350)); got != 1 {
+		t.Errorf("gaps that became known after 350 = %d, want 1", got)
+	}
 }
 
 // When there are more gaps than are remembered, marks become too wide, never

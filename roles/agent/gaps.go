@@ -72,13 +72,14 @@ func (g *gapLog) texts(table string, wanted func(*history.Gap) bool) []string {
 	return list
 }
 
-// since counts the gaps that end after t.
+// since counts the gaps that end, or became known, after t: what is found lost
+// today may be old.
 func (g *gapLog) since(t time.Time) int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n := int64(0)
 	for _, x := range g.list {
-		if x.To > t.UnixMicro() {
+		if max(x.To, x.Reported) > t.UnixMicro() {
 			n++
 		}
 	}

@@ -142,7 +142,7 @@ func (a *agent) storeStatus() api.StoreStatus {
 	case stats.SealError != "":
 		s.Error = stats.SealError
 	case stats.Damaged > 0:
-		s.Error = fmt.Sprintf("%d batches are damaged: %s", stats.Damaged, stats.FirstDamage)
+		s.Error = fmt.Sprintf("%s found damaged since the start; event_gaps says what was lost. The first: %s", term.Plural(stats.Damaged, "batch was", "batches were"), stats.FirstDamage)
 	case stats.Excess > 0:
 		s.Error = fmt.Sprintf("%d processes did not fit into the process table", stats.Excess)
 	}
