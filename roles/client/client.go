@@ -127,31 +127,6 @@ func configError(err error) error {
 	return err
 }
 
-// once is the value of a flag that may not be given twice: which one is meant
-// can not be known.
-type once struct {
-	value string
-	set   bool
-}
-
-// Set sets the value.
-func (o *once) Set(value string) error {
-	if o.set {
-		return errors.New("it was given twice")
-	}
-	o.value, o.set = value, true
-	return nil
-}
-
-func (o *once) String() string { return o.value }
-
-func (c *call) once(name string) string {
-	if o, ok := c.Generic(name).(*once); ok && o != nil {
-		return o.value
-	}
-	return ""
-}
-
 // repeated is the value of a flag that may be given several times. Unlike
 // cli.StringSlice it leaves commas alone.
 type repeated []string

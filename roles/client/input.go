@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -22,19 +23,55 @@ import (
 // fileTypes says which files of events are read, for help texts.
 const fileTypes = "JSON Lines or an array (.jsonl, .ndjson, .json), CSV with a header (.csv), each also with .gz, Parquet (.parquet), or - for JSON from standard input"
 
-// fileSource is a file of events as the source of a query.
+// fileSource is files of events, one after the other, as the source of a query.
 type fileSource struct {
-	path     string
+	paths    []string
 	table    *event.Table // of rows that name none; nil: each names one
 	progress *term.Progress
-	unknown  map[string]int64 // columns that no table has → rows
+	unknown  unknownColumns
 	found    map[string]int64 // table → rows
 	scans    int
 }
 
-// fileEngine runs queries over a file instead of the history.
-func (c *call) fileEngine(path, table string, progress *term.Progress) (engine, error) {
-	s := &fileSource{path: path, progress: progress, found: map[string]int64{}}
+// unknownColumns are those of the files that no table has.
+type unknownColumns struct {
+	files []string
+	rows  map[string]int64 // by column
+}
+
+// inputs returns the files that --input names, once or more. A name that is no
+// file may be a pattern, which stands for the files that it matches.
+func (c *call) inputs() ([]string, error) {
+	var paths []string
+	for _, name := range c.repeated("input") {
+		if name == "" {
+			return nil, usage("", "--input names no file")
+		}
+		found := []string{name}
+		if _, err := os.Lstat(name); err != nil && strings.ContainsAny(name, "*?[") {
+			if found, err = filepath.Glob(name); err != nil {
+				return nil, usage("", "--input = %q: %v", name, err)
+			}
+			if len(found) == 0 {
+				return nil, fmt.Errorf("input: no file matches %q", name)
+			}
+		}
+		paths = append(paths, found...)
+	}
+	seen := map[string]bool{}
+	for _, path := range paths {
+		clean := filepath.Clean(path)
+		if seen[clean] {
+			return nil, usage("its rows would count twice", "--input names %s twice", path)
+		}
+		seen[clean] = true
+	}
+	return paths, nil
+}
+
+// fileEngine runs queries over files instead of the history.
+func (c *call) fileEngine(paths []string, table string, progress *term.Progress) (engine, error) {
+	s := &fileSource{paths: paths, progress: progress, found: map[string]int64{}}
 	if table != "" {
 		t, err := lookupTable(table)
 		if err != nil {
@@ -42,10 +79,21 @@ func (c *call) fileEngine(path, table string, progress *term.Progress) (engine, 
 		}
 		s.table = t
 	}
-	if path != "-" { // also for a statement that reads no table
-		if _, err := os.Stat(path); err != nil {
+	var files []string           // that can be read twice
+	for _, path := range paths { // also for a statement that reads no table
+		if path == "-" {
+			continue
+		}
+		info, err := os.Stat(path)
+		if err != nil {
 			return nil, fmt.Errorf("input: %w", err)
 		}
+		if info.Mode().IsRegular() {
+			files = append(files, path)
+		}
+	}
+	if err := alike(files, s.table); err != nil {
+		return nil, err
 	}
 	cfg, err := c.config()
 	if err != nil {
@@ -58,9 +106,60 @@ func (c *call) fileEngine(path, table string, progress *term.Progress) (engine, 
 	}, nil
 }
 
+// alike refuses files with different columns, where columns are of the file:
+// what one lacks would be NULL in a part of the answer only.
+func alike(paths []string, table *event.Table) error {
+	if len(paths) < 2 {
+		return nil
+	}
+	first, want := "", []string(nil)
+	for _, path := range paths {
+		r, err := eventfile.Open(path, table)
+		if err != nil {
+			return fileError(err)
+		}
+		columns, err := r.Columns()
+		_ = r.Close() // it was only read
+		if err != nil {
+			return fileError(err)
+		}
+		slices.Sort(columns)
+		switch {
+		case columns == nil: // each row has its own
+		case want == nil:
+			first, want = path, columns
+		case !slices.Equal(columns, want):
+			return &Error{
+				Err:  fmt.Errorf("%s and %s have different columns: %s", first, path, columnsOfOne(first, want, path, columns)),
+				Hint: "query files of the same columns together, or each by itself",
+			}
+		}
+	}
+	return nil
+}
+
+// columnsOfOne names the columns that only one of two files has.
+func columnsOfOne(first string, a []string, second string, b []string) string {
+	var list []string
+	for _, x := range []struct {
+		file      string
+		has, less []string
+	}{{first, a, b}, {second, b, a}} {
+		only := slices.DeleteFunc(slices.Clone(x.has), func(name string) bool { return slices.Contains(x.less, name) })
+		if n := len(only); n > 0 {
+			text := strings.Join(only[:min(n, 5)], ", ")
+			if n > 5 {
+				text += fmt.Sprintf(" and %d more", n-5)
+			}
+			list = append(list, "only "+x.file+" has "+text)
+		}
+	}
+	return strings.Join(list, "; ")
+}
+
 // Scan implements sql.Source. Standard input can be read but once.
 func (s *fileSource) Scan(ctx context.Context, r sql.ScanRequest, yield func(*event.Batch) error) error {
-	if s.scans++; s.scans > 1 && s.path == "-" {
+	if s.scans++; s.scans > 1 && slices.Contains(s.paths, "-") {
 		return &Error{Err: errors.New("the statement reads the events more than once, which standard input can not give"), Hint: "put them into a file"}
 	}
 	s.found = map[string]int64{}
@@ -83,28 +182,48 @@ func (s *fileSource) Scan(ctx context.Context, r sql.ScanRequest, yield func(*ev
 	return nil
 }
 
-// batches yields what the file holds.
+// batches yields what the files hold.
 func (s *fileSource) batches() iter.Seq2[*event.Batch, error] {
 	return func(yield func(*event.Batch, error) bool) {
-		r, err := eventfile.Open(s.path, s.table)
+		s.unknown = unknownColumns{rows: map[string]int64{}}
+		for _, path := range s.paths {
+			if !s.file(path, yield) {
+				return
+			}
+		}
+	}
+}
+
+// file yields what one file holds; false ends the reading.
+func (s *fileSource) file(path string, yield func(*event.Batch, error) bool) bool {
+	r, err := eventfile.Open(path, s.table)
+	if err != nil {
+		yield(nil, fileError(err))
+		return false
+	}
+	defer r.Close() // it was only read
+	defer func() { s.unknown.add(path, r.Unknown()) }()
+	for {
+		b, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return true
+		}
 		if err != nil {
-			yield(nil, fileError(err))
-			return
+			err = fileError(err)
 		}
-		defer r.Close() // it was only read
-		defer func() { s.unknown = maps.Clone(r.Unknown()) }()
-		for {
-			b, err := r.Next()
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			if err != nil {
-				err = fileError(err)
-			}
-			if !yield(b, err) || err != nil {
-				return
-			}
+		if !yield(b, err) || err != nil {
+			return false
 		}
+	}
+}
+
+func (u *unknownColumns) add(file string, rows map[string]int64) {
+	if len(rows) == 0 {
+		return
+	}
+	u.files = append(u.files, file)
+	for name, n := range rows {
+		u.rows[name] += n
 	}
 }
 
@@ -121,18 +240,18 @@ func fileError(err error) error {
 	}
 }
 
-// report warns of what was in the file and not in the answer.
+// report warns of what was in the files and not in the answer.
 func (s *fileSource) report(c *call) {
-	if len(s.unknown) > 0 {
+	if u := &s.unknown; len(u.files) > 0 {
 		var list []string
-		for _, name := range slices.Sorted(maps.Keys(s.unknown)) {
-			list = append(list, fmt.Sprintf("%s (%s)", name, term.Plural(s.unknown[name], "row", "rows")))
+		for _, name := range slices.Sorted(maps.Keys(u.rows)) {
+			list = append(list, fmt.Sprintf("%s (%s)", name, term.Plural(u.rows[name], "row", "rows")))
 		}
-		c.warn("unknown columns in %s were ignored: %s", s.path, strings.Join(list, ", "))
+		c.warn("unknown columns in %s were ignored: %s", someFiles(u.files), strings.Join(list, ", "))
 	}
 }
 
-// otherTables says that a file has rows, but none of the table asked for.
+// otherTables says that the files have rows, but none of the table asked for.
 func (s *fileSource) otherTables(tables []string) []string {
 	if s.scans == 0 || len(s.found) == 0 {
 		return nil
@@ -140,8 +259,16 @@ func (s *fileSource) otherTables(tables []string) []string {
 	var list []string
 	for _, table := range tables {
 		if s.found[table] == 0 {
-			list = append(list, fmt.Sprintf("%s has no row of %s, only of %s", s.path, table, strings.Join(slices.Sorted(maps.Keys(s.found)), ", ")))
+			list = append(list, fmt.Sprintf("there is no row of %s in %s, only of %s", table, someFiles(s.paths), strings.Join(slices.Sorted(maps.Keys(s.found)), ", ")))
 		}
 	}
 	return list
+}
+
+// someFiles names one file, and how many there are besides.
+func someFiles(paths []string) string {
+	if len(paths) == 1 {
+		return paths[0]
+	}
+	return fmt.Sprintf("%s and %s", paths[0], term.Plural(int64(len(paths)-1), "other file", "other files"))
 }

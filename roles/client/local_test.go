@@ -46,10 +46,49 @@ func TestQueryFile(t *testing.T) {
 	}
 }
 
+// Several files are one table, each read once for each time that it is.
+func TestQueryFiles(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"a.csv":      "event,pid,name,colour\nexec,1,a,red\nexec,2,b,\n",
+		"b.csv":      "name,pid,colour,event\nc,3,red,exec\n",
+		"c.csv":      "event,pid\nexec,4\n",
+		"[x].csv":    "event,pid,name,colour\nexec,5,e,\n",
+		"d.jsonl":    `{"event": "exec", "pid": 6}` + "\n",
+		"other.json": `{"table": "scans", "processes": 1}` + "\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const statement = "SELECT array_agg(a.pid ORDER BY a.pid), count(*) FROM process_events a JOIN process_events b ON a.pid = b.pid"
+	for _, c := range []struct {
+		inputs       []string
+		want, stderr string
+	}{
+		{[]string{"[ab].csv"}, `"{1,2,3}",3`, "unknown columns in {}/a.csv and 1 other file were ignored: colour (2 rows)\n"},
+		{[]string{"b.csv", "d.json?"}, `"{3,6}",2`, "unknown columns in {}/b.csv were ignored: colour (1 row)\n"},
+		{[]string{"[x].csv", "other.json"}, `{5},1`, ""},
+		{[]string{"*.csv"}, "", "daemoneye: {}/[x].csv and {}/c.csv have different columns: only {}/[x].csv has colour, name\nhint: query files of the same columns together, or each by itself\n"},
+		{[]string{"a.csv", "[a].csv"}, "", "daemoneye: --input names {}/a.csv twice\nhint: its rows would count twice\n"},
+		{[]string{"x*"}, "", "daemoneye: input: no file matches \"{}/x*\"\n"},
+	} {
+		args := []string{"query", "--format", "csv", "--table", "process_events"}
+		for _, name := range c.inputs {
+			args = append(args, "--input", filepath.Join(dir, name))
+		}
+		stdout, stderr, err := app(t, append(args, statement)...)
+		_, got, _ := strings.Cut(strings.TrimSpace(stdout), "\n")
+		if got != c.want || (err == nil) != (c.want != "") || strings.ReplaceAll(stderr, dir, "{}") != c.stderr {
+			t.Errorf("query of %v = %q, %v, %q, want %q, %q", c.inputs, got, err, stderr, c.want, c.stderr)
+		}
+	}
+}
+
 func TestQueryFileOfAnotherTable(t *testing.T) {
 	path := write(t, "events.jsonl", events)
 	_, stderr, err := app(t, "query", "--input", path, "--table", "process_events", "SELECT count(*) FROM scans")
-	if err != nil || !strings.Contains(stderr, "has no row of scans, only of process_events") {
+	if err != nil || !strings.Contains(stderr, "there is no row of scans in "+path+", only of process_events") {
 		t.Errorf("query of another table: %v, %q", err, stderr)
 	}
 	// Rows that name no table are of the statement's, and of process_events for rules.

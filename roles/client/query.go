@@ -3,6 +3,7 @@ package client
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -27,6 +28,7 @@ func queryCommand() *cli.Command {
 		Description: `   daemoneye query "SELECT name, count(*) FROM process_events GROUP BY name ORDER BY 2 DESC LIMIT 10"
    daemoneye query --param user=alice "SELECT time, command_line FROM process_events WHERE user_name = :'user'"
    daemoneye query --input events.jsonl --format csv - < hunt.sql
+   daemoneye query --input "logs/*.parquet" "SELECT count(*) FROM process_events"
    daemoneye query -o users.parquet "SELECT user_name, count(*) FROM process_events GROUP BY 1"
    daemoneye query --explain --analyze "SELECT name, count(*) FROM process_events GROUP BY name"
 
@@ -41,7 +43,7 @@ What was lost of the tables read is reported on standard error as "incomplete: .
 			&cli.StringFlag{Name: "timeout", Usage: "give up after `DURATION`, such as 500ms or 30s; an agent gives 1h at most", DefaultText: "the configuration's agent.query_timeout"},
 			&cli.Int64Flag{Name: "max-rows", Usage: "fail when the result has more than `N` rows", DefaultText: "no limit"},
 			repeatedFlag("param", "let :'NAME' in the statement stand for a value: `NAME=VALUE`; may be repeated"),
-			&cli.GenericFlag{Name: "input", Value: &once{}, Usage: "read `FILE` instead of the history; no agent is needed. It is " + fileTypes},
+			repeatedFlag("input", "read `FILE` instead of the history; no agent is needed. It is "+fileTypes+". May be a pattern, and repeated: a table has the rows of all files"),
 			&cli.StringFlag{Name: "table", Usage: "the rows of --input that do not name one are of the table `NAME`", DefaultText: "the statement's, if it reads one"},
 		}, outputFlags()...),
 		Action: run(query),
@@ -69,12 +71,12 @@ func query(c *call) error {
 	if r.Params, err = c.params(); err != nil {
 		return err
 	}
-	input := c.once("input")
-	if c.IsSet("input") && input == "" {
-		return usage("", "--input names no file")
+	inputs, err := c.inputs()
+	if err != nil {
+		return err
 	}
 	if r.SQL == "-" {
-		if input == "-" {
+		if slices.Contains(inputs, "-") {
 			return usage("", "the statement and the events can not both come from standard input")
 		}
 		text, err := io.ReadAll(io.LimitReader(c.input(), maxQuery))
@@ -91,7 +93,7 @@ func query(c *call) error {
 			return usage(fmt.Sprintf("its value is written :'%s' there", name), "the statement has no parameter %q", name)
 		}
 	}
-	if input == "" && c.IsSet("table") {
+	if inputs == nil && c.IsSet("table") {
 		return usage(`name the table in the statement: "SELECT ... FROM NAME"`, "--table goes with --input")
 	}
 	if c.Bool("explain") {
@@ -99,11 +101,11 @@ func query(c *call) error {
 			return usage("", "a plan goes to standard output, and not as Parquet")
 		}
 		r.Explain = explainHow(c.Bool("analyze"))
-		return c.explainQuery(input, &r, name)
+		return c.explainQuery(inputs, &r, name)
 	}
 	progress := term.StartProgress(c.err, "query", "rows", 0)
 	defer progress.Stop()
-	e, err := c.queryEngine(input, &r, progress)
+	e, err := c.queryEngine(inputs, &r, progress)
 	if err != nil {
 		return err
 	}
@@ -112,7 +114,7 @@ func query(c *call) error {
 	if err != nil {
 		return err
 	}
-	d.silent = input != "" // progress counts what is read
+	d.silent = inputs != nil // progress counts what is read
 	return c.writeQuery(e, r, d)
 }
 
@@ -131,15 +133,15 @@ func (c *call) timeout() (time.Duration, error) {
 	return d, nil
 }
 
-func (c *call) explainQuery(input string, r *api.QueryRequest, format string) error {
+func (c *call) explainQuery(inputs []string, r *api.QueryRequest, format string) error {
 	progress := term.StartProgress(c.err, "explain", "rows", 0)
 	defer progress.Stop()
 	var e engine
 	var err error
-	if input == "" {
+	if inputs == nil {
 		e, err = c.planEngine(r.Explain == api.ExplainAnalyze)
 	} else {
-		e, err = c.queryEngine(input, r, progress)
+		e, err = c.queryEngine(inputs, r, progress)
 	}
 	if err != nil {
 		return err
@@ -183,8 +185,8 @@ func mentions(statement, name string) bool {
 	}
 }
 
-func (c *call) queryEngine(input string, r *api.QueryRequest, progress *term.Progress) (engine, error) {
-	if input == "" {
+func (c *call) queryEngine(inputs []string, r *api.QueryRequest, progress *term.Progress) (engine, error) {
+	if inputs == nil {
 		return c.engine()
 	}
 	table := c.String("table")
@@ -194,5 +196,5 @@ func (c *call) queryEngine(input string, r *api.QueryRequest, progress *term.Pro
 			table = q.Tables()[0]
 		}
 	}
-	return c.fileEngine(input, table, progress)
+	return c.fileEngine(inputs, table, progress)
 }

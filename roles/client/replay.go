@@ -47,7 +47,7 @@ func replay(c *call) error {
 	if len(sources) == 0 {
 		return usage("use --rules DIR, --builtin or both", "no rules were named")
 	}
-	file := &fileSource{path: c.Args().First()}
+	file := &fileSource{paths: []string{c.Args().First()}}
 	if name := c.String("table"); name != "" {
 		t, err := lookupTable(name)
 		if err != nil {

@@ -40,11 +40,19 @@ func (c *csvFile) fail(column string, err error) error {
 	return &Error{File: c.file, Line: c.begin, Row: c.row, Column: column, Err: err}
 }
 
-func (c *csvFile) next() (*event.Batch, error) {
+// columnNames reads the header, unless it was.
+func (c *csvFile) columnNames() ([]string, error) {
 	if c.columns == nil {
 		if err := c.header(); err != nil {
 			return nil, err
 		}
+	}
+	return c.names, nil
+}
+
+func (c *csvFile) next() (*event.Batch, error) {
+	if _, err := c.columnNames(); err != nil {
+		return nil, err
 	}
 	for c.b.Rows() < maxRows && c.b.Size() < maxBytes {
 		err := c.record()

@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"daemoneye/bus/event"
@@ -139,6 +140,23 @@ func (r *Reader) Next() (*event.Batch, error) {
 		return nil, r.err
 	}
 	return b, nil
+}
+
+// Columns returns the names of the file's columns, in its order; nil when each
+// row has its own, as in JSON. It comes before Next.
+func (r *Reader) Columns() ([]string, error) {
+	switch s := r.source.(type) {
+	case *csvFile:
+		names, err := s.columnNames()
+		return slices.Clone(names), err
+	case *parquetFile:
+		var names []string
+		for _, l := range s.leaves {
+			names = append(names, l.name)
+		}
+		return slices.Compact(names), nil // a group of columns is one
+	}
+	return nil, nil
 }
 
 // Unknown returns the columns that the tables do not have, with how many rows
