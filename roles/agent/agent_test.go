@@ -649,6 +649,21 @@ SELECT count(*) AS n, max(e.pid) AS pid FROM generate_series(1, 1000000000) g LE
 	}
 }
 
+// A query that asks for more time than there is for one is told so before it runs.
+func TestTimeoutBeyondTheMost(t *testing.T) {
+	r := newRunning(t)
+	for timeout, want := range map[time.Duration]string{maxTimeout: "", maxTimeout + 1: "no more than 1h0m0s"} {
+		body, err := msgpack.Marshal(api.QueryRequest{SQL: "SELECT 1", Timeout: timeout})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.dial().Call(t.Context(), api.Query, body)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("a query with a timeout of %v: %v, want %q", timeout, err, want)
+		}
+	}
+}
+
 // One connection that reads no replies leaves room for others.
 func TestUnreadRepliesOfOneConnection(t *testing.T) {
 	r := newRunning(t)

@@ -36,8 +36,12 @@ func (a *agent) query(ctx context.Context, c *bus.Call) error {
 		return fmt.Errorf("decode query: %w", err)
 	}
 	timeout := a.cfg.Config.Agent.QueryTimeout
+	most := max(timeout, maxTimeout)
+	if req.Timeout > most {
+		return queryError(fmt.Errorf("a query gets no more than %v here, and this one asks for %v", most, req.Timeout))
+	}
 	if req.Timeout > 0 {
-		timeout = min(req.Timeout, maxTimeout)
+		timeout = req.Timeout
 	}
 	expired := fmt.Errorf("query ran longer than %v", timeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, expired)
@@ -64,7 +68,7 @@ func (a *agent) query(ctx context.Context, c *bus.Call) error {
 	})
 	if err = <-done; err != nil {
 		switch cause := context.Cause(ctx); {
-		case cause == expired && timeout == maxTimeout:
+		case cause == expired && timeout == most:
 			err = fmt.Errorf("%w, which is the most: ask for a shorter time range", expired)
 		case cause == expired:
 			err = fmt.Errorf("%w; --timeout allows more", expired)

@@ -141,7 +141,7 @@ type HealthReply struct {
 	Rules     RulesStatus      `msgpack:"rules" json:"rules"`
 	Bus       BusStatus        `msgpack:"bus" json:"bus"`
 	Alerts    map[string]int64 `msgpack:"alerts" json:"alerts"` // by severity, of the last 24 hours
-	Gaps      int64            `msgpack:"gaps" json:"gaps"`     // event gaps of the last 24 hours
+	Gaps      int64            `msgpack:"gaps" json:"gaps"`     // event gaps that end or became known in the last 24 hours
 }
 
 // QueryRequest asks for the result of one SELECT.
