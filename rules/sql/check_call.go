@@ -236,7 +236,7 @@ func (k *checker) windowMisplaced(n funcCall) error {
 
 // callForm checks what surrounds the arguments of a call.
 func (k *checker) callForm(fn *function, n funcCall) error {
-	star := failAt(n.pos(), codeUndefinedFunction, "%s(*) does not exist: only count may be applied to *", n.name)
+	star := noFunction(n.pos(), n.name+"()").hint("only count may be applied to *")
 	switch {
 	case n.within && n.star:
 		return failAt(n.pos(), codeWrongObject, "%s is not an ordered-set aggregate, so it cannot have WITHIN GROUP", n.name)
@@ -303,7 +303,7 @@ func (k *checker) typeCall(n funcCall, t Type) (expr, error) {
 		return nil, err
 	}
 	if !canCast(arg.typ(), t, explicit) {
-		return nil, failAt(n.pos(), codeUndefinedFunction, "function does not exist: %s(%v)", n.name, arg.typ())
+		return nil, noFunction(n.pos(), describeFunction(n.name)([]Type{arg.typ()}))
 	}
 	return k.coerce(arg, t, explicit, n.pos())
 }

@@ -254,7 +254,7 @@ func (k *checker) op(name string, args []expr, pos int) (expr, error) {
 		for i := range args {
 			types[i] = args[i].typ()
 		}
-		return nil, failAt(pos, codeUndefinedFunction, "operator does not exist: %s", describeOperator(name)(types)).hint("%s", otherOperator(name))
+		return nil, noOperator(pos, describeOperator(name)(types)).hint("%s", otherOperator(name))
 	}
 	return k.call(list, args, pos, describeOperator(name), true)
 }

@@ -6,7 +6,7 @@ import "slices"
 func (k *checker) variadicCall(n funcCall, list []*function, args []expr) (expr, error) {
 	last := len(args) - 1
 	if last < 0 {
-		return nil, failAt(n.pos(), codeUndefinedFunction, "function does not exist: %s()", n.name)
+		return nil, noFunction(n.pos(), n.name+"()")
 	}
 	var spread []*function
 	for _, f := range list {
@@ -39,7 +39,7 @@ func (k *checker) variadicCall(n funcCall, list []*function, args []expr) (expr,
 		for i, a := range args {
 			types[i] = a.typ()
 		}
-		return nil, failAt(n.pos(), codeUndefinedFunction, "function does not exist: %s", describeFunction(n.name)(types))
+		return nil, noFunction(n.pos(), describeFunction(n.name)(types))
 	}
 	return k.call(spread, args, n.pos(), describeFunction(n.name), false)
 }

@@ -330,29 +330,23 @@ func (k *checker) call(list []*function, args []expr, pos int, describe func(typ
 	}
 	c, several := k.chooseCall(list, actual, operator)
 	if several || c != nil && ambiguous(c.fn.name, actual) {
-		what := "function"
 		if operator {
-			what = "operator"
+			return nil, failAt(pos, codeAmbiguousFunction, "operator is not unique: %s", describe(actual)).hint("add a cast, such as ::text")
 		}
-		return nil, failAt(pos, codeAmbiguousFunction, "%s is not unique: %s", what, describe(actual)).hint("add a cast, such as ::text")
+		return nil, failAt(pos, codeAmbiguousFunction, "function %s is not unique", describe(actual)).hint("add a cast, such as ::text")
 	}
 	if c == nil {
-		kind := "function"
 		if operator {
-			kind = "operator"
+			return nil, noOperator(pos, describe(actual)).hint("%s", operatorHint(list[0].name, actual))
 		}
-		e := failAt(pos, codeUndefinedFunction, "%s does not exist: %s", kind, describe(actual))
-		if operator {
-			return nil, e.hint("%s", operatorHint(list[0].name, actual))
-		}
-		return nil, e.hint("%s", wants(list))
+		return nil, noFunction(pos, describe(actual)).hint("%s", wants(list))
 	}
 	if c.fn.refused != "" {
 		return nil, refuse(pos, c.fn.refused)
 	}
 	declared, ret, ok := polymorphic(actual, c.args, c.fn.ret)
 	if !ok {
-		return nil, failAt(pos, codeUndefinedFunction, "function does not exist: %s", describe(actual))
+		return nil, noFunction(pos, describe(actual))
 	}
 	for i := range args {
 		if declared[i] == anyArray || declared[i] == anyElement || declared[i] == anyNonArray {
@@ -496,6 +490,15 @@ func describeOperator(name string) func([]Type) string {
 		}
 		return fmt.Sprintf("%v %s %v", types[0], name, types[1])
 	}
+}
+
+// noFunction and noOperator word it as PostgreSQL does.
+func noFunction(pos int, described string) *Error {
+	return failAt(pos, codeUndefinedFunction, "function %s does not exist", described)
+}
+
+func noOperator(pos int, described string) *Error {
+	return failAt(pos, codeUndefinedFunction, "operator does not exist: %s", described)
 }
 
 func typeList(types []Type) string {
