@@ -14,6 +14,22 @@ import (
 	"daemoneye/bus/event"
 )
 
+// Parts come as rows one by one, beyond what an array may hold, whose error
+// says so.
+func TestManyParts(t *testing.T) {
+	const text = "repeat('a,', 300000)"
+	for _, rows := range []string{"string_to_table(" + text + ", ',')", "(SELECT string_to_table(" + text + ", ',')) AS t", "regexp_split_to_table(" + text + ", ',')"} {
+		if got, err := collect(t, "SELECT count(*) FROM "+rows, Config{}, Options{}); err != nil || got != "300001" {
+			t.Errorf("rows of %s = %s, %v, want 300001", rows, got, err)
+		}
+	}
+	_, err := collect(t, "SELECT cardinality(string_to_array("+text+", ','))", Config{}, Options{})
+	var e *Error
+	if !errors.As(err, &e) || !strings.Contains(e.Message, "262144 elements") || !strings.Contains(e.Hint, "string_to_table") {
+		t.Errorf("an array of too many parts: %v, want the limit and what to write instead", err)
+	}
+}
+
 // chains are statements of about 60 KB whose trees would be deep.
 func chains() []string {
 	const size = 60_000

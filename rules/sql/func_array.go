@@ -183,7 +183,7 @@ func arrayToString(arr value, sep string, absent value) (value, error) {
 
 func stringToArray(s string, sep value) (value, error) {
 	if sep.null && len(s) > maxElements && utf8.RuneCountInString(s) > maxElements || !sep.null && sep.s != "" && strings.Count(s, sep.s) >= maxElements {
-		return null, errTooMany()
+		return null, errTooMany().hint("string_to_table(…) gives any number of parts, as rows")
 	}
 	out := &array{elem: Text}
 	var parts []string

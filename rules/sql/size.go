@@ -15,7 +15,7 @@ func errTooLong() error {
 	return fail(codeLimit, "requested length too large: a value has at most %d MiB", maxText>>20)
 }
 
-func errTooMany() error {
+func errTooMany() *Error {
 	return fail(codeLimit, "an array or jsonb has at most %d elements", maxElements)
 }
 
