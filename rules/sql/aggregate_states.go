@@ -80,6 +80,26 @@ func (s *counts) merge(other states, ids []int32) (int, error) {
 
 func (s *counts) result(group int) (value, error) { return intValue(s.n[group]), nil }
 
+// countOfRow is count of a row of so many columns, which is not NULL even where
+// all of them are. Its name tells it from count in keys and plans.
+func countOfRow(columns int) *function {
+	return &function{
+		name: "count of row", args: slices.Repeat([]Type{anyType}, columns), ret: Int8, unordered: true, ofRow: true,
+		agg: func() accumulator { return &counter{} }, grouped: func() states { return &rowCounts{} },
+	}
+}
+
+// rowCounts are the states of countOfRow.
+type rowCounts struct{ counts }
+
+func (s *rowCounts) add(_, _ []*vector, sel, ids []int32) (int, error) {
+	return s.counts.add(nil, nil, sel, ids)
+}
+
+func (s *rowCounts) merge(other states, ids []int32) (int, error) {
+	return s.counts.merge(&other.(*rowCounts).counts, ids)
+}
+
 // sums are the states of sum and avg of integers.
 type sums struct {
 	kind intSum

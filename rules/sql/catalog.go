@@ -48,6 +48,7 @@ type function struct {
 	agg       func() accumulator // of an aggregate
 	grouped   func() states      // instead of an accumulator for each group
 	unordered bool               // its result does not depend on the order of the rows
+	ofRow     bool               // its arguments are the columns of one, a row
 	// ordered is that of an aggregate with WITHIN GROUP, whose arguments are the
 	// sort key, then those in the brackets: args, of the first row.
 	ordered orderedFinal

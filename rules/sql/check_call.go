@@ -169,7 +169,13 @@ func (k *checker) function(n funcCall) (expr, error) {
 			return nil, k.windowMisplaced(n)
 		}
 	}
+	if n.name == "count" {
+		n, list = k.countOfRows(n, list)
+	}
 	args, err := k.arguments(list[0], n)
+	if err == nil && n.distinct && list[0].ofRow && slices.ContainsFunc(args, func(e expr) bool { return e.typ() == Unknown }) {
+		err = refuse(n.pos(), "a literal without a type in a row").hint("add a cast, such as ::text")
+	}
 	if err != nil {
 		leave()
 		return nil, err
@@ -342,7 +348,7 @@ func (k *checker) aggregate(a *aggExpr, n funcCall) error {
 	}
 	if a.distinct {
 		for _, o := range a.order {
-			if !slices.ContainsFunc(a.args, func(e expr) bool { return exprKey(e) == exprKey(o.expr) }) {
+			if a.fn.ofRow || !slices.ContainsFunc(a.args, func(e expr) bool { return exprKey(e) == exprKey(o.expr) }) {
 				return failAt(n.pos(), codeInvalidReference, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list")
 			}
 		}

@@ -89,6 +89,35 @@ func (k *checker) wholeRow(n node) (rowNode, bool) {
 	return row, true
 }
 
+// countOfRows writes count of a row by its columns. A row that is written as
+// one, such as (a, b), is never NULL. The row of a table is NULL where an outer
+// join found none, as are then its columns, of which some are NULL nowhere else.
+func (k *checker) countOfRows(n funcCall, list []*function) (funcCall, []*function) {
+	if len(n.args) != 1 || len(n.names) > 0 || n.variadic {
+		return n, list
+	}
+	if row, ok := n.args[0].(rowNode); ok && (len(row.fields) > 0 || !n.distinct) {
+		n.args = row.fields
+		return n, []*function{countOfRow(len(row.fields))}
+	}
+	ref, ok := n.args[0].(columnRef)
+	if !ok || len(ref.fields) != 1 || n.distinct {
+		return n, list
+	}
+	s := k.spaceOf(ref.fields[0])
+	if s == nil {
+		return n, list
+	}
+	for _, f := range s.fields {
+		c, ok := f.expr.(*colExpr)
+		if ok && c.rel.notes != nil && c.rel.notes.Columns[c.index].NotNull {
+			n.args = []node{columnRef{at: ref.at, fields: []string{ref.fields[0], f.name}}}
+			break
+		}
+	}
+	return n, list
+}
+
 // composite checks the argument of n, which must be a call of a function that
 // gives several columns.
 func (k *checker) composite(n fieldNode) (*srfExpr, error) {
