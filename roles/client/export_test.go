@@ -85,7 +85,7 @@ func TestOutputTakenMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &destination{name: name, temp: temp, progress: &term.Progress{}}
+	d := &destination{name: name, temp: temp, part: temp.Name(), progress: &term.Progress{}}
 	if err := os.WriteFile(name, []byte("theirs"), 0o600); err != nil {
 		t.Fatal(err)
 	}

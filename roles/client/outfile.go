@@ -34,6 +34,8 @@ type destination struct {
 	printer
 	name     string       // "" is standard output
 	temp     *os.File     // of the file
+	part     string       // the name of temp, until it gets name
+	unnamed  bool         // temp has no name yet
 	zip      *gzip.Writer // what is written goes through, nil for none
 	force    bool
 	progress *term.Progress
@@ -62,11 +64,24 @@ func (c *call) openOutput(format string, progress *term.Progress) (*destination,
 	if err := d.vacant(); err != nil {
 		return nil, err
 	}
-	var err error
-	// Observed command lines are nobody's but the group's.
-	d.temp, err = os.OpenFile(fmt.Sprintf("%s.%d.part", d.name, os.Getpid()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	return d, d.create(format)
+}
+
+// create makes the file, without a name where it can be.
+func (d *destination) create(format string) error {
+	d.part = fmt.Sprintf("%s.%d.part", d.name, os.Getpid())
+	_, err := os.Lstat(d.part)
+	if err == nil { // else that would be found at the end
+		return fmt.Errorf("output: %s is there already", d.part)
+	}
+	if d.temp, err = createUnnamed(filepath.Dir(d.name)); err == nil {
+		d.unnamed = true
+	} else {
+		// Observed command lines are nobody's but the group's.
+		d.temp, err = os.OpenFile(d.part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("output: %w", err)
+		return fmt.Errorf("output: %w", err)
 	}
 	var out io.Writer = d.temp
 	if zipped(d.name) {
@@ -78,7 +93,7 @@ func (c *call) openOutput(format string, progress *term.Progress) (*destination,
 	} else {
 		d.printer = newResultPrinter(term.New(out, os.Getenv), format)
 	}
-	return d, nil
+	return nil
 }
 
 func zipped(name string) bool { return strings.EqualFold(filepath.Ext(name), ".gz") }
@@ -132,11 +147,15 @@ func (d *destination) finish(err error) error {
 	if err == nil {
 		err = d.temp.Sync()
 	}
+	if err == nil && d.unnamed {
+		err = nameFile(d.temp, d.part)
+		d.unnamed = err != nil
+	}
 	if err = errors.Join(err, d.temp.Close()); err == nil {
 		err = d.publish()
 	}
-	if err != nil {
-		_ = os.Remove(d.temp.Name())
+	if err != nil && !d.unnamed {
+		_ = os.Remove(d.part)
 	}
 	return err
 }
@@ -147,16 +166,16 @@ func (d *destination) publish() error {
 	}
 	linked := false
 	if !d.force { // unlike a rename, a link never takes another file's place
-		switch err := os.Link(d.temp.Name(), d.name); {
+		switch err := os.Link(d.part, d.name); {
 		case err == nil:
 			linked = true
-			_ = os.Remove(d.temp.Name())
+			_ = os.Remove(d.part)
 		case errors.Is(err, fs.ErrExist):
 			return d.vacant()
 		}
 	}
 	if !linked {
-		if err := os.Rename(d.temp.Name(), d.name); err != nil {
+		if err := os.Rename(d.part, d.name); err != nil {
 			return fmt.Errorf("output: %w", err)
 		}
 	}
