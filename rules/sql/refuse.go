@@ -23,7 +23,7 @@ var instead = map[string]string{
 	"a function of another schema":          "leave out the schema",
 	"an operator of another schema":         "leave out the schema",
 	"a name of more than three parts":       "write column or alias.column",
-	"a whole row as a value":                "name its columns",
+	"a whole row as a value":                "name its columns; jsonb_build_object('pid', pid, …) makes one value of them",
 	"this in FROM":                          "only a table, a subquery in brackets, or a call of a function",
 	"current_time":                          "write localtime; times are in UTC",
 	"current_user":                          "there is no database user; user_name is that of a process",

@@ -136,7 +136,7 @@ func (f *frame) param(e expr) expr {
 func (k *checker) column(n columnRef) (expr, error) {
 	switch {
 	case n.star:
-		return nil, refuse(n.pos(), "* here").hint("name a column")
+		return nil, refuse(n.pos(), "a whole row as a value")
 	case len(n.fields) > 2:
 		table, err := k.withoutSchema(n.fields[:len(n.fields)-1], n.pos())
 		if err != nil {
