@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -49,18 +50,30 @@ func lost(f *segmentFile, err error) error {
 	return err
 }
 
-// openSegment opens a segment's file. What is no file is damage: opening a
-// named pipe would wait until somebody writes to it.
+// openSegment opens a segment's file. What is no file of its size is damage. The
+// open does not wait for somebody who writes to a named pipe.
 func (s *Store) openSegment(f *segmentFile) (*os.File, error) {
 	path := s.segmentPath(f)
-	info, err := os.Stat(path)
-	if err != nil {
+	noFile := fmt.Errorf("%w: %s is not a regular file", segment.ErrDamaged, path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, syscall.ENXIO): // a socket
+		return nil, noFile
+	case err != nil:
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: %s is not a regular file", segment.ErrDamaged, path)
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = noFile
+	case info.Size() != f.Bytes:
+		err = fmt.Errorf("%w: %s has %d bytes, want %d", segment.ErrDamaged, path, info.Size(), f.Bytes)
 	}
-	return os.Open(path)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // info returns what is known of a segment: from the catalog, else from the
