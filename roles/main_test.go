@@ -97,7 +97,7 @@ func storeEvents(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	s, err := store.Open(filepath.Join(ts.Getenv("DAEMONEYE_DATA_DIR"), "store"), store.Config{MaxAge: -1})
 	ts.Check(err)
-	f, err := eventfile.Open(ts.MkAbs(args[0]), nil)
+	f, err := eventfile.Open(context.Background(), ts.MkAbs(args[0]), nil)
 	ts.Check(err)
 	for n := uint64(1); ; n++ {
 		b, err := f.Next()

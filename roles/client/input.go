@@ -92,7 +92,7 @@ func (c *call) fileEngine(paths []string, table string, progress *term.Progress)
 			files = append(files, path)
 		}
 	}
-	if err := alike(files, s.table); err != nil {
+	if err := alike(c.ctx, files, s.table); err != nil {
 		return nil, err
 	}
 	cfg, err := c.config()
@@ -108,13 +108,13 @@ func (c *call) fileEngine(paths []string, table string, progress *term.Progress)
 
 // alike refuses files with different columns, where columns are of the file:
 // what one lacks would be NULL in a part of the answer only.
-func alike(paths []string, table *event.Table) error {
+func alike(ctx context.Context, paths []string, table *event.Table) error {
 	if len(paths) < 2 {
 		return nil
 	}
 	first, want := "", []string(nil)
 	for _, path := range paths {
-		r, err := eventfile.Open(path, table)
+		r, err := eventfile.Open(ctx, path, table)
 		if err != nil {
 			return fileError(err)
 		}
@@ -163,10 +163,7 @@ func (s *fileSource) Scan(ctx context.Context, r sql.ScanRequest, yield func(*ev
 		return &Error{Err: errors.New("the statement reads the events more than once, which standard input can not give"), Hint: "put them into a file"}
 	}
 	s.found = map[string]int64{}
-	for b, err := range s.batches() {
-		if err == nil {
-			err = ctx.Err()
-		}
+	for b, err := range s.batches(ctx) {
 		if err != nil {
 			return err
 		}
@@ -183,11 +180,11 @@ func (s *fileSource) Scan(ctx context.Context, r sql.ScanRequest, yield func(*ev
 }
 
 // batches yields what the files hold.
-func (s *fileSource) batches() iter.Seq2[*event.Batch, error] {
+func (s *fileSource) batches(ctx context.Context) iter.Seq2[*event.Batch, error] {
 	return func(yield func(*event.Batch, error) bool) {
 		s.unknown = unknownColumns{rows: map[string]int64{}}
 		for _, path := range s.paths {
-			if !s.file(path, yield) {
+			if !s.file(ctx, path, yield) {
 				return
 			}
 		}
@@ -195,8 +192,8 @@ func (s *fileSource) batches() iter.Seq2[*event.Batch, error] {
 }
 
 // file yields what one file holds; false ends the reading.
-func (s *fileSource) file(path string, yield func(*event.Batch, error) bool) bool {
-	r, err := eventfile.Open(path, s.table)
+func (s *fileSource) file(ctx context.Context, path string, yield func(*event.Batch, error) bool) bool {
+	r, err := eventfile.Open(ctx, path, s.table)
 	if err != nil {
 		yield(nil, fileError(err))
 		return false

@@ -225,7 +225,7 @@ func restingStore(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := eventfile.Open(write(t, "e.jsonl", strings.ReplaceAll(events, `"event": "exec"`, `"event": "seen", "ppid": 10, "user_name": "alice", "start_time": "2026-01-02T03:00:00Z", "memory_usage": 2048`)), event.Lookup("process_events"))
+	r, err := eventfile.Open(t.Context(), write(t, "e.jsonl", strings.ReplaceAll(events, `"event": "exec"`, `"event": "seen", "ppid": 10, "user_name": "alice", "start_time": "2026-01-02T03:00:00Z", "memory_usage": 2048`)), event.Lookup("process_events"))
 	if err != nil {
 		t.Fatal(err)
 	}

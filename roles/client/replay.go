@@ -65,7 +65,7 @@ func replay(c *call) error {
 	}
 	progress := term.StartProgress(c.err, "replay", "rows", 0)
 	defer progress.Stop()
-	result, err := rules.Replay(c.ctx, set, counted(file.batches(), progress), rules.ReplayConfig{Matcher: history.MatcherConfig(cfg, history.Resources(cfg, os.TempDir()))})
+	result, err := rules.Replay(c.ctx, set, counted(file.batches(c.ctx), progress), rules.ReplayConfig{Matcher: history.MatcherConfig(cfg, history.Resources(cfg, os.TempDir()))})
 	progress.Stop()
 	if err != nil {
 		return err

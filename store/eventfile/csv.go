@@ -132,6 +132,9 @@ func (c *csvFile) record() error {
 			if err != nil {
 				return err
 			}
+			if len(c.fields) == maxCells {
+				return c.fail("", fmt.Errorf("a record of more than %d fields", maxCells))
+			}
 			c.fields = append(c.fields, f)
 			if end {
 				break

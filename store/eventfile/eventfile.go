@@ -11,6 +11,7 @@ package eventfile
 import (
 	"bufio"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ const (
 	maxRows  = 4096
 	maxBytes = 8 << 20
 	maxLine  = 16 << 20
+	maxCells = 1 << 14 // of a record of CSV
 )
 
 // ErrFormat is the error for a file name whose extension is not known.
@@ -73,16 +75,17 @@ type source interface {
 
 // Open opens the file at path; "-" is standard input as JSON Lines. Its rows
 // are of table, unless they name another themselves; with a nil table every
-// row must name one, so that only JSON Lines can be read.
-func Open(path string, table *event.Table) (*Reader, error) {
+// row must name one, so that only JSON Lines can be read. When ctx ends, so does
+// the reading.
+func Open(ctx context.Context, path string, table *event.Table) (*Reader, error) {
 	if path == "-" {
-		return newReader("standard input", ".jsonl", os.Stdin, table)
+		return newReader(ctx, "standard input", ".jsonl", os.Stdin, table)
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	r, err := newReader(path, strings.ToLower(filepath.Ext(path)), f, table)
+	r, err := newReader(ctx, path, strings.ToLower(filepath.Ext(path)), f, table)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -90,7 +93,7 @@ func Open(path string, table *event.Table) (*Reader, error) {
 	return r, nil
 }
 
-func newReader(path, ext string, f *os.File, table *event.Table) (*Reader, error) {
+func newReader(ctx context.Context, path, ext string, f *os.File, table *event.Table) (*Reader, error) {
 	r := &Reader{file: path, unknown: map[string]int64{}}
 	var in io.Reader = f
 	if ext == ".gz" {
@@ -101,19 +104,20 @@ func newReader(path, ext string, f *os.File, table *event.Table) (*Reader, error
 		r.closers = append(r.closers, zip)
 		in, ext = zip, strings.ToLower(filepath.Ext(strings.TrimSuffix(path, filepath.Ext(path))))
 	}
+	text := &cancellable{ctx, in}
 	switch {
 	case ext == ".jsonl" || ext == ".ndjson" || ext == ".json":
-		r.source = newJSONL(in, path, table, r.unknown)
+		r.source = newJSONL(text, path, table, r.unknown)
 	case table == nil:
 		return nil, fmt.Errorf("%s: only JSON can name the table of each row; name the table", path)
 	case ext == ".csv":
-		r.source = newCSV(in, path, table, r.unknown)
+		r.source = newCSV(text, path, table, r.unknown)
 	case ext == ".parquet" && in == f:
 		info, err := f.Stat()
 		if err != nil {
 			return nil, err
 		}
-		p, err := newParquet(f, info.Size(), path, table, r.unknown)
+		p, err := newParquet(ctx, f, info.Size(), path, table, r.unknown)
 		if err != nil {
 			return nil, err
 		}
@@ -122,6 +126,20 @@ func newReader(path, ext string, f *os.File, table *event.Table) (*Reader, error
 		return nil, fmt.Errorf("%s: %w", path, ErrFormat)
 	}
 	return r, nil
+}
+
+// cancellable is a reader that ends with a context: any number of blank lines
+// may stand before the next row.
+type cancellable struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *cancellable) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
 }
 
 // Next returns the next batch, of 1 to 4,096 rows, or io.EOF. An error ends

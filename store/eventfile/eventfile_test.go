@@ -3,6 +3,7 @@ package eventfile
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -34,7 +35,7 @@ func write(t testing.TB, name string, data []byte) string {
 
 // readAll returns each row as table name and the values that are not NULL.
 func readAll(path string, table *event.Table) (rows []map[string]any, unknown map[string]int64, err error) {
-	r, err := Open(path, table)
+	r, err := Open(context.Background(), path, table)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -91,6 +92,7 @@ func TestErrorsSayWhere(t *testing.T) {
 		{"a.csv", "pid,name\n1\n", `:2: 1 fields, the header has 2`},
 		{"a.csv", "pid,pid\n", `:1: column pid: it is twice in the header`},
 		{"a.csv", "", `no header line`},
+		{"a.csv", strings.Repeat(",", maxLine-1), `:1: a record of more than 16384 fields`},
 		{"a.csv", "name\n\"a", `:2: a closing quote is missing`},
 		{"a.csv", "name\n\"a\"b\n", `text after a closing quote`},
 		{"a.csv", "ancestors\n\"{a,NULL}\"\n", "NULL as an element"},
@@ -320,7 +322,7 @@ func TestArray(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r, err := Open(path, table)
+		r, err := Open(context.Background(), path, table)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -338,6 +340,28 @@ func TestArray(t *testing.T) {
 		}
 		if got != want && !(want[0] == ':' && strings.HasPrefix(got, path+want)) {
 			t.Errorf("%.60s: %q, want %q", text, got, want)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Reading ends with its context, also within blank lines without end.
+func TestCancel(t *testing.T) {
+	blank := []byte("pid\n" + strings.Repeat("\n", 1<<20))
+	for name, data := range map[string][]byte{
+		"a.jsonl": blank[len("pid"):], "a.csv": blank, "a.json": append([]byte("["), blank[len("pid"):]...),
+		"a.parquet": parquetFileOf(t, []parquetRow{{PID: 1}}),
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := Open(ctx, write(t, name, data), event.Lookup("processes"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if _, err := r.Next(); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, want %v", name, err, context.Canceled)
 		}
 		if err := r.Close(); err != nil {
 			t.Error(err)

@@ -1,6 +1,7 @@
 package eventfile
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 
 // parquetFile reads one row group after the other, a few rows at a time.
 type parquetFile struct {
+	ctx     context.Context
 	f       *parquet.File
 	file    string
 	b       *event.Builder
@@ -40,13 +42,13 @@ type leaf struct {
 	element int  // definition level of an element that is not NULL
 }
 
-func newParquet(r io.ReaderAt, size int64, file string, table *event.Table, unknown map[string]int64) (p *parquetFile, err error) {
+func newParquet(ctx context.Context, r io.ReaderAt, size int64, file string, table *event.Table, unknown map[string]int64) (p *parquetFile, err error) {
 	defer catch(file, &err)
 	f, err := parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	p = &parquetFile{f: f, file: file, b: event.NewBuilder(table), unknown: unknown, groups: f.RowGroups(), buf: make([]parquet.Row, 64)}
+	p = &parquetFile{ctx: ctx, f: f, file: file, b: event.NewBuilder(table), unknown: unknown, groups: f.RowGroups(), buf: make([]parquet.Row, 64)}
 	for _, path := range f.Schema().Columns() {
 		l, err := p.leaf(path)
 		if err != nil {
@@ -125,6 +127,9 @@ func describe(n parquet.Node) string { return strings.ToLower(n.Type().String())
 func (p *parquetFile) next() (_ *event.Batch, err error) {
 	defer catch(p.file, &err)
 	for p.b.Rows() <= maxRows-len(p.buf) && p.b.Size() < maxBytes {
+		if err := p.ctx.Err(); err != nil {
+			return nil, err
+		}
 		if p.rows == nil {
 			if len(p.groups) == 0 {
 				break

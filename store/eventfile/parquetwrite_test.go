@@ -2,6 +2,7 @@ package eventfile
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -146,7 +147,7 @@ func TestParquetWriterRoundTrip(t *testing.T) {
 	if err != nil || len(p.RowGroups()) != 2 || p.RowGroups()[0].NumRows() != groupRows {
 		t.Errorf("%d row groups, %v, want two, the first of %d rows", len(p.RowGroups()), err, groupRows)
 	}
-	r, err := Open(path, table)
+	r, err := Open(context.Background(), path, table)
 	if err != nil {
 		t.Fatal(err)
 	}
