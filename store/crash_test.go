@@ -362,6 +362,16 @@ func TestDiskFull(t *testing.T) {
 	if err := os.WriteFile(ballast, make([]byte, 20<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	temp, err := os.Create(filepath.Join(s.TempDir(), "temp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil && s.TempRoom() > 0 {
+		_, err = temp.Write(make([]byte, 4096))
+	}
+	if err := errors.Join(err, temp.Close()); err != nil {
+		t.Fatal(err)
+	}
 	seq, stored := uint64(0), 0
 	for err == nil && seq < 1000 {
 		seq++
@@ -371,6 +381,9 @@ func TestDiskFull(t *testing.T) {
 	}
 	if !errors.Is(err, ErrDiskFull) {
 		t.Fatalf("Append to a full disk = %v, want ErrDiskFull", err)
+	}
+	if stored < 5000 {
+		t.Errorf("%d rows were stored beside as many temporary files as there may be", stored)
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)

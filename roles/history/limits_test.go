@@ -5,8 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"daemoneye/bus/event"
+	"daemoneye/bus/event/eventtest"
 	"daemoneye/roles/config"
 	"daemoneye/rules/sql"
+	"daemoneye/store"
 )
 
 // The configuration can not import the engine, for the collector's sake: that
@@ -32,5 +35,42 @@ func TestConfiguredLimits(t *testing.T) {
 	}
 	if got := Limits(c); got != m {
 		t.Errorf("Limits = %+v, want %+v", got, m)
+	}
+}
+
+// A query over the store writes no temporary files where new events need the room.
+func TestStoredLeavesRoom(t *testing.T) {
+	dir := t.TempDir()
+	s, err := store.Open(dir, store.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := eventtest.New(eventtest.Config{Rows: 20_000})
+	for seq, b := uint64(1), g.Next(); b != nil; seq, b = seq+1, g.Next() {
+		if _, err := s.Append(t.Context(), []store.Batch{{Collector: "c", Sequence: seq, Data: event.Encode(nil, b)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q, err := sql.Compile("SELECT count(*) FROM process_events a JOIN process_events b ON a.command_line = b.command_line AND a.time = b.time", sql.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := config.Default()
+	c.Agent.QueryMemory = 1 << 20
+	run := func() error {
+		return q.Run(t.Context(), (&View{Store: s}).Reader(), Stored(c, s), func(*sql.Rows) error { return nil })
+	}
+	if err := run(); err != nil {
+		t.Errorf("with room: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = store.Open(dir, store.Config{MinFree: 1 << 60}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := run(); err == nil || !strings.Contains(err.Error(), "more temporary files than the disk has room for") {
+		t.Errorf("without room: %v", err)
 	}
 }
