@@ -91,7 +91,7 @@ func explain(path string, err error) error {
 	// Badger's own error does not survive its wrapping.
 	case errors.Is(err, badger.ErrTruncateNeeded), strings.Contains(text, "Log truncate required"):
 		return fmt.Errorf("%w: %w", errUnclean, err)
-	case errors.Is(err, os.ErrPermission):
+	case errors.Is(err, os.ErrPermission), strings.Contains(text, "read-only file system"):
 		return err
 	case strings.Contains(text, "directory lock"), strings.Contains(text, "Cannot create lock file"):
 		return fmt.Errorf("%w: %w", ErrLocked, err)

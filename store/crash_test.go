@@ -445,7 +445,8 @@ func smallDisk(t *testing.T, size string) string {
 		t.Skipf("mount: %v: %s", err, out)
 	}
 	t.Cleanup(func() {
-		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+		// Lazily: Badger keeps files of a database that it did not open.
+		if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil {
 			t.Errorf("umount: %v: %s", err, out)
 		}
 	})
@@ -491,4 +492,27 @@ func TestOpenOnFullDisk(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// Of a store whose writer was killed, on a disk that can not be written to,
+// the error says what to do, and not that it is damaged; one that was closed is
+// read there.
+func TestReadOnlyDisk(t *testing.T) {
+	disk := smallDisk(t, "64m")
+	s := openStore(t, t.TempDir(), quiet())
+	defer func() { _ = s.Close() }()
+	if _, err := s.Append(noDeadline(), []Batch{{"c", 1, processEvents(epoch, 1, 1000)}}); err != nil {
+		t.Fatal(err)
+	}
+	killed, closed := filepath.Join(disk, "killed"), filepath.Join(disk, "closed")
+	if err := errors.Join(os.CopyFS(killed, os.DirFS(s.dir)), os.CopyFS(closed, os.DirFS(filled(t)))); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("mount", "-o", "remount,ro", disk).CombinedOutput(); err != nil {
+		t.Skipf("mount: %v: %s", err, out)
+	}
+	if _, err := OpenReadOnly(killed, quiet()); err == nil || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "it or a copy: ") || !strings.Contains(err.Error(), "read-only file system") {
+		t.Errorf("OpenReadOnly() of a killed writer's = %v, want that it or a copy must be opened for writing", err)
+	}
+	checkDamaged(t, openReadOnly(t, closed), false)
 }

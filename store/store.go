@@ -324,7 +324,7 @@ func (s *Store) recoverUnclean() error {
 	}
 	db, err := openBadger(s.dir, false, s.cfg.Log)
 	if err != nil {
-		return fmt.Errorf("its writer was killed and it must be opened for writing once: %w", err)
+		return fmt.Errorf("its writer was killed and it must be opened for writing once, it or a copy: %w", err)
 	}
 	err = db.Close()
 	return errors.Join(err, adoptFiles(s.dir), s.lock.downgrade())

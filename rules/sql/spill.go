@@ -76,7 +76,7 @@ func (x *env) newSpill(op operator, operator string, types []Type) (*spill, erro
 
 func spillError(operator string, err error) error {
 	return fail(codeTemporary, "temporary file of the %s: %v", operator, err).
-		hint("a query that needs more than its memory limit needs room there; with agent.temp_file_limit: 0 in the configuration it fails instead")
+		hint("a query that needs more than its memory limit needs room there; where no agent answers, TMPDIR names another directory")
 }
 
 func (s *spill) close(x *env) {
