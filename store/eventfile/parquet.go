@@ -44,6 +44,9 @@ type leaf struct {
 
 func newParquet(ctx context.Context, r io.ReaderAt, size int64, file string, table *event.Table, unknown map[string]int64) (p *parquetFile, err error) {
 	defer catch(file, &err)
+	if err := checkFooter(r, size); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
 	f, err := parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
@@ -133,6 +136,10 @@ func (p *parquetFile) next() (_ *event.Batch, err error) {
 		if p.rows == nil {
 			if len(p.groups) == 0 {
 				break
+			}
+			all := p.f.Metadata().RowGroups
+			if err := checkGroup(p.f, p.f.Size(), &all[len(all)-len(p.groups)]); err != nil {
+				return nil, err
 			}
 			p.rows, p.groups = p.groups[0].Rows(), p.groups[1:]
 		}
