@@ -55,6 +55,7 @@ func FuzzPages(f *testing.F) {
 	f.Add(uint8(event.Text), uint16(3), uint16(9), uint16(2), uint16(0), uint16(20), false, []byte("\x01\x00\x00\x00a"), []byte{18, 1, 2, 3, 0, 0, 0})
 	f.Add(uint8(event.Int8)+127, uint16(0), uint16(9), uint16(2), uint16(0), uint16(20), false, []byte{}, []byte{18, 1, 128, 1, 4, 9, 2, 2, 0, 0, 0, 0})
 	f.Add(uint8(event.TextArray), uint16(1), uint16(2), uint16(2), uint16(2), uint16(20), false, []byte("\x01\x00\x00\x00a"), []byte{4, 0, 4, 2, 1, 4, 0})
+	f.Add(uint8(event.Bool)-1, uint16(1), uint16(2), uint16(2), uint16(2), uint16(20), false, []byte("00000000"), []byte("\x04\x0000 "))
 	d := newDecoder(f)
 	f.Fuzz(func(t *testing.T, typ uint8, entries, rows, defs, reps, size uint16, compressed bool, dict, body []byte) {
 		kind := event.Type(typ%8 + 1)

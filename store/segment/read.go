@@ -82,8 +82,8 @@ func (d *Decoder) Column(m *Memory, r io.ReaderAt, c *Chunk, t event.Type, rows 
 	entries := -1
 	if p.header.Type == format.DictionaryPage {
 		h := p.header.DictionaryPageHeader.V
-		if entries = int(h.NumValues); entries < 0 || h.Encoding != format.Plain {
-			return nil, damaged("a dictionary of %d entries with encoding %v", entries, h.Encoding)
+		if entries = int(h.NumValues); entries < 0 || h.Encoding != format.Plain || t == event.Bool {
+			return nil, damaged("a dictionary of %d entries with encoding %v for %v", entries, h.Encoding, t)
 		}
 		if physical(t) == format.ByteArray {
 			v.Dict, v.Plain, err = d.texts(m, p, entries)
