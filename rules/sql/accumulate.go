@@ -56,9 +56,8 @@ func (s *intSum) result() (value, error) {
 }
 
 type floatSum struct {
-	n    int64
-	sum  float64
-	mean bool
+	n   int64
+	sum float64
 }
 
 func (s *floatSum) add(a []value) error {
@@ -72,11 +71,8 @@ func (s *floatSum) add(a []value) error {
 }
 
 func (s *floatSum) result() (value, error) {
-	switch {
-	case s.n == 0:
+	if s.n == 0 {
 		return null, nil
-	case s.mean:
-		return floatValue(s.sum / float64(s.n)), nil
 	}
 	return floatValue(s.sum), nil
 }
@@ -143,7 +139,8 @@ func (e *extreme) add(a []value) error {
 	if t == anyArray {
 		t = ArrayOf(a[0].array().elem)
 	}
-	if !e.any || compare(t, a[0], e.best) == e.want {
+	// Of values that are equal, such as 1.0 and 1.00, the last one counts.
+	if !e.any || compare(t, e.best, a[0]) != e.want {
 		e.best, e.any = a[0], true
 		e.best.s = strings.Clone(e.best.s) // without the rest of its dictionary
 	}
@@ -307,9 +304,16 @@ func (c *catalog) addAggregates() {
 			f.grouped = func() states { return &sums{kind: kind} }
 			return f
 		}
+		floats := func() accumulator { return &floatSum{} }
+		if mean {
+			// PostgreSQL keeps the moments for avg too, which may overflow.
+			floats = func() accumulator {
+				return &floatStatistic{final: func(m *floatMoments) (float64, bool) { return m.sx / m.n, m.n > 0 }}
+			}
+		}
 		return []*function{
 			ints("int2:"+i8, false), ints("int4:"+i8, false), ints(wide, true),
-			agg("float8:float8", true, func() accumulator { return &floatSum{mean: mean} }),
+			agg("float8:float8", true, floats),
 			agg("numeric:numeric", true, func() accumulator { return &numericSum{mean: mean} }),
 			agg("interval:interval", true, func() accumulator { return &intervalSumAcc{mean: mean} }),
 		}

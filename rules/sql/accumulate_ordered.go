@@ -150,18 +150,14 @@ func (c *catalog) addOrderedSets() {
 }
 
 func mostFrequent(t Type, vals sortedValues) value {
-	best, most, run, last := null, 0, 0, null
+	best, most, run, first := null, 0, 0, null
 	for i := range vals.n {
-		v := vals.at(i)
-		if i > 0 && compare(t, v, last) == 0 {
-			run++
-		} else {
-			run = 1
+		if v := vals.at(i); i == 0 || compare(t, v, first) != 0 {
+			first, run = v, 0
 		}
-		if run > most {
-			best, most = v, run
+		if run++; run > most {
+			best, most = first, run
 		}
-		last = v
 	}
 	return best
 }

@@ -246,6 +246,8 @@ func (k *checker) callForm(fn *function, n funcCall) error {
 	switch {
 	case n.within && n.star:
 		return failAt(n.pos(), codeWrongObject, "%s is not an ordered-set aggregate, so it cannot have WITHIN GROUP", n.name)
+	case n.within && fn.window != nil:
+		return refuse(n.pos(), n.name+" as a hypothetical-set aggregate").hint("count the rows that come before the value")
 	case n.within && fn.ordered == nil:
 		return failAt(n.pos(), codeUndefinedFunction, "ordered-set aggregate %s does not exist", n.name)
 	case n.star && n.name != "count":
@@ -330,6 +332,29 @@ func (k *checker) unknownFunction(n funcCall) error {
 	return e.hint("docs/sql.md lists those that are")
 }
 
+// orderArgument makes e, of the ORDER BY of an aggregate with DISTINCT, the
+// argument that it is, perhaps but for an implicit cast.
+func (k *checker) orderArgument(a *aggExpr, e *expr) error {
+	args := a.args
+	if a.fn.ofRow { // the argument is the row of them
+		args = nil
+	}
+	for _, arg := range args {
+		cast := *e
+		if canCast(cast.typ(), arg.typ(), implicit) {
+			var err error
+			if cast, err = k.coerce(cast, arg.typ(), implicit, 0); err != nil {
+				return err
+			}
+		}
+		if exprKey(arg) == exprKey(cast) {
+			*e = arg
+			return nil
+		}
+	}
+	return fail(codeInvalidReference, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list")
+}
+
 // aggregate completes an aggregate call with DISTINCT, ORDER BY and FILTER.
 func (k *checker) aggregate(a *aggExpr, n funcCall) error {
 	a.distinct = n.distinct
@@ -347,9 +372,9 @@ func (k *checker) aggregate(a *aggExpr, n funcCall) error {
 		a.order = append(a.order, sortKey{expr: k.known(e), descending: item.descending, nullsFirst: item.nullsFirst})
 	}
 	if a.distinct {
-		for _, o := range a.order {
-			if a.fn.ofRow || !slices.ContainsFunc(a.args, func(e expr) bool { return exprKey(e) == exprKey(o.expr) }) {
-				return failAt(n.pos(), codeInvalidReference, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list")
+		for i := range a.order {
+			if err := k.orderArgument(a, &a.order[i].expr); err != nil {
+				return positioned(err, n.pos())
 			}
 		}
 	}

@@ -342,7 +342,14 @@ func (s *jsonList) grow(key string, n *jsonNode) error {
 	return nil
 }
 
-func (s *jsonList) result() (value, error) { return jsonValue(s.node), nil }
+// result is a node of its own: in a window more values may follow.
+func (s *jsonList) result() (value, error) {
+	if s.node == nil {
+		return null, nil
+	}
+	out := *s.node
+	return jsonValue(&out), nil
+}
 
 // jsonMembers collects the members of jsonb_object_agg.
 type jsonMembers struct {

@@ -164,7 +164,7 @@ type rangeOffset struct {
 type rangeBound struct {
 	v        value
 	infinite int  // -1, 0 or 1
-	all      bool // every key is at it
+	all      bool // every key but NaN is at it
 	moment   bool // of a date: v is a timestamp
 }
 
@@ -172,6 +172,9 @@ type rangeBound struct {
 func (b rangeBound) compare(t Type, key value) int {
 	switch {
 	case b.all:
+		if isNaN(t, key) {
+			return 1
+		}
 		return 0
 	case b.infinite != 0:
 		return -b.infinite
@@ -179,6 +182,13 @@ func (b rangeBound) compare(t Type, key value) int {
 		return compare(Timestamp, intValue(midnight(key.i)), b.v)
 	}
 	return compare(t, key, b.v)
+}
+
+func isNaN(t Type, v value) bool {
+	if t == Numeric {
+		return v.numeric().kind == notANumber
+	}
+	return math.IsNaN(v.f)
 }
 
 func rangeOffsetFor(key, offset Type, pos int) (rangeOffset, error) {
@@ -262,6 +272,9 @@ func floatBound(base, offset value, sub bool) (rangeBound, error) {
 }
 
 func numericBound(base, offset value, sub bool) (rangeBound, error) {
+	if kind := base.numeric().kind; offset.numeric().kind == posInfinity && (kind == posInfinity && sub || kind == negInfinity && !sub) {
+		return rangeBound{all: true}, nil
+	}
 	f := numericAdd
 	if sub {
 		f = numericSub
