@@ -400,6 +400,7 @@ type subscriptNode struct {
 	arg          node
 	index, upper node
 	slice        bool
+	after        bool // another subscript, without brackets around both: x[1][2]
 }
 
 // fieldNode is (arg).name, or (arg).*.

@@ -221,6 +221,9 @@ func (b *block) window(q *queryExpr) (err error) {
 		return err
 	}
 	if q.withTies {
+		if l, ok := q.limit.(literal); ok && l.kind == litNull {
+			return failAt(l.pos(), codeInvalidLimit, "row count cannot be null in FETCH FIRST ... WITH TIES clause")
+		}
 		if len(b.order) == 0 {
 			return failAt(q.pos(), codeSyntax, "WITH TIES cannot be specified without ORDER BY clause")
 		}

@@ -31,6 +31,9 @@ func (k *checker) subscript(n subscriptNode) (expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	if call, ok := arg.(*callExpr); ok && n.after && call.args[0].typ().IsArray() {
+		return nil, refuse(n.pos(), "a second subscript of an array").hint("arrays have one dimension; write (x[i:j])[k]")
+	}
 	if arg.typ() == JSONB && !n.slice {
 		return k.jsonSubscript(arg, n)
 	}

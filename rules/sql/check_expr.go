@@ -215,9 +215,14 @@ func typeNames() []string {
 
 // postgresTypes are types that PostgreSQL has and this engine does not.
 var postgresTypes = map[string]bool{
-	"float4": true, "bpchar": true, "char": true, "name": true, "json": true,
-	"timetz": true, "oid": true, "money": true, "xml": true, "bit": true,
-	"varbit": true, "point": true, "regclass": true, "tsvector": true, "tsquery": true, "macaddr": true,
+	"float4": true, "bpchar": true, "char": true, "name": true, "json": true, "jsonpath": true,
+	"timetz": true, "oid": true, "money": true, "xml": true, "bit": true, "varbit": true,
+	"point": true, "line": true, "lseg": true, "box": true, "path": true, "polygon": true, "circle": true,
+	"regclass": true, "regproc": true, "regtype": true, "regrole": true, "regnamespace": true, "regoper": true,
+	"tsvector": true, "tsquery": true, "macaddr": true, "macaddr8": true, "pg_lsn": true, "xid": true, "tid": true, "cid": true,
+	"int4range": true, "int8range": true, "numrange": true, "tsrange": true, "tstzrange": true, "daterange": true,
+	"int4multirange": true, "int8multirange": true, "nummultirange": true, "tsmultirange": true, "tstzmultirange": true, "datemultirange": true,
+	"record": true, "void": true, "refcursor": true,
 }
 
 func (k *checker) operator(n opNode) (expr, error) {

@@ -94,10 +94,11 @@ func (k *checker) typmod(e expr, t typeName, typ Type) (expr, error) {
 	if len(t.mods) == 0 || typ == Interval && t.mods[0] == intervalFullRange && len(t.mods) == 1 {
 		return e, nil
 	}
-	fn := &function{name: typeTable[typ].internal, args: []Type{typ}, ret: typ, strict: true}
+	fn := &function{name: typeTable[typ.Elem()].internal, args: []Type{typ}, ret: typ, strict: true}
+	var one func(v value) (value, error)
 	m := t.mods
-	switch {
-	case typ == Numeric && len(m) <= 2:
+	switch elem := typ.Elem(); {
+	case elem == Numeric && len(m) <= 2:
 		scale := 0
 		if len(m) == 2 {
 			scale = m[1]
@@ -108,33 +109,67 @@ func (k *checker) typmod(e expr, t typeName, typ Type) (expr, error) {
 		if scale < -1000 || scale > 1000 {
 			return nil, failAt(t.pos(), codeInvalidParameter, "NUMERIC scale %d must be between -1000 and 1000", scale)
 		}
-		fn.eval = func(_ *env, a []value) (value, error) {
-			n, err := a[0].numeric().typmod(m[0], scale)
+		one = func(v value) (value, error) {
+			n, err := v.numeric().typmod(m[0], scale)
 			return numValue(n), err
 		}
-	case typ == Varchar && len(m) == 1:
+	case elem == Varchar && len(m) == 1:
 		if m[0] < 1 {
 			return nil, failAt(t.pos(), codeInvalidParameter, "length for type varchar must be at least 1")
 		}
 		if m[0] > 10485760 {
 			return nil, failAt(t.pos(), codeInvalidParameter, "length for type varchar cannot exceed 10485760")
 		}
-		fn.eval = func(_ *env, a []value) (value, error) { return textValue(leftRunes(a[0].s, m[0])), nil }
-	case (typ == Timestamptz || typ == Timestamp || typ == Time) && len(m) == 1 && m[0] >= 0:
-		unit := int64(1)
-		for range 6 - min(m[0], 6) {
-			unit *= 10
+		one = func(v value) (value, error) { return textValue(leftRunes(v.s, m[0])), nil }
+	case (elem == Timestamptz || elem == Timestamp || elem == Time) && len(m) == 1 && m[0] >= 0:
+		round := timestampToDecimals
+		if elem == Time {
+			round = toDecimals
 		}
-		fn.eval = func(_ *env, a []value) (value, error) {
-			if isInfinite(a[0].i) {
-				return a[0], nil
-			}
-			return intValue(floorDiv(a[0].i+unit/2, unit) * unit), nil
-		}
+		one = func(v value) (value, error) { return intValue(round(v.i, m[0])), nil }
 	default:
 		return nil, refuse(t.pos(), "this modifier of the type "+typ.String())
 	}
+	fn.eval = func(_ *env, a []value) (value, error) { return one(a[0]) }
+	if typ.IsArray() {
+		fn.eval = func(_ *env, a []value) (value, error) {
+			out := &array{elem: typ.Elem()}
+			for _, v := range elements(a[0]) {
+				var err error
+				if !v.null {
+					v, err = one(v)
+				}
+				if err != nil {
+					return null, err
+				}
+				out.vals = append(out.vals, v)
+			}
+			return value{o: out}, nil
+		}
+	}
 	return k.makeCall(fn, []expr{e}, typ, t.pos())
+}
+
+// timestampToDecimals rounds to so many decimals of a second, and halves away
+// from the start of the year 2000, from which PostgreSQL counts.
+func timestampToDecimals(us int64, n int) int64 {
+	const start = 10957 * day
+	if isInfinite(us) {
+		return us
+	}
+	return toDecimals(us-start, n) + start
+}
+
+// toDecimals rounds halves away from zero.
+func toDecimals(us int64, n int) int64 {
+	unit := int64(1)
+	for range 6 - min(n, 6) {
+		unit *= 10
+	}
+	if us < 0 {
+		return -((unit/2 - us) / unit * unit)
+	}
+	return (us + unit/2) / unit * unit
 }
 
 // intervalFullRange is INTERVAL_FULL_RANGE of PostgreSQL's timestamp.h.

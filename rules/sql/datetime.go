@@ -94,8 +94,7 @@ func breakDown(us int64) civil {
 var errTimestampRange = fail(codeDatetimeOverflow, "timestamp out of range")
 
 func (c civil) micros() (int64, error) {
-	days := daysFromCivil(c.year, c.month, c.day)
-	us := int64(c.hour)*hour + int64(c.minute)*minute + int64(c.secs)*second + int64(c.us)
+	days, us := daysFromCivil(c.year, c.month, c.day), c.sinceMidnight()
 	if days < minDate-1 || days > maxTimestamp/day {
 		return 0, errTimestampRange
 	}
@@ -103,6 +102,11 @@ func (c civil) micros() (int64, error) {
 		return 0, errTimestampRange
 	}
 	return checkTimestamp(days*day + us)
+}
+
+// sinceMidnight is the time of day in µs.
+func (c civil) sinceMidnight() int64 {
+	return int64(c.hour)*hour + int64(c.minute)*minute + int64(c.secs)*second + int64(c.us)
 }
 
 func checkTimestamp(us int64) (int64, error) {
@@ -204,7 +208,7 @@ func parseTimestamp(s string, t Type) (int64, error) {
 		}
 	}
 	if c.month < 1 || c.month > 12 || c.day < 1 || c.day > daysInMonth(c.year, c.month) ||
-		c.hour > 24 || c.minute > 59 || c.secs > 60 || c.hour == 24 && (c.minute > 0 || c.secs > 0 || c.us > 0) {
+		c.hour > 24 || c.minute > 59 || c.secs > 60 || c.sinceMidnight() > day {
 		return 0, overflow()
 	}
 	if offset <= -16*hour || offset >= 16*hour {

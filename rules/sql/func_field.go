@@ -22,19 +22,19 @@ func (c *catalog) addTimeFields() {
 		return func(name string, v value) (*numeric, error) { return timeField(name, v.i, t) }
 	}
 	ofDate := func(name string, v value) (*numeric, error) {
-		us, err := dateToTimestamp(v.i)
-		if err != nil {
-			return nil, err
-		}
 		switch name {
 		case "hour", "minute", "second", "millisecond", "microsecond", "timezone", "timezone_hour", "timezone_minute":
 			return nil, unitError("unit", name, Date)
-		case "epoch":
-			if !isInfinite(us) {
-				return numericInt(us / second), nil
-			}
 		}
-		return timeField(name, us, Date)
+		switch {
+		case v.i == plusInfDate || v.i == minusInfDate:
+			return timeField(name, midnight(v.i), Date)
+		case name == "epoch":
+			return numericInt(v.i * (day / second)), nil
+		case name == "julian":
+			return numericInt(v.i + unixJulian), nil
+		}
+		return dateField(name, v.i, Date)
 	}
 	ofInterval := func(name string, v value) (*numeric, error) { return intervalField(name, v.interval()) }
 	c.fn(g, "extract", "field of a time or interval, as numeric: extract(hour FROM time); century, day, decade, dow, doy, epoch, hour, isodow, isoyear, microseconds, millennium, milliseconds, minute, month, quarter, second, timezone, week or year",
@@ -137,6 +137,32 @@ func timeField(name string, us int64, t Type) (*numeric, error) {
 		return numericInt(int64(c.minute)), nil
 	case "hour":
 		return numericInt(int64(c.hour)), nil
+	case "epoch":
+		return scaled(us, 6), nil
+	case "julian":
+		// Whole days since 4714-11-24 BC, and the part of the day.
+		whole := numericInt(days + unixJulian)
+		part, err := numericDiv(numericInt(us-days*day), numericInt(day))
+		if err != nil {
+			return nil, err
+		}
+		return numericAdd(whole, part)
+	case "timezone", "timezone_hour", "timezone_minute":
+		if t == Timestamptz {
+			return numericInt(0), nil
+		}
+	}
+	return dateField(name, days, t)
+}
+
+// unixJulian is the Julian day of 1970-01-01.
+const unixJulian = 2440588
+
+// dateField is extract for the day that a time of type t lies in.
+func dateField(name string, days int64, t Type) (*numeric, error) {
+	var c civil
+	c.year, c.month, c.day = civilFromDays(days)
+	switch name {
 	case "day":
 		return numericInt(int64(c.day)), nil
 	case "month":
@@ -163,23 +189,6 @@ func timeField(name string, us int64, t Type) (*numeric, error) {
 		return numericInt((weekday(days)+6)%7 + 1), nil
 	case "doy":
 		return numericInt(days - daysFromCivil(c.year, 1, 1) + 1), nil
-	case "epoch":
-		return scaled(us, 6), nil
-	case "julian":
-		// Whole days since 4714-11-24 BC, and the part of the day.
-		whole := numericInt(days + 2440588)
-		if t == Date {
-			return whole, nil
-		}
-		part, err := numericDiv(numericInt(us-days*day), numericInt(day))
-		if err != nil {
-			return nil, err
-		}
-		return numericAdd(whole, part)
-	case "timezone", "timezone_hour", "timezone_minute":
-		if t == Timestamptz {
-			return numericInt(0), nil
-		}
 	}
 	return nil, unitError("unit", name, t)
 }

@@ -120,12 +120,8 @@ func timesApart(a []value) (value, error) {
 	if isInfinite(a[0].i) || isInfinite(a[1].i) {
 		return null, fail(codeDatetimeOverflow, "cannot subtract infinite timestamps")
 	}
-	x, y := a[0].i, a[1].i
-	us := x - y
-	if (us < x) != (y > 0) && y != 0 {
-		return null, errIntervalRange
-	}
-	return intervalValue(interval{us: us}.justifyHours()), nil
+	// Times more than 292,471 years apart wrap around, as PostgreSQL's.
+	return intervalValue(interval{us: a[0].i - a[1].i}.justifyHours()), nil
 }
 
 // justifyHours is interval_justify_hours.
@@ -163,14 +159,25 @@ func fromEpoch(s float64) (value, error) {
 	return timeValue(checkTimestamp(int64(us) + 946684800000000))
 }
 
+// breakDownForAge takes infinity for what it is in PostgreSQL, the last µs that
+// 64 bits count from the year 2000.
+func breakDownForAge(us int64) civil {
+	if us != plusInfinity {
+		return breakDown(us)
+	}
+	c := breakDown(plusInfinity % day)
+	c.year, c.month, c.day = civilFromDays(plusInfinity/day + 10957)
+	return c
+}
+
 // age is timestamp_age: the difference field by field, borrowing days from
 // the month of the earlier time.
 func age(a, b int64) (value, error) {
-	if isInfinite(a) || isInfinite(b) {
-		return null, fail(codeDatetimeOverflow, "timestamp out of range")
+	if a == minusInfinity || b == minusInfinity {
+		return null, errTimestampRange
 	}
 	sign := int64(1)
-	x, y := breakDown(a), breakDown(b)
+	x, y := breakDownForAge(a), breakDownForAge(b)
 	if a < b {
 		x, y, sign = y, x, -1
 	}

@@ -42,7 +42,12 @@ func (c *catalog) addToChar() {
 			return textValue(s), err
 		})
 	}
-	ofInt := func(f *numberFormat, v value) (string, error) { return f.numeric(numericInt(v.i)) }
+	ofInt8 := func(f *numberFormat, v value) (string, error) {
+		if product := new(big.Int).Mul(big.NewInt(v.i), pow10(f.multi)); f.multiple && !product.IsInt64() {
+			return "", outOfRange(Int8)
+		}
+		return f.numeric(numericInt(v.i))
+	}
 	ofInt4 := func(f *numberFormat, v value) (string, error) {
 		if f.scientific {
 			return f.float(float64(v.i))
@@ -51,13 +56,13 @@ func (c *catalog) addToChar() {
 			// PostgreSQL's product wraps around: 99V999 of 2147483647 is -1000.
 			return "", fail(codeUnsupported, "to_char with V of an integer that is too large is not supported").hint("cast it to bigint")
 		}
-		return ofInt(f, v)
+		return f.numeric(numericInt(v.i))
 	}
 	c.fn(g, "to_char", "time, interval or number as text in a format, of fields such as YYYY-MM-DD HH24:MI:SS.MS, Dy, Mon, or 999G990D99, FM for no padding", "SELECT to_char(timestamp '2024-03-01 20:38:40', 'Dy DD Mon YYYY, HH24:MI')", pairs{
 		"timestamptz,text:text", times(ofTime("UTC")), "timestamp,text:text", times(ofTime("")),
 		"interval,text:text", times(func(v value) (brokenTime, bool) { return breakInterval(v.interval()), true }),
 		"numeric,text:text", numbers(func(f *numberFormat, v value) (string, error) { return f.numeric(v.numeric()) }),
-		"int4,text:text", numbers(ofInt4), "int8,text:text", numbers(ofInt),
+		"int4,text:text", numbers(ofInt4), "int8,text:text", numbers(ofInt8),
 		"float8,text:text", numbers(func(f *numberFormat, v value) (string, error) { return f.float(v.f) }),
 	})
 	for _, f := range c.functions["to_char"] {

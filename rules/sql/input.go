@@ -98,7 +98,7 @@ func inputInt(t Type, s string) (value, error) {
 func inputFloat(s string) (value, error) {
 	d := strings.Trim(s, space)
 	switch strings.ToLower(d) {
-	case "nan":
+	case "nan", "+nan", "-nan":
 		return floatValue(math.NaN()), nil
 	case "inf", "infinity", "+inf", "+infinity":
 		return floatValue(math.Inf(1)), nil

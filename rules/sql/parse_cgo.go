@@ -236,7 +236,7 @@ func (c *converter) expr(n *pg.Node) node {
 		return c.valueFunc(n.SqlvalueFunction)
 	case *pg.Node_CollateClause:
 		name := n.CollateClause.Collname[len(n.CollateClause.Collname)-1].GetString_().GetSval()
-		if name != "C" && name != "POSIX" {
+		if name != "C" && name != "POSIX" && name != "default" {
 			c.fail(failAt(int(n.CollateClause.Location), codeUnsupported, "collation %q is not supported", name).hint(`text is compared by collation "C"`))
 		}
 		return collateNode{at(n.CollateClause.Location), c.expr(n.CollateClause.Arg)}
@@ -404,14 +404,15 @@ func (c *converter) typeName(t *pg.TypeName) typeName {
 
 func (c *converter) indirection(n *pg.A_Indirection) node {
 	out := c.expr(n.Arg)
-	for _, i := range n.Indirection {
+	for k, i := range n.Indirection {
+		after := k > 0 && n.Indirection[k-1].GetAIndices() != nil
 		x := i.GetAIndices()
 		if x == nil {
 			out = fieldNode{at(out.pos()), out, i.GetString_().GetSval()}
 		} else if x.IsSlice {
-			out = subscriptNode{at: at(out.pos()), arg: out, index: c.optional(x.Lidx), upper: c.optional(x.Uidx), slice: true}
+			out = subscriptNode{at: at(out.pos()), arg: out, index: c.optional(x.Lidx), upper: c.optional(x.Uidx), slice: true, after: after}
 		} else {
-			out = subscriptNode{at: at(out.pos()), arg: out, index: c.expr(x.Uidx)}
+			out = subscriptNode{at: at(out.pos()), arg: out, index: c.expr(x.Uidx), after: after}
 		}
 	}
 	return out

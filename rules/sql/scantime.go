@@ -214,6 +214,7 @@ func (s *timeScanner) field(k int) error {
 		width := 6
 		if f != "US" {
 			width = int(f[2] - '0')
+			s.set["decimals"] = width
 		}
 		v, used, err = s.integer(k, width, "us")
 		for ; err == nil && used < 6; used++ {
@@ -325,7 +326,7 @@ func scanTime(nodes []formatNode, text string, t Type) (int64, error) {
 		c.day = d
 	}
 	if j := get["julian"]; j != 0 {
-		c.year, c.month, c.day = civilFromDays(int64(j) - 2440588)
+		c.year, c.month, c.day = civilFromDays(int64(j) - unixJulian)
 	}
 	if yday := get["yday"]; yday != 0 {
 		if get["year"] == 0 {
@@ -351,6 +352,9 @@ func scanTime(nodes []formatNode, text string, t Type) (int64, error) {
 		return 0, overflow
 	}
 	us -= int64(get["zonesign"]) * (int64(get["zonehour"])*hour + int64(get["zoneminute"])*minute)
+	if n, ok := get["decimals"]; ok {
+		us = timestampToDecimals(us, n)
+	}
 	return checkTimestamp(us)
 }
 

@@ -56,7 +56,7 @@ func parseTimeOfDay(s string) (int64, error) {
 	if offset <= -16*hour || offset >= 16*hour {
 		return 0, fail("22009", "time zone displacement out of range: %q", s)
 	}
-	us := int64(c.hour)*hour + int64(c.minute)*minute + int64(c.secs)*second + int64(c.us)
+	us := c.sinceMidnight()
 	if c.minute > 59 || c.secs > 60 || us > day {
 		return 0, overflow
 	}
@@ -106,7 +106,8 @@ func (c *catalog) addTimesOfDay() {
 		":time", stableFn(func(x *env, _ []value) (value, error) { return intValue(timeOfDay(x.now)), nil }),
 	})
 	shifted := func(sign int64, at, span int) func(a []value) value {
-		return func(a []value) value { return intValue(timeOfDay(a[at].i + sign*timeOfDay(a[span].interval().us))) }
+		// A sum beyond 64 bits wraps around, as PostgreSQL's.
+		return func(a []value) value { return intValue(timeOfDay(a[at].i + sign*a[span].interval().us)) }
 	}
 	joined := func(date, at int) func(a []value) (value, error) {
 		return func(a []value) (value, error) {

@@ -46,6 +46,8 @@ func parseFormat(s string, fields []string, times bool) []formatNode {
 		if n.field != "" {
 			if times && (strings.HasPrefix(s, "TH") || strings.HasPrefix(s, "th")) {
 				n.th, s = s[:2], s[2:]
+			} else if times {
+				s = strings.TrimPrefix(s, "SP") // "spell mode", of no effect
 			}
 			out = append(out, n)
 			continue
@@ -104,7 +106,7 @@ func breakInterval(v interval) brokenTime {
 	t.year, t.month, t.day = int64(v.months/12), int(v.months%12), int(v.days)
 	t.hour, t.minute, t.secs, t.us = int(us/hour), int(us%hour/minute), int(us%minute/second), int(us%second)
 	t.yday = (int(t.year)*12+t.month)*30 + t.day
-	t.days = t.julian() - 2440588
+	t.days = t.julian() - unixJulian
 	return t
 }
 
