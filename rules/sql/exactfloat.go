@@ -75,16 +75,24 @@ func exactPow(x, y float64) float64 {
 	return out
 }
 
-func exactCbrt(x float64) float64 {
+// cbrt is that of glibc before 2.41 (sysdeps/ieee754/dbl-64/s_cbrt.c), whose
+// last digit is often not the nearest one. The conversions keep products from
+// being fused with sums.
+func cbrt(x float64) float64 {
 	if !usual(x) {
 		return x
 	}
-	// One step of Newton's method from 53 bits gives 106.
-	y := bigOf(math.Cbrt(x))
-	square := new(big.Float).SetPrec(exactBits).Mul(y, y)
-	step := new(big.Float).SetPrec(exactBits).Quo(bigOf(x), square)
-	step.Sub(step, y)
-	return rounded(y.Add(y, step.Quo(step, bigOf(3))))
+	const root2, root4 float64 = 1.2599210498948731648, 1.5874010519681994748
+	factors := [...]float64{1 / root4, 1 / root2, 1, root2, root4}
+	m, e := math.Frexp(math.Abs(x))
+	u := 0.0
+	for _, c := range [...]float64{-0.145263899385486367, 0.784932344976639262, -1.83469277483613086, 2.44693122563534430, -2.11499494167371287, 1.50819193781584896} {
+		u = float64((u + c) * m)
+	}
+	u += 0.354895765043919860
+	cube := float64(float64(u*u) * u)
+	y := float64(u*float64(cube+2*m)) / float64(2*cube+m) * factors[2+e%3]
+	return math.Ldexp(math.Copysign(y, x), e/3)
 }
 
 // bigPi is π to prec bits, by Machin's formula.

@@ -40,11 +40,11 @@ func (c *catalog) addPowers() {
 		}
 		return math.Sqrt(x), nil
 	})
-	cbrt := floatFn(func(x float64) (float64, error) { return exactCbrt(x), nil })
+	roots := floatFn(func(x float64) (float64, error) { return cbrt(x), nil })
 	c.fn(g, "sqrt", "square root", "SELECT sqrt(2)", pairs{"float8:float8", sqrt, "numeric:numeric", numericFn((*numeric).sqrt)})
 	c.op(g, "|/", "square root", "SELECT |/ 25.0", pairs{"float8:float8", sqrt})
-	c.fn(g, "cbrt", "cube root", "SELECT cbrt(64.0)", pairs{"float8:float8", cbrt})
-	c.op(g, "||/", "cube root", "SELECT ||/ 64.0", pairs{"float8:float8", cbrt})
+	c.fn(g, "cbrt", "cube root", "SELECT cbrt(64.0)", pairs{"float8:float8", roots})
+	c.op(g, "||/", "cube root", "SELECT ||/ 64.0", pairs{"float8:float8", roots})
 	c.op(g, "@", "absolute value", "SELECT @ -5.0", pairs{})
 	for _, f := range c.functions["abs"] {
 		h := *f
