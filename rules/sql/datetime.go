@@ -200,7 +200,7 @@ func parseTimestamp(s string, t Type) (int64, error) {
 		if rest[0] != ' ' && rest[0] != 't' {
 			return 0, bad()
 		}
-		if rest, ok = c.parseClock(strings.TrimLeft(rest[1:], " ")); !ok {
+		if rest, ok = c.parseTime(strings.TrimLeft(rest[1:], " ")); !ok {
 			return 0, bad()
 		}
 		if offset, ok = parseZone(strings.TrimSpace(rest)); !ok {

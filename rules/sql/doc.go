@@ -93,7 +93,7 @@ var differences = []string{
 	"Text is compared, and changed in case, by collation C: by bytes, and only ASCII letters have case. The time zone is UTC, the interval style postgres.",
 	"Regular expressions run in linear time. Back references, look-ahead and look-behind, named collating elements, the option (?b), and the flags b and e of functions are refused.",
 	"A constant expression that fails, such as a wrong pattern or literal, is an error when the query is compiled, even if no row would reach it.",
-	"Times are read in ISO 8601's order only, with the zones Z, UTC, GMT and ±HH[:MM]; 'now', 'today' and the like are refused, since they would be fixed when a rule is loaded. The last timestamp is in the year 294247.",
+	"Times are read in ISO 8601's order only, perhaps with AM or PM, with the zones Z, UTC, GMT and ±HH[:MM]; 'now', 'today' and the like are refused, since they would be fixed when a rule is loaded. The last timestamp is in the year 294247.",
 	"Time zones are IANA's by name, abbreviations that always mean the same, POSIX's without daylight saving, and intervals; others, and the type time with time zone, do not exist here.",
 	"to_timestamp and to_date read years, months, days, clock times and offsets, but no weeks, centuries, Roman numbers, TH, FX or names of zones.",
 	"Dates and times are not read with stray punctuation ('{2024-01-01}'::date).",

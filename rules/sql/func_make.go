@@ -229,7 +229,7 @@ func overlaps(t Type, ends [2]Type, a []value) (value, error) {
 			if !start.null && !end.null {
 				us, err := end.interval().addTo(start.i)
 				if t == Time {
-					us, err = timeOfDay(start.i+timeOfDay(end.interval().us)), nil
+					us, err = timeOfDay(start.i+end.interval().us), nil
 				}
 				if err != nil {
 					return null, err

@@ -52,13 +52,18 @@ func (c *catalog) addRows() {
 	for _, t := range []string{"timestamp", "timestamptz"} {
 		add("generate_series", series, "", nil, t+","+t+",interval:"+t, timeSeries)
 	}
-	add("generate_subscripts", "the indexes of an array", "SELECT generate_subscripts(ARRAY['a','b'], 1)", nil, "anyarray,int4:int4",
-		func(_ *env, a []value, yield func([]value) error) error {
-			if a[1].i != 1 {
-				return nil
-			}
-			return intSeries(1, int64(len(elements(a[0]))), 1, 1, math.MaxInt32, yield)
-		})
+	subscripts := func(_ *env, a []value, yield func([]value) error) error {
+		if a[1].i != 1 {
+			return nil
+		}
+		n := int64(len(elements(a[0])))
+		if len(a) > 2 && a[2].truth() {
+			return intSeries(n, 1, -1, 0, math.MaxInt32, yield)
+		}
+		return intSeries(1, n, 1, 1, math.MaxInt32, yield)
+	}
+	add("generate_subscripts", "the indexes of an array, backwards if the third argument is true", "SELECT generate_subscripts(ARRAY['a','b'], 1)", nil, "anyarray,int4:int4", subscripts)
+	add("generate_subscripts", "", "", nil, "anyarray,int4,bool:int4", subscripts)
 	c.addJSONRows(add)
 	c.addTextRows(add)
 }

@@ -75,7 +75,13 @@ func (c *catalog) addTrigonometry() {
 		}
 		return r, nil
 	})
-	one("radians", "radians of degrees", "SELECT radians(45.0)", plain(func(x float64) float64 { return x * (math.Pi / 180) }))
+	one("radians", "radians of degrees", "SELECT radians(45.0)", func(x float64) (float64, error) {
+		r := x * (math.Pi / 180)
+		if r == 0 && x != 0 {
+			return 0, floatUnderflow()
+		}
+		return r, nil
+	})
 	c.fn(g, "pi", "π", "SELECT pi()", pairs{":float8", func([]value) value { return floatValue(math.Pi) }})
 }
 

@@ -23,31 +23,19 @@ func parseTimeOfDay(s string) (int64, error) {
 		if _, err := parseTimestamp(s, Timestamp); err != nil {
 			return 0, err
 		}
-		text = strings.TrimLeft(rest, " ")
-	}
-	text = strings.TrimPrefix(text, "t")
-	var c civil
-	rest, ok := c.parseClock(text)
-	if !ok {
-		if rest, ok = c.parseCompactClock(text); !ok {
+		if text = strings.TrimLeft(rest, " "); digits(text) > 2 {
 			return 0, bad
 		}
 	}
-	half := ""
-	rest = strings.TrimLeft(rest, " ")
-	for _, h := range []string{"am", "pm"} {
-		if after, found := strings.CutPrefix(rest, h); found {
-			half, rest = h, strings.TrimLeft(after, " ")
-		}
+	text = strings.TrimPrefix(text, "t")
+	var c civil
+	rest, ok := c.parseTime(text)
+	if !ok {
+		return 0, bad
 	}
 	overflow := fail(codeDatetimeOverflow, "date/time field value out of range: %q", s)
-	switch {
-	case half != "" && (c.hour > 12 || c.hour < 0):
+	if c.hour > 24 {
 		return 0, overflow
-	case half == "am" && c.hour == 12:
-		c.hour = 0
-	case half == "pm" && c.hour != 12:
-		c.hour += 12
 	}
 	offset, ok := parseZone(rest)
 	if !ok {
@@ -61,6 +49,33 @@ func parseTimeOfDay(s string) (int64, error) {
 		return 0, overflow
 	}
 	return us, nil
+}
+
+// parseTime reads a clock time, perhaps without colons and with AM or PM; with
+// these an hour above 12 becomes one above 24.
+func (c *civil) parseTime(s string) (rest string, ok bool) {
+	if rest, ok = c.parseClock(s); !ok {
+		if rest, ok = c.parseCompactClock(s); !ok {
+			return "", false
+		}
+	}
+	half := ""
+	rest = strings.TrimLeft(rest, " ")
+	for _, h := range []string{"am", "pm"} {
+		if after, found := strings.CutPrefix(rest, h); found {
+			half, rest = h, strings.TrimLeft(after, " ")
+			break
+		}
+	}
+	switch {
+	case half != "" && c.hour > 12:
+		c.hour += 24
+	case half == "am" && c.hour == 12:
+		c.hour = 0
+	case half == "pm" && c.hour != 12:
+		c.hour += 12
+	}
+	return rest, true
 }
 
 // parseCompactClock reads HHMM or HHMMSS, the latter with decimals.
