@@ -227,13 +227,13 @@ func TestLargeResults(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		began := time.Now()
-		_, err := collect(t, text, Config{}, Options{}, b)
+		_, err := collect(t, text, Config{Limits: Limits{Constants: hopeless}}, Options{}, b)
 		took := time.Since(began)
 		runtime.ReadMemStats(&after)
 		if e := new(Error); !errors.As(err, &e) || e.Code != codeOutOfMemory && e.Code != codeLimit && e.Code != codeOutOfRange {
 			t.Errorf("%.70s: %v, want a limit", text, err)
 		}
-		if n := after.TotalAlloc - before.TotalAlloc; n > 512<<20 || took > 5*time.Second {
+		if n := after.TotalAlloc - before.TotalAlloc; n > 512<<20 || took > hopeless {
 			t.Errorf("%.70s: %d MiB allocated in %v", text, n>>20, took)
 		}
 		q, err := Compile(text, Config{})
@@ -244,6 +244,10 @@ func TestLargeResults(t *testing.T) {
 		}
 	}
 }
+
+// hopeless is what takes seconds at most, on the busiest machine, unless time
+// grows with the square of the input.
+const hopeless = time.Minute
 
 // TestLargeInputs: time grows with the size of inputs, not with its square.
 func TestLargeInputs(t *testing.T) {
@@ -261,11 +265,11 @@ func TestLargeInputs(t *testing.T) {
 		{"SELECT '{1,2,3,4,5,6,7,8,9,NULL}'::int[] @> '{1,2,3,4,5,6,7,8,9,NULL}'::int[]", "f"},
 	} {
 		began := time.Now()
-		got, err := collect(t, c.text, Config{}, Options{})
+		got, err := collect(t, c.text, Config{Limits: Limits{Constants: hopeless}}, Options{})
 		if err != nil || got != c.want {
 			t.Errorf("%.70s = %.50q, %v, want %q", c.text, got, err, c.want)
 		}
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > hopeless {
 			t.Errorf("%.70s takes %v", c.text, took)
 		}
 	}
@@ -287,7 +291,7 @@ func TestCancelRows(t *testing.T) {
 		began := time.Now()
 		err := q.Run(ctx, &memory{batches: []*event.Batch{b}}, Options{MemoryLimit: 1 << 40}, func(*Rows) error { return nil })
 		cancel()
-		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second {
+		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 20*time.Second {
 			t.Errorf("%s: %v after %v", q.Text(), err, took)
 		}
 	}
