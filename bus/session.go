@@ -128,8 +128,11 @@ func (s *session) serve(l *Listener, refusal *Error) error {
 	}
 }
 
-// refuse tells the peer, which is not admitted.
+// refuse tells the peer, which is not admitted: once it knows, its place is free.
 func (s *session) refuse(e *Error) error {
+	s.broker.mu.Lock()
+	delete(s.broker.sessions, s)
+	s.broker.mu.Unlock()
 	s.broker.counts.refused.Add(1)
 	s.broker.cfg.Log(Event{Kind: EventRefused, Peer: s.peer, Err: e})
 	return e
