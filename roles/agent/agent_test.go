@@ -53,7 +53,7 @@ func newRunning(t *testing.T) *running {
 	}
 	cfg, err := config.Load(config.Options{Flags: map[string]string{
 		"data_dir": filepath.Join(dir, "data"), "rules.builtin": "false", "rules.dirs": dir,
-		"alerts.jsonl.path": filepath.Join(dir, "alerts.jsonl"),
+		"alerts.jsonl.path": filepath.Join(dir, "alerts.jsonl"), "agent.query_timeout": "10m",
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -332,7 +332,7 @@ func TestSlowReadersLetOthersAsk(t *testing.T) {
 	r := newRunning(t)
 	r.dial()
 	p := newPublisher(t, r.config.Paths.Socket, r.token)
-	for range 40 { // more rows than fit into the windows of connection and request
+	for range 20 { // more rows than fit into the windows of connection and request
 		if _, err := p.Publish(t.Context(), api.EventsTopic+"process_events", event.Encode(nil, busyHost(1000, 1))); err != nil {
 			t.Fatal(err)
 		}
@@ -361,13 +361,13 @@ func TestSlowReadersLetOthersAsk(t *testing.T) {
 	}
 	check := func() {
 		t.Helper()
-		if cells, _, err := r.query("SELECT count(*) FROM process_events"); err != nil || !reflect.DeepEqual(cells, []string{"40000"}) {
-			t.Errorf("count = %v, %v, want 40000", cells, err)
+		if cells, _, err := r.query("SELECT count(*) FROM process_events"); err != nil || !reflect.DeepEqual(cells, []string{"20000"}) {
+			t.Errorf("count = %v, %v, want 20000", cells, err)
 		}
 	}
 	var asked []*bus.Replies
 	for range openQueries {
-		asked = append(asked, unread(time.Minute))
+		asked = append(asked, unread(maxTimeout))
 	}
 	check()
 	ended := 0
@@ -669,7 +669,7 @@ func TestUnreadRepliesOfOneConnection(t *testing.T) {
 	r := newRunning(t)
 	r.dial()
 	p := newPublisher(t, r.config.Paths.Socket, r.token)
-	for range 40 { // more rows than fit into the windows of connection and request
+	for range 20 { // more rows than fit into the windows of connection and request
 		if _, err := p.Publish(t.Context(), api.EventsTopic+"process_events", event.Encode(nil, busyHost(1000, 1))); err != nil {
 			t.Fatal(err)
 		}
