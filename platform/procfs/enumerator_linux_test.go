@@ -60,6 +60,13 @@ func TestScanSelf(t *testing.T) {
 	if !p.Accessible || !p.HasStat || !p.HasStatus || p.KernelThread || p.PPID != int32(os.Getppid()) || p.UID[0] != uint32(os.Getuid()) || p.GID[1] != uint32(os.Getegid()) {
 		t.Errorf("process = %+v", p)
 	}
+	if p.ExecutableMode != st.Mode || p.ExecutableOwner != st.Uid || p.ExecutableGroup != st.Gid {
+		t.Errorf("mode %o of %d:%d, want %o of %d:%d", p.ExecutableMode, p.ExecutableOwner, p.ExecutableGroup, st.Mode, st.Uid, st.Gid)
+	}
+	login := strconv.FormatUint(uint64(p.LoginUID), 10)
+	if want, err := os.ReadFile("/proc/self/loginuid"); err == nil && string(want) != login {
+		t.Errorf("login uid %s, want %s", login, want)
+	}
 	if args := SplitArgs(p.Cmdline); len(args) != len(os.Args) || args[0] != os.Args[0] {
 		t.Errorf("arguments = %q, want %q", args, os.Args)
 	}

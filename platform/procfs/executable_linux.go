@@ -12,6 +12,7 @@ func (w *worker) readExecutable(dir int, p, old *Process, target []byte) {
 	switch err := statx(dir, zname("exe\x00"), &st); {
 	case err == nil:
 		p.ExecutableID = fileID(&st)
+		p.ExecutableMode, p.ExecutableOwner, p.ExecutableGroup = uint32(st.Mode), st.Uid, st.Gid
 		// A memfd and a removed file have no name left, whatever the link says.
 		if st.Nlink == 0 {
 			p.FileExists = Gone

@@ -23,7 +23,7 @@ func (w *worker) readStat(dir int, p, old *Process) (*Process, error) {
 		}
 		p.HasStat = err == nil
 	}
-	p.Collected = time.Now()
+	p.Collected, p.LoginUID = time.Now(), NoUser
 	if p.HasStat {
 		p.StartTicks = s.StartTicks
 	}
@@ -47,7 +47,7 @@ func (w *worker) readStat(dir int, p, old *Process) (*Process, error) {
 	if p.TTY = TTYName(s.TTY); p.TTY == old.TTY {
 		p.TTY = old.TTY
 	}
-	p.KernelThread, p.Threads = s.KernelThread(), s.Threads
+	p.KernelThread, p.Threads = KernelThread(s.Flags), s.Threads
 	p.CPUTicks = s.UserTicks + s.SysTicks
 	p.RSS, p.VirtualSize, p.StartStack = s.RSS*w.pageLen, int64(s.VSize), s.StartStack
 	p.CPUUsage = w.usage(p, old)
@@ -81,7 +81,7 @@ func (w *worker) readStatus(dir int, p, old *Process) error {
 		return nil
 	}
 	p.HasStatus = true
-	p.UID, p.GID, p.CapEffective = s.UID, s.GID, s.CapEff
+	p.UID, p.GID, p.CapEffective, p.CapPermitted = s.UID, s.GID, s.CapEff, s.CapPrm
 	p.InnerPID, p.NoNewPrivs, p.Seccomp = s.InnerPID, s.NoNewPrivs, s.Seccomp
 	p.UserName = w.users.names[p.UID[0]]
 	p.switches, p.asleep = s.Switches, s.State != 'R' && s.Threads == 1
@@ -126,14 +126,15 @@ func (w *worker) readImage(dir int, p, old *Process) error {
 	if gone {
 		p.Cmdline, p.CmdlineTruncated = old.Cmdline, old.CmdlineTruncated
 		p.Executable, p.ExecutableID, p.FileExists = old.Executable, old.ExecutableID, old.FileExists
-		p.CWD, p.Namespaces, p.StartStack = old.CWD, old.Namespaces, old.StartStack
+		p.ExecutableMode, p.ExecutableOwner, p.ExecutableGroup = old.ExecutableMode, old.ExecutableOwner, old.ExecutableGroup
+		p.CWD, p.Namespaces, p.StartStack, p.LoginUID = old.CWD, old.Namespaces, old.StartStack, old.LoginUID
 		p.Environ, p.EnvironKnown = old.Environ, old.EnvironKnown
 		p.Accessible = p.Accessible && (old.Accessible || old.EntityID == "")
 		return nil
 	}
 	if w.quiet(p, old) {
 		p.Cmdline, p.CmdlineTruncated = old.Cmdline, old.CmdlineTruncated
-		p.CWD, p.Namespaces = old.CWD, old.Namespaces
+		p.CWD, p.Namespaces, p.LoginUID = old.CWD, old.Namespaces, old.LoginUID
 		p.Environ, p.EnvironKnown = old.Environ, old.EnvironKnown
 	} else if err := w.readOwn(dir, p, old); err != nil {
 		return err
@@ -174,6 +175,9 @@ func (w *worker) readOwn(dir int, p, old *Process) error {
 		p.Accessible = false
 	}
 	w.readNamespaces(dir, p)
+	if err := w.readLoginUID(dir, p); err != nil {
+		return err
+	}
 	if w.config.Environment {
 		b, more, err := w.file(dir, "environ\x00", w.config.MaxEnviron, p)
 		if err != nil {
@@ -187,6 +191,19 @@ func (w *worker) readOwn(dir int, p, old *Process) error {
 		}
 	}
 	return nil
+}
+
+// readLoginUID reads the audit system's id of who logged in. A kernel without
+// that system has no such file.
+func (w *worker) readLoginUID(dir int, p *Process) error {
+	b, _, err := w.file(dir, "loginuid\x00", smallFile, p)
+	if errors.Is(err, errVanished) {
+		return nil
+	}
+	if n, ok := parseUint(bytes.TrimSpace(b)); ok && n < NoUser {
+		p.LoginUID = uint32(n)
+	}
+	return err
 }
 
 // readNamespaces reads all links: any thread may change them with setns(2),

@@ -34,7 +34,7 @@ func TestParseStat(t *testing.T) {
 		}
 	}
 	kernel, err := ParseStat([]byte("2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0 18446744073709551615 0 0 0 0 0 0\n"))
-	if err != nil || !kernel.KernelThread() {
+	if err != nil || !KernelThread(kernel.Flags) {
 		t.Errorf("kthreadd: %+v, %v, want a kernel thread", kernel, err)
 	}
 }

@@ -22,6 +22,9 @@ const (
 	Gone // deleted, or another file has taken its name
 )
 
+// NoUser is the user id that stands for none.
+const NoUser = 1<<32 - 1
+
 // Process is one thread group as a scan found it. It is not changed after the
 // scan and may be shared. What could not be read is the zero value; HasStat
 // and HasStatus say whether the numbers that come from these files are known.
@@ -29,7 +32,8 @@ type Process struct {
 	EntityID   string
 	PID        int32
 	StartTicks uint64
-	Started    time.Time // StartTicks on the wall clock, fixed when the process is seen first
+	StartTime  time.Duration // since boot, exactly; 0 when only the ticks are known
+	Started    time.Time     // StartTicks on the wall clock, fixed when the process is seen first
 	Collected  time.Time
 
 	HasStat      bool // State to StartStack, Name, Started
@@ -52,7 +56,9 @@ type Process struct {
 	GID          [4]uint32
 	UserName     string // of UID[0]; "" when /etc/passwd has none
 	CapEffective uint64
-	InnerPID     int32 // pid in its own pid namespace
+	CapPermitted uint64
+	LoginUID     uint32 // of the audit system; NoUser when none was set
+	InnerPID     int32  // pid in its own pid namespace
 	NoNewPrivs   bool
 	Seccomp      uint8
 
@@ -60,6 +66,9 @@ type Process struct {
 	CmdlineTruncated bool
 	Executable       string
 	ExecutableID     FileID // of the file that runs, whatever its name is now
+	ExecutableMode   uint32 // st_mode of stat(2)
+	ExecutableOwner  uint32
+	ExecutableGroup  uint32
 	FileExists       Existence
 	CWD              string
 	Cgroup           string

@@ -32,8 +32,8 @@ type Stat struct {
 	StartStack uint64 // 0 when the reader may not know it
 }
 
-// KernelThread reports whether the process is a thread of the kernel.
-func (s *Stat) KernelThread() bool { return s.Flags&flagKernelThread != 0 }
+// KernelThread reports whether these flags are of a thread of the kernel.
+func KernelThread(flags uint32) bool { return flags&flagKernelThread != 0 }
 
 // ParseStat reads /proc/PID/stat. The name may itself hold spaces, newlines
 // and parentheses; it ends at the last one. Comm aliases b.
