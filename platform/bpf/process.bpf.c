@@ -1,0 +1,744 @@
+//go:build ignore
+
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//
+// Every fork, exec and exit of a process, as records in one ring buffer, and
+// the processes there are, as the same records from an iterator. decode.go
+// reads them; the layout of struct record, process and ended is told there too.
+
+#include "kernel.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+enum {
+	MAX_CPUS = 4096,
+	MAX_NAME = 256,        // of one path component, NAME_MAX and its NUL
+	MAX_PATH = 4096,       // of one path
+	MAX_ARGS = 32 << 10,   // of the arguments of an exec
+	MAX_TASK_ARGS = 8 << 10, // of the arguments of a listed process: a record must fit into 32 KiB
+	MAX_ENV = 16 << 10,    // of the environment
+	MAX_VARIABLE = 4096,   // of one variable
+	MAX_VARIABLES = 4096,  // looked at
+	MAX_NAMES = 32,        // of variables that are kept
+	// Two paths, the control group's, filename, interpreter, arguments,
+	// environment, and room for one more of whatever comes last.
+	DATA = 6 * MAX_PATH + MAX_ARGS + MAX_ENV + MAX_VARIABLE,
+};
+
+enum kind {
+	FORK = 1,
+	EXEC,
+	EXIT,
+	TASK, // a process that an iterator has found
+	KINDS,
+};
+
+enum flags {
+	ARGS_CUT = 1,
+	ARGS_UNREAD = 2, // a page was not there
+	ENV_CUT = 4,
+	ENV_UNREAD = 8,
+	EXE_CUT = 16,
+	CWD_CUT = 32,
+	EXE_UNLINKED = 64,
+	NO_PATHS = 128, // the kernel has no loop to find them, nor the environment
+};
+
+struct record {
+	__u64 sequence; // of this CPU, from 1; 0 from an iterator
+	__u64 time;     // boot clock, ns
+	__u64 start;    // of the process, boot clock, ns
+	__u32 pid;
+	__u16 cpu;
+	__u8 kind;
+	__u8 flags;
+	__u64 parent_start;
+	__u32 ppid;
+	__u32 reserved;
+	char comm[16];
+};
+
+struct process {
+	struct record r;
+	__u64 cap_inheritable, cap_permitted, cap_effective, cap_bounding, cap_ambient;
+	__u64 cgroup_id;
+	__u64 inode, size, mtime, ctime; // of the executable; times in ns since the Unix epoch
+	__u64 start_stack;
+	__u64 cpu_time; // ns
+	__u64 switches; // of its first thread
+	__s64 rss;      // pages
+	__u64 total_vm; // pages
+	__u32 uid[4], gid[4]; // real, effective, saved, file system
+	__u32 ns[8]; // cgroup, ipc, mnt, net, pid, time, user, uts
+	__u32 dev, mode, owner, group, nlink; // of the executable
+	__u32 pgid, sid, inner_pid, tty, login_uid;
+	__u32 task_flags, threads, state;
+	__u32 args_size, env_size;
+	__u16 exe_size, cwd_size, cgroup_size, filename_size, interp_size;
+	__u8 seccomp, no_new_privs;
+};
+
+struct ended {
+	struct record r;
+	__u64 cpu_time;  // ns
+	__u64 peak_rss;  // pages
+	__u32 status;    // as wait(2) gives it
+	__u32 uid, euid;
+	__u32 reserved;
+};
+
+_Static_assert(sizeof(struct record) == 64 && sizeof(struct process) == 320 && sizeof(struct ended) == 96, "as in decode.go");
+
+// What one CPU has sent; sequence is the sum of sent.
+struct counters {
+	__u64 sequence;
+	__u64 sent[KINDS];
+	__u64 lost[KINDS]; // of sent: the ring was full
+};
+
+struct scratch {
+	struct process p;
+	char data[DATA];
+	__u32 used; // of data
+};
+
+struct name {
+	__u64 value, mask; // of the first eight bytes of a variable
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_CPUS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct counters);
+} counters SEC(".maps");
+
+// One for each CPU and the last for the iterator. Not a per-CPU map: their
+// values end at 32 KiB. A tracepoint's program is not preempted.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_CPUS);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+// Whether the reader is about to wait for a wake-up.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+} asleep SEC(".maps");
+
+volatile const __u32 cpus = MAX_CPUS - 1; // the key of the iterator's scratch
+volatile const bool exit_says_group = 0;  // sched_process_exit has the argument group_dead
+volatile const bool all_variables = 0;
+volatile const struct name names[MAX_NAMES] = {};
+
+inlined struct counters *counters_of(__u32 cpu)
+{
+	return bpf_map_lookup_elem(&counters, &cpu);
+}
+
+// begin counts a record as sent and gives it its number.
+inlined struct counters *begin(struct record *r, __u8 kind, __u32 cpu, struct task_struct *leader)
+{
+	struct counters *c = counters_of(cpu);
+	if (!c)
+		return NULL;
+	__u64 sequence = c->sequence + 1;
+	c->sequence = sequence;
+	c->sent[kind]++;
+	if (!r)
+		return c;
+	struct task_struct *parent = leader->real_parent;
+	struct task_struct *father = parent->group_leader;
+	r->sequence = sequence;
+	r->time = bpf_ktime_get_boot_ns();
+	r->start = leader->start_boottime;
+	r->pid = leader->tgid;
+	r->cpu = cpu;
+	r->kind = kind;
+	r->flags = 0;
+	r->parent_start = father->start_boottime;
+	r->ppid = father->tgid;
+	r->reserved = 0;
+	copy(r->comm, leader->comm);
+	return c;
+}
+
+// wake wakes the reader if it waits. It looks after the record is in the ring;
+// the reader says that it waits before it looks into the ring, so that one of
+// the two sees the other.
+inlined void wake(struct counters *c)
+{
+	__u32 key = 0;
+	__u64 *waits = bpf_map_lookup_elem(&asleep, &key);
+	if (!waits)
+		return;
+	__sync_fetch_and_add(&c->lost[0], 0); // a memory barrier
+	if (!*waits)
+		return;
+	void *nothing = bpf_ringbuf_reserve(&ring, 8, 0);
+	if (!nothing)
+		return; // the next one tries
+	*waits = 0;
+	bpf_ringbuf_discard(nothing, BPF_RB_FORCE_WAKEUP);
+}
+
+inlined __u64 nanoseconds(__s64 seconds, __u32 rest)
+{
+	// The highest bit says in newer kernels that the time was asked for.
+	return seconds * 1000000000ULL + (rest & 0x7fffffff);
+}
+
+inlined void fill_executable(struct process *p, struct file *exe)
+{
+	struct inode *inode = exe->f_inode;
+	if (!inode)
+		return;
+	p->inode = inode->i_ino;
+	p->size = inode->i_size;
+	p->mode = inode->i_mode;
+	p->owner = inode->i_uid.val;
+	p->group = inode->i_gid.val;
+	p->nlink = inode->i_nlink;
+	p->dev = inode->i_sb->s_dev;
+	struct inode___6_7 *m7 = (void *)inode;
+	struct inode___6_6 *c6 = (void *)inode;
+	struct inode___5 *old = (void *)inode;
+	if (exists(inode->i_mtime_sec))
+		p->mtime = nanoseconds(inode->i_mtime_sec, inode->i_mtime_nsec);
+	else if (exists(m7->__i_mtime))
+		p->mtime = nanoseconds(m7->__i_mtime.tv_sec, m7->__i_mtime.tv_nsec);
+	else
+		p->mtime = nanoseconds(old->i_mtime.tv_sec, old->i_mtime.tv_nsec);
+	if (exists(inode->i_ctime_sec))
+		p->ctime = nanoseconds(inode->i_ctime_sec, inode->i_ctime_nsec);
+	else if (exists(c6->__i_ctime))
+		p->ctime = nanoseconds(c6->__i_ctime.tv_sec, c6->__i_ctime.tv_nsec);
+	else
+		p->ctime = nanoseconds(old->i_ctime.tv_sec, old->i_ctime.tv_nsec);
+	if (!exe->f_path.dentry->d_hash.pprev)
+		p->r.flags |= EXE_UNLINKED;
+}
+
+inlined void fill_namespaces(struct process *p, struct task_struct *t)
+{
+	struct nsproxy *n = t->nsproxy;
+	if (n) { // none once it exits
+		if (exists(n->cgroup_ns))
+			p->ns[0] = n->cgroup_ns->ns.inum;
+		p->ns[1] = n->ipc_ns->ns.inum;
+		p->ns[2] = n->mnt_ns->ns.inum;
+		p->ns[3] = n->net_ns->ns.inum;
+		if (exists(n->time_ns))
+			p->ns[5] = n->time_ns->ns.inum;
+		p->ns[7] = n->uts_ns->ns.inum;
+	}
+	p->ns[6] = t->real_cred->user_ns->ns.inum;
+	struct pid *pid = t->thread_pid;
+	if (!pid)
+		return;
+	struct upid inner = {};
+	__u32 level = pid->level; // how deep its own pid namespace is
+	if (level > 32)
+		return;
+	bpf_probe_read_kernel(&inner, sizeof(inner), (void *)address(pid->numbers) + level * sizeof(inner));
+	p->inner_pid = inner.nr;
+	struct pid_namespace *space = inner.ns;
+	copy(p->ns[4], space->ns.inum);
+}
+
+inlined __u32 group_number(struct signal_struct *signal, int kind)
+{
+	struct pid *pid = signal->pids[kind];
+	return pid ? pid->numbers[0].nr : 0;
+}
+
+// fill reads what is fixed in size; p holds zeros.
+inlined void fill(struct process *p, struct task_struct *t)
+{
+	const struct cred *c = t->real_cred;
+	p->uid[0] = c->uid.val;
+	p->uid[1] = c->euid.val;
+	p->uid[2] = c->suid.val;
+	p->uid[3] = c->fsuid.val;
+	p->gid[0] = c->gid.val;
+	p->gid[1] = c->egid.val;
+	p->gid[2] = c->sgid.val;
+	p->gid[3] = c->fsgid.val;
+	copy(p->cap_inheritable, c->cap_inheritable);
+	copy(p->cap_permitted, c->cap_permitted);
+	copy(p->cap_effective, c->cap_effective);
+	copy(p->cap_bounding, c->cap_bset);
+	copy(p->cap_ambient, c->cap_ambient);
+	fill_namespaces(p, t);
+	if (exists(t->cgroups))
+		p->cgroup_id = t->cgroups->dfl_cgrp->kn->id;
+	struct signal_struct *signal = t->signal;
+	p->pgid = group_number(signal, 2);
+	p->sid = group_number(signal, 3);
+	p->threads = signal->nr_threads;
+	struct tty_struct *tty = signal->tty;
+	if (tty) {
+		struct tty_driver *driver = tty->driver;
+		__u32 minor = driver->minor_start + tty->index;
+		p->tty = (minor & 0xff) | driver->major << 8 | (minor & ~0xff) << 12; // new_encode_dev of kdev_t.h
+	}
+	p->login_uid = -1;
+	if (exists(t->loginuid))
+		p->login_uid = t->loginuid.val;
+	p->task_flags = t->flags;
+	p->no_new_privs = t->atomic_flags & 1;
+	if (exists(t->seccomp.mode))
+		p->seccomp = t->seccomp.mode;
+	struct mm_struct *mm = t->mm;
+	if (mm) {
+		p->start_stack = mm->start_stack;
+		p->total_vm = mm->total_vm;
+	}
+}
+
+// walk is where a loop stands that writes names into a scratch, the last one
+// of a path first. Its offset stands in the scratch, in memory that the
+// verifier does not follow from turn to turn.
+struct walk {
+	struct dentry *dentry;
+	struct vfsmount *mnt;
+	struct kernfs_node *node;
+	__u32 slot;  // the key of the scratch
+	__u32 limit; // of used
+	bool cut;
+};
+
+// append copies a name of the kernel and its NUL.
+inlined long append(struct walk *w, const void *name)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &w->slot);
+	if (!s)
+		return 1;
+	__u32 used = s->used;
+	if (used > DATA - MAX_NAME || used + MAX_NAME > w->limit) {
+		w->cut = 1;
+		return 1;
+	}
+	long n = bpf_probe_read_kernel_str(s->data + used, MAX_NAME, name);
+	if (n < 0) {
+		w->cut = 1;
+		return 1;
+	}
+	s->used = used + n;
+	return 0;
+}
+
+static long path_step(__u32 i, struct walk *w)
+{
+	struct dentry *d = w->dentry, *root, *parent;
+	struct vfsmount *mnt = w->mnt;
+	const unsigned char *name;
+	if (copy(root, mnt->mnt_root) || copy(parent, d->d_parent)) {
+		w->cut = 1;
+		return 1;
+	}
+	if (d == root) { // on to where it is mounted
+		struct mount *m = (void *)mnt - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0), *above;
+		if (copy(above, m->mnt_parent) || above == m)
+			return 1;
+		copy(w->dentry, m->mnt_mountpoint);
+		w->mnt = (void *)above + ((void *)mnt - (void *)m);
+		return 0;
+	}
+	if (copy(name, d->d_name.name) || append(w, name))
+		return 1;
+	w->dentry = parent;
+	return d == parent; // of no file system that is mounted
+}
+
+inlined struct kernfs_node *above(struct kernfs_node *node)
+{
+	struct kernfs_node___5 *old = (void *)node;
+	return exists(node->__parent) ? node->__parent : old->parent;
+}
+
+// group_of returns the control group in the unified hierarchy or, where that is
+// its root, the first in one of version 1 that is not a root.
+inlined struct kernfs_node *group_of(struct task_struct *t)
+{
+	struct css_set *set = t->cgroups;
+	struct kernfs_node *unified = set->dfl_cgrp->kn, *node = unified;
+#define try(i) \
+	if (!above(node) && exists(set->subsys[i])) \
+		node = set->subsys[i]->cgroup->kn;
+	try(0) try(1) try(2) try(3) try(4) try(5) try(6) try(7)
+	try(8) try(9) try(10) try(11) try(12) try(13) try(14)
+#undef try
+	return above(node) ? node : unified;
+}
+
+static long cgroup_step(__u32 i, struct walk *w)
+{
+	struct kernfs_node *node = w->node, *parent = NULL;
+	struct kernfs_node___5 *old = (void *)node;
+	const char *name;
+	if (exists(node->__parent))
+		copy(parent, node->__parent);
+	else
+		copy(parent, old->parent);
+	if (!parent || copy(name, node->name) || append(w, name))
+		return 1;
+	w->node = parent;
+	return 0;
+}
+
+// loop runs a step and returns how many bytes of names it has written.
+inlined __u32 loop(struct scratch *s, struct walk *w, void *step, __u32 limit)
+{
+	__u32 from = s->used;
+	w->limit = from + limit;
+	w->cut = 0;
+	if (bpf_loop(MAX_PATH / 2, step, w, 0) < 0)
+		w->cut = 1;
+	__u32 used = s->used;
+	if (used == from && !w->cut && used < DATA) { // the root
+		s->data[used] = 0;
+		s->used = used + 1;
+	}
+	return s->used - from;
+}
+
+// paths appends the names of the executable's, the working directory's and the
+// control group's path.
+inlined void paths(struct scratch *s, __u32 slot, struct task_struct *t, struct file *exe)
+{
+	struct process *p = &s->p;
+	struct walk w = {.slot = slot};
+	if (exe) {
+		w.mnt = exe->f_path.mnt;
+		w.dentry = exe->f_path.dentry;
+		p->exe_size = loop(s, &w, path_step, MAX_PATH);
+		if (w.cut)
+			p->r.flags |= EXE_CUT;
+	}
+	struct fs_struct *fs = t->fs;
+	if (fs) {
+		w.mnt = fs->pwd.mnt;
+		w.dentry = fs->pwd.dentry;
+		p->cwd_size = loop(s, &w, path_step, MAX_PATH);
+		if (w.cut)
+			p->r.flags |= CWD_CUT;
+	}
+	if (exists(t->cgroups)) {
+		w.node = group_of(t);
+		p->cgroup_size = loop(s, &w, cgroup_step, MAX_PATH);
+	}
+}
+
+struct environment {
+	__u64 at, end; // in the process
+	__u32 slot;
+	__u32 limit; // of used
+	bool inside; // of a variable that is longer than MAX_VARIABLE
+	__u8 flags;
+};
+
+inlined bool kept(__u64 start)
+{
+	if (all_variables)
+		return 1;
+#pragma unroll
+	for (int i = 0; i < MAX_NAMES; i++)
+		if (names[i].mask && (start & names[i].mask) == names[i].value)
+			return 1;
+	return 0;
+}
+
+static long variable_step(__u32 i, struct environment *e)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &e->slot);
+	if (!s || e->at >= e->end)
+		return 1;
+	__u32 used = s->used;
+	if (used > DATA - MAX_VARIABLE || used + MAX_VARIABLE > e->limit) {
+		e->flags |= ENV_CUT;
+		return 1;
+	}
+	char *to = s->data + used;
+	long n = bpf_probe_read_user_str(to, MAX_VARIABLE, (void *)e->at);
+	if (n <= 0) {
+		e->flags |= ENV_UNREAD;
+		return 1;
+	}
+	bool first = !e->inside;
+	e->inside = n == MAX_VARIABLE;
+	e->at += n - e->inside;
+	if (first && kept(*(__u64 *)to)) {
+		s->used = used + n;
+		if (e->inside)
+			e->flags |= ENV_CUT;
+	}
+	return 0;
+}
+
+inlined void environment(struct scratch *s, __u32 slot, struct mm_struct *mm)
+{
+	__u32 from = s->used;
+	struct environment e = {.at = mm->env_start, .end = mm->env_end, .slot = slot, .limit = from + MAX_ENV + MAX_VARIABLE};
+	bpf_loop(MAX_VARIABLES, variable_step, &e, 0);
+	if (e.at < e.end && !e.flags)
+		e.flags = ENV_CUT;
+	s->p.r.flags |= e.flags;
+	s->p.env_size = s->used - from;
+}
+
+// room returns where n bytes may be appended, or NULL.
+inlined char *room(struct scratch *s, __u32 n)
+{
+	__u32 used = s->used;
+	if (used > DATA - n)
+		return NULL;
+	return s->data + used;
+}
+
+inlined __u32 append_string(struct scratch *s, const void *text)
+{
+	char *to = room(s, MAX_PATH);
+	if (!to)
+		return 0;
+	long n = bpf_probe_read_kernel_str(to, MAX_PATH, text);
+	if (n <= 0)
+		return 0;
+	s->used += n;
+	return n;
+}
+
+inlined int exec(__u64 *context, bool loops)
+{
+	struct task_struct *t = (void *)context[0];
+	struct linux_binprm *b = (void *)context[2];
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	if (!s)
+		return 0;
+	struct process *p = &s->p;
+	__builtin_memset(p, 0, sizeof(*p));
+	s->used = 0;
+	struct counters *c = begin(&p->r, EXEC, cpu, t->group_leader);
+	if (!c)
+		return 0;
+	fill(p, t);
+	struct mm_struct *mm = t->mm;
+	struct file *exe = mm ? mm->exe_file : NULL;
+	if (exe)
+		fill_executable(p, exe);
+	if (loops)
+		paths(s, cpu, t, exe);
+	else
+		p->r.flags |= NO_PATHS;
+	p->filename_size = append_string(s, b->filename);
+	if (b->interp != b->filename)
+		p->interp_size = append_string(s, b->interp);
+	if (mm) {
+		__u64 start = mm->arg_start, size = mm->arg_end - start;
+		char *to = room(s, MAX_ARGS);
+		if (size > MAX_ARGS) {
+			size = MAX_ARGS;
+			p->r.flags |= ARGS_CUT;
+		}
+		if (to && bpf_probe_read_user(to, size, (void *)start) == 0) {
+			s->used += size;
+			p->args_size = size;
+		} else {
+			p->r.flags |= ARGS_UNREAD;
+		}
+		if (loops)
+			environment(s, cpu, mm);
+	}
+	__u64 size = offset_of(struct scratch, data) + s->used;
+	if (size > sizeof(*s))
+		size = sizeof(*s);
+	if (bpf_ringbuf_output(&ring, s, size, BPF_RB_NO_WAKEUP) < 0)
+		c->lost[EXEC]++;
+	wake(c);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int process_exec(__u64 *context)
+{
+	return exec(context, 1);
+}
+
+// For kernels before 5.17, which have no bpf_loop.
+SEC("tp_btf/sched_process_exec")
+int process_exec_bare(__u64 *context)
+{
+	return exec(context, 0);
+}
+
+SEC("tp_btf/sched_process_fork")
+int process_fork(__u64 *context)
+{
+	struct task_struct *t = (void *)context[1];
+	if (t->pid != t->tgid)
+		return 0; // a thread
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct process *p = bpf_ringbuf_reserve(&ring, sizeof(*p), 0);
+	if (!p) {
+		struct counters *c = begin(NULL, FORK, cpu, t);
+		if (c)
+			c->lost[FORK]++;
+		return 0;
+	}
+	__builtin_memset(p, 0, sizeof(*p));
+	struct counters *c = begin(&p->r, FORK, cpu, t);
+	if (!c) {
+		bpf_ringbuf_discard(p, BPF_RB_NO_WAKEUP);
+		return 0;
+	}
+	fill(p, t);
+	bpf_ringbuf_submit(p, BPF_RB_NO_WAKEUP);
+	wake(c);
+	return 0;
+}
+
+// add_pages adds one of the counters of resident pages.
+#define add_pages(sum, mm, kind) \
+	({ \
+		__s64 n = 0; \
+		struct mm_struct___5 *old = (void *)(mm); \
+		if (exists((mm)->rss_stat[kind].count)) \
+			copy(n, (mm)->rss_stat[kind].count); \
+		else \
+			copy(n, old->rss_stat.count[kind].counter); \
+		sum += n; \
+	})
+
+// add_resident adds the resident pages of files, anonymous and shared memory.
+#define add_resident(sum, mm) \
+	({ \
+		add_pages(sum, mm, 0); \
+		add_pages(sum, mm, 1); \
+		add_pages(sum, mm, 3); \
+	})
+
+// peak returns the most pages that the present image had. Before 6.16 it is
+// gone by then, and what is left counts images before an exec too.
+inlined __u64 peak(struct task_struct *t, struct signal_struct *signal)
+{
+	struct mm_struct *mm = t->mm;
+	if (!mm)
+		return signal->maxrss;
+	__s64 now = 0;
+	add_resident(now, mm);
+	__u64 before = mm->hiwater_rss;
+	return now > 0 && now > before ? now : before;
+}
+
+SEC("tp_btf/sched_process_exit")
+int process_exit(__u64 *context)
+{
+	struct task_struct *t = (void *)context[0];
+	struct signal_struct *signal = t->signal;
+	// Before the argument came, two threads that end at once may both see
+	// themselves as the last.
+	if (exit_says_group ? !(context[1] & 1) : signal->live.counter != 0)
+		return 0;
+	struct task_struct *leader = t->group_leader;
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct ended *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+	if (!e) {
+		struct counters *c = begin(NULL, EXIT, cpu, leader);
+		if (c)
+			c->lost[EXIT]++;
+		return 0;
+	}
+	struct counters *c = begin(&e->r, EXIT, cpu, leader);
+	if (!c) {
+		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
+		return 0;
+	}
+	e->cpu_time = signal->sum_sched_runtime + leader->se.sum_exec_runtime;
+	if (t != leader) // whose time is added when it has been waited for
+		e->cpu_time += t->se.sum_exec_runtime;
+	e->peak_rss = peak(t, signal);
+	e->status = signal->flags & 4 /* SIGNAL_GROUP_EXIT */ ? signal->group_exit_code : leader->exit_code;
+	e->uid = t->real_cred->uid.val;
+	e->euid = t->real_cred->euid.val;
+	e->reserved = 0;
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	wake(c);
+	return 0;
+}
+
+// process_list lists the processes: for each thread group one record, its size first.
+SEC("iter.s/task")
+int process_list(struct bpf_iter__task *context)
+{
+	struct task_struct *t = context->task;
+	struct seq_file *seq = context->meta->seq;
+	if (!t || t->pid != t->tgid)
+		return 0;
+	__u32 slot = cpus;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
+	if (!s)
+		return 0;
+	struct process *p = &s->p;
+	__builtin_memset(p, 0, sizeof(*p));
+	s->used = 0;
+	struct task_struct *parent = t->real_parent;
+	struct task_struct *father = parent->group_leader;
+	p->r.time = bpf_ktime_get_boot_ns();
+	p->r.start = t->start_boottime;
+	p->r.pid = t->tgid;
+	p->r.kind = TASK;
+	p->r.parent_start = father->start_boottime;
+	p->r.ppid = father->tgid;
+	copy(p->r.comm, t->comm);
+	fill(p, t);
+	struct task_struct___5 *old = (void *)t;
+	p->state = (exists(t->__state) ? t->__state : old->state) | t->exit_state;
+	p->switches = t->nvcsw + t->nivcsw;
+	p->cpu_time = t->signal->sum_sched_runtime + t->se.sum_exec_runtime;
+	struct mm_struct *mm = t->mm;
+	struct file *exe = mm ? mm->exe_file : NULL;
+	if (exe)
+		fill_executable(p, exe);
+	if (mm)
+		add_resident(p->rss, mm);
+	if (bpf_rcu_read_lock) {
+		bpf_rcu_read_lock();
+		paths(s, slot, t, exe);
+		bpf_rcu_read_unlock();
+	} else {
+		p->r.flags |= NO_PATHS;
+	}
+	if (mm) {
+		__u64 start = mm->arg_start, size = mm->arg_end - start;
+		char *to = room(s, MAX_TASK_ARGS);
+		if (size > MAX_TASK_ARGS) {
+			size = MAX_TASK_ARGS;
+			p->r.flags |= ARGS_CUT;
+		}
+		if (to && bpf_copy_from_user_task(to, size, (void *)start, t, 0) == 0) {
+			s->used += size;
+			p->args_size = size;
+		} else {
+			p->r.flags |= ARGS_UNREAD;
+		}
+	}
+	__u32 size = offset_of(struct scratch, data) + s->used;
+	if (size > sizeof(*s))
+		size = sizeof(*s);
+	// When the buffer is full it is emptied, and this process read again.
+	bpf_seq_write(seq, &size, sizeof(size));
+	bpf_seq_write(seq, s, size);
+	return 0;
+}

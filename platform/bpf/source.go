@@ -1,0 +1,283 @@
+//go:build linux && (amd64 || arm64)
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+)
+
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -target amd64,arm64 -tags linux -no-global-types process process.bpf.c -- -O2 -mcpu=v3 -Wall -Werror
+
+const (
+	// pause is between two looks into the ring while records keep coming.
+	pause = time.Millisecond
+	// doze bounds a wait for a wake-up, in case one does not come.
+	doze = time.Second
+	// maxEvents is what one Read returns at most.
+	maxEvents = 1024
+)
+
+// Source is the programs in the kernel and their ring buffer. Read and Close
+// may be called at once, and so may Stats and List; Read is for one goroutine.
+type Source struct {
+	processObjects
+	links   []link.Link
+	ring    *ringbuf.Reader
+	counts  *ebpf.Memory // struct counters of each CPU
+	asleep  *ebpf.Memory // the reader's state
+	cpus    int
+	limited string
+	doze    time.Duration
+
+	closed  atomic.Bool
+	reading sync.Mutex // Read, and the end of the ring buffer
+
+	record ringbuf.Record
+	busy   bool     // the Read before returned something
+	last   []uint64 // sequence number received, by CPU
+	fence  atomic.Uint32
+
+	received  [kinds]atomic.Uint64
+	missing   atomic.Uint64
+	malformed atomic.Uint64
+
+	list list
+}
+
+// Open loads the programs and attaches them. An error says, for a person, why
+// this machine can not run them.
+func Open(config Config) (s *Source, err error) {
+	kernel, err := usable()
+	if err != nil {
+		return nil, err
+	}
+	// Before 5.11 the memory of maps counted as locked. Where this is refused,
+	// creating the maps says so.
+	_ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY})
+	s = &Source{doze: doze}
+	defer func() {
+		if err != nil {
+			_ = s.Close()
+		}
+	}()
+	spec, err := s.spec(config, kernel)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.load(spec, kernel, config.NoLoop || !hasLoop()); err != nil {
+		return nil, explain(err)
+	}
+	if s.counts, err = s.Counters.Memory(); err != nil {
+		return nil, fmt.Errorf("eBPF: map counters: %w", err)
+	}
+	if s.asleep, err = s.Asleep.Memory(); err != nil {
+		return nil, fmt.Errorf("eBPF: map the reader's state: %w", err)
+	}
+	if s.ring, err = ringbuf.NewReader(s.Ring); err != nil {
+		return nil, fmt.Errorf("eBPF: open the ring buffer: %w", err)
+	}
+	s.neverWait()
+	exec := s.ProcessExec
+	if exec == nil {
+		exec = s.ProcessExecBare
+	}
+	// The end of the way first: an exec is not seen whose fork should have been.
+	for _, p := range []*ebpf.Program{s.ProcessExit, exec, s.ProcessFork} {
+		l, err := link.AttachTracing(link.TracingOptions{Program: p})
+		if err != nil {
+			return nil, explain(fmt.Errorf("attach %s: %w", p, err))
+		}
+		s.links = append(s.links, l)
+	}
+	return s, nil
+}
+
+// spec returns the programs and maps, sized for this machine.
+func (s *Source) spec(config Config, kernel *btf.Spec) (*ebpf.CollectionSpec, error) {
+	spec, err := loadProcess()
+	if err != nil {
+		return nil, fmt.Errorf("eBPF: read the programs: %w", err)
+	}
+	if s.cpus, err = ebpf.PossibleCPU(); err != nil {
+		return nil, fmt.Errorf("eBPF: count processors: %w", err)
+	}
+	s.last = make([]uint64, s.cpus)
+	spec.Maps["counters"].MaxEntries = uint32(s.cpus)
+	spec.Maps["scratches"].MaxEntries = uint32(s.cpus) + 1
+	spec.Maps["ring"].MaxEntries = uint32(config.ring())
+	says, err := exitSaysGroup(kernel)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range map[string]any{
+		"cpus": uint32(s.cpus), "exit_says_group": says,
+		"all_variables": config.Environment, "names": variables(),
+	} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return nil, fmt.Errorf("eBPF: set %s: %w", name, err)
+		}
+	}
+	return spec, nil
+}
+
+// load loads the three programs that every kernel can have, and the list, if
+// it can.
+func (s *Source) load(spec *ebpf.CollectionSpec, kernel *btf.Spec, bare bool) error {
+	omit := "process_exec_bare"
+	if bare {
+		omit = "process_exec"
+		s.limited = "paths, control group and environment of an exec are not seen: the kernel has no bpf_loop (5.17)"
+	}
+	list := spec.Copy()
+	for _, name := range []string{"process_fork", "process_exec", "process_exec_bare", "process_exit"} {
+		delete(list.Programs, name)
+	}
+	delete(spec.Programs, omit)
+	delete(spec.Programs, "process_list")
+	options := ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: kernel}}
+	c, err := ebpf.NewCollectionWithOptions(spec, options)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	s.ProcessFork, s.ProcessExit = c.DetachProgram("process_fork"), c.DetachProgram("process_exit")
+	s.ProcessExec, s.ProcessExecBare = c.DetachProgram("process_exec"), c.DetachProgram("process_exec_bare")
+	s.Ring, s.Counters = c.DetachMap("ring"), c.DetachMap("counters")
+	s.Asleep, s.Scratches = c.DetachMap("asleep"), c.DetachMap("scratches")
+	options.MapReplacements = map[string]*ebpf.Map{"scratches": s.Scratches}
+	s.list.load(list, options)
+	return nil
+}
+
+// Close takes the programs out of the kernel. A Read that waits returns
+// os.ErrClosed.
+func (s *Source) Close() error {
+	var errs []error
+	for _, l := range s.links {
+		errs = append(errs, l.Close())
+	}
+	if !s.closed.Swap(true) && s.ring != nil {
+		errs = append(errs, s.ring.Flush()) // wakes a Read
+		s.reading.Lock()
+		errs = append(errs, s.ring.Close())
+		s.reading.Unlock()
+	}
+	errs = append(errs, s.list.close(), s.processObjects.Close())
+	return errors.Join(errs...)
+}
+
+// Limits says what this kernel can not tell, "" when it tells all.
+func (s *Source) Limits() string { return s.limited }
+
+// Read waits for records and returns them, maxEvents at most; those of one CPU
+// are in the order in which they happened. A record that can not be decoded is
+// counted and left out. The error is os.ErrClosed after Close.
+func (s *Source) Read(list []Event) ([]Event, error) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if s.closed.Load() {
+		return list, os.ErrClosed
+	}
+	if s.busy && s.ring.AvailableBytes() < s.ring.BufferSize()/4 {
+		time.Sleep(pause)
+	}
+	for {
+		if s.ring.AvailableBytes() == 0 {
+			if err := s.wait(); err != nil {
+				return list, err
+			}
+		}
+		list, err := s.drain(list)
+		s.busy = len(list) > 0
+		if err != nil || s.busy {
+			return list, err
+		}
+	}
+}
+
+// wait returns when there may be a record. It says that it waits before it
+// looks for the last time; see wake of process.bpf.c.
+func (s *Source) wait() error {
+	if err := s.sleeps(1); err != nil {
+		return err
+	}
+	if s.ring.AvailableBytes() > 0 {
+		return s.sleeps(0)
+	}
+	s.ring.SetDeadline(time.Now().Add(s.doze))
+	return nil
+}
+
+// neverWait lets the next reads of the ring return at once.
+func (s *Source) neverWait() { s.ring.SetDeadline(time.Unix(1, 0)) }
+
+// sleeps tells the programs whether the reader waits.
+func (s *Source) sleeps(value byte) error {
+	if _, err := s.asleep.WriteAt([]byte{value, 0, 0, 0, 0, 0, 0, 0}, 0); err != nil {
+		return fmt.Errorf("eBPF: write the reader's state: %w", err)
+	}
+	s.fence.Add(1) // a full memory barrier
+	return nil
+}
+
+// drain reads what is there, after waiting for it as the deadline says.
+func (s *Source) drain(list []Event) ([]Event, error) {
+	for len(list) < maxEvents {
+		err := s.ring.ReadInto(&s.record)
+		if s.closed.Load() {
+			return list, os.ErrClosed
+		}
+		s.neverWait()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return list, nil
+		}
+		if err != nil {
+			return list, err
+		}
+		e, err := Decode(s.record.RawSample)
+		if err != nil || int(e.CPU) >= len(s.last) {
+			s.malformed.Add(1)
+			continue
+		}
+		s.missing.Add(e.Sequence - s.last[e.CPU] - 1)
+		s.last[e.CPU] = e.Sequence
+		s.received[e.Kind].Add(1)
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+// Stats returns the counts since Open.
+func (s *Source) Stats() (Stats, error) {
+	var t Stats
+	for k := range t.Received {
+		t.Received[k] = s.received[k].Load()
+	}
+	t.Missing, t.Malformed = s.missing.Load(), s.malformed.Load()
+	const size = 8 * (1 + 2*len(t.Sent))
+	raw := make([]byte, s.cpus*size)
+	if _, err := s.counts.ReadAt(raw, 0); err != nil {
+		return t, fmt.Errorf("eBPF: read the counters: %w", err)
+	}
+	for r := (reader{raw}); len(r.rest) > 0; {
+		r.u64()
+		for k := range t.Sent {
+			t.Sent[k] += r.u64()
+		}
+		for k := range t.Lost {
+			t.Lost[k] += r.u64()
+		}
+	}
+	return t, nil
+}

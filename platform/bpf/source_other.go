@@ -1,0 +1,24 @@
+//go:build !linux || (!amd64 && !arm64)
+
+package bpf
+
+// Source is the programs in the kernel; it exists on Linux only.
+type Source struct{}
+
+// Open returns ErrNotSupported.
+func Open(Config) (*Source, error) { return nil, ErrNotSupported }
+
+// Close does nothing.
+func (*Source) Close() error { return nil }
+
+// Limits returns "".
+func (*Source) Limits() string { return "" }
+
+// Read returns ErrNotSupported.
+func (*Source) Read([]Event) ([]Event, error) { return nil, ErrNotSupported }
+
+// Stats returns ErrNotSupported.
+func (*Source) Stats() (Stats, error) { return Stats{}, ErrNotSupported }
+
+// List returns ErrNotSupported.
+func (*Source) List(func(*Event) bool) error { return ErrNotSupported }
