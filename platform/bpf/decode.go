@@ -61,6 +61,7 @@ type Event struct {
 	PID, PPID          int32
 	Start, ParentStart time.Duration // since boot; of the process and its parent
 	Name               string        // comm
+	Dead               bool          // of Task: no thread lives any more, Exit was told
 
 	Process *procfs.Process // of Fork, Exec and Task; of Fork without any text
 
@@ -109,7 +110,7 @@ func Decode(b []byte) (Event, error) {
 	e.Sequence, e.Time, e.Start = r.u64(), time.Duration(r.u64()), time.Duration(r.u64())
 	e.PID, e.CPU, e.Kind, e.Flags = int32(r.u32()), r.u16(), Kind(r.u8()), Flags(r.u8())
 	e.ParentStart, e.PPID = time.Duration(r.u64()), int32(r.u32())
-	r.u32()
+	e.Dead = r.u32() != 0
 	e.Name = text(r.bytes(16))
 	if e.PID < 0 || e.PPID < 0 || e.Time < 0 || e.Start < 0 || e.ParentStart < 0 {
 		return e, fmt.Errorf("record of pid %d at %d: a negative number", e.PID, e.Time)
@@ -137,11 +138,11 @@ func (e *Event) process(r reader, size int) error {
 		StartTime: e.Start, StartTicks: uint64(e.Start) / (1e9 / procfs.TicksPerSecond),
 	}
 	e.Process = p
-	r.u64()
+	r.u64() // inheritable capabilities
 	p.CapPermitted, p.CapEffective = r.u64(), r.u64()
-	r.u64()
-	r.u64()
-	r.u64() // cgroup id
+	r.u64() // bounding capabilities
+	r.u64() // ambient capabilities
+	r.u64() // control group's id
 	p.ExecutableID.Inode, p.ExecutableID.Size = r.u64(), int64(r.u64())
 	p.ExecutableID.Mtime, p.ExecutableID.Ctime = int64(r.u64()), int64(r.u64())
 	p.StartStack = r.u64()
@@ -188,6 +189,9 @@ func (e *Event) process(r reader, size int) error {
 	if e.Kind == Exec && e.Flags&NoPaths == 0 {
 		p.Environ, p.EnvironKnown = string(bytes.TrimRight(r.bytes(environSize), "\x00")), true
 	}
+	if p.KernelThread { // what a scan of /proc does not tell of one either
+		p.CWD, p.Namespaces = "", procfs.Namespaces{}
+	}
 	if p.ExecutableID.Inode != 0 {
 		p.FileExists = procfs.Exists
 		if e.Flags&unlinked != 0 || links == 0 {
@@ -231,7 +235,8 @@ func path(b []byte, cut bool) string {
 	return string(to)
 }
 
-// device returns a device number of the kernel as stat(2) gives it.
+// device returns a device number of the kernel as stat(2) gives it; on file
+// systems that have several devices, 0.
 func device(kernel uint32) uint64 {
 	major, minor := uint64(kernel>>20), uint64(kernel&(1<<20-1))
 	return major<<8 | minor&0xff | (minor&^0xff)<<12

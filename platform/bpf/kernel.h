@@ -103,6 +103,7 @@ struct path {
 
 struct super_block {
 	__u32 s_dev;
+	unsigned long s_magic;
 } relocated;
 
 struct timespec64 {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+
+	"daemoneye/platform/procfs"
 )
 
 // list is the program that lists the processes.
@@ -96,4 +98,18 @@ func (s *Source) List(yield func(*Event) bool) error {
 			return fmt.Errorf("eBPF: list processes: %w", err)
 		}
 	}
+}
+
+// Processes is List for a scan, see procfs.Lister. The first process, which
+// the iterator leaves out, and those whose arguments it cuts or that have none
+// of their own any more are left to /proc.
+func (s *Source) Processes(yield func(p *procfs.Process, whole bool) bool) error {
+	const lacking = ArgsCut | ArgsUnread | ExecutableCut | CWDCut | NoPaths
+	return s.List(func(e *Event) bool {
+		p := e.Process
+		if e.Dead {
+			p.Threads = 0
+		}
+		return yield(p, e.Flags&lacking == 0 && (p.KernelThread || p.StartStack != 0))
+	})
 }

@@ -25,6 +25,12 @@ enum {
 	DATA = 6 * MAX_PATH + MAX_ARGS + MAX_ENV + MAX_VARIABLE,
 };
 
+// File systems of which stat(2) tells a device for each subvolume: magic.h.
+enum {
+	BTRFS = 0x9123683e,
+	BCACHEFS = 0xca451a4e,
+};
+
 enum kind {
 	FORK = 1,
 	EXEC,
@@ -54,7 +60,7 @@ struct record {
 	__u8 flags;
 	__u64 parent_start;
 	__u32 ppid;
-	__u32 reserved;
+	__u32 dead; // of a listed process: it has no living thread, its end was told
 	char comm[16];
 };
 
@@ -169,7 +175,7 @@ inlined struct counters *begin(struct record *r, __u8 kind, __u32 cpu, struct ta
 	r->flags = 0;
 	r->parent_start = father->start_boottime;
 	r->ppid = father->tgid;
-	r->reserved = 0;
+	r->dead = 0;
 	copy(r->comm, leader->comm);
 	return c;
 }
@@ -210,7 +216,9 @@ inlined void fill_executable(struct process *p, struct file *exe)
 	p->owner = inode->i_uid.val;
 	p->group = inode->i_gid.val;
 	p->nlink = inode->i_nlink;
-	p->dev = inode->i_sb->s_dev;
+	struct super_block *sb = inode->i_sb;
+	if (sb->s_magic != BTRFS && sb->s_magic != BCACHEFS)
+		p->dev = sb->s_dev;
 	struct inode___6_7 *m7 = (void *)inode;
 	struct inode___6_6 *c6 = (void *)inode;
 	struct inode___5 *old = (void *)inode;
@@ -701,6 +709,7 @@ int process_list(struct bpf_iter__task *context)
 	p->r.kind = TASK;
 	p->r.parent_start = father->start_boottime;
 	p->r.ppid = father->tgid;
+	p->r.dead = t->signal->live.counter == 0;
 	copy(p->r.comm, t->comm);
 	fill(p, t);
 	struct task_struct___5 *old = (void *)t;

@@ -561,6 +561,120 @@ func TestList(t *testing.T) {
 	}
 }
 
+// TestScan: a scan by the list finds what a scan of /proc finds, and tells the
+// same of it.
+func TestScan(t *testing.T) {
+	s := open(t, Config{})
+	shell := exec.Command("/bin/sh", "-c", "sleep 1000 & sleep 1000 & echo; read line; kill $(jobs -p)", strings.Repeat("long ", 4000))
+	in, _ := shell.StdinPipe()
+	out, _ := shell.StdoutPipe()
+	if err := shell.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer shell.Wait()
+	defer in.Close()
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	zombie := exec.Command("/bin/true")
+	r := record(t, s)
+	if err := zombie.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer zombie.Wait()
+	r.until(t, exitOf(zombie.Process.Pid))
+
+	scan := func(c procfs.Config) *procfs.Snapshot {
+		e, err := procfs.NewEnumerator(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		snap, err := e.Scan(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return snap
+	}
+	asked := 0
+	listed := scan(procfs.Config{List: func(yield func(*procfs.Process, bool) bool) error {
+		asked++
+		return s.Processes(yield)
+	}})
+	if listed.Err != nil {
+		t.Skip(listed.Err)
+	}
+	plain := scan(procfs.Config{})
+	if asked != 1 || listed.Find(1) == nil || listed.Find(int32(zombie.Process.Pid)) != nil {
+		t.Errorf("asked %d times, process 1 %v, zombie %v", asked, listed.Find(1), listed.Find(int32(zombie.Process.Pid)))
+	}
+	both := 0
+	for _, p := range listed.Processes {
+		q := plain.Find(p.PID)
+		if q == nil || q.EntityID != p.EntityID || q.State == 'Z' {
+			continue
+		}
+		both++
+		own := p.PPID == int32(shell.Process.Pid) || p.PID == int32(shell.Process.Pid)
+		if p.PPID != q.PPID || p.Name != q.Name && !p.KernelThread || p.Executable != q.Executable || p.ExecutableID != q.ExecutableID || p.FileExists != q.FileExists ||
+			p.Namespaces != q.Namespaces || p.Cgroup != q.Cgroup || p.UserName != q.UserName || (p.Parent == nil) != (q.Parent == nil) ||
+			p.Started.Sub(q.Started).Abs() > time.Second/procfs.TicksPerSecond || own && (p.Cmdline != q.Cmdline || p.CWD != q.CWD) {
+			t.Errorf("listed %+v\nof /proc %+v", *p, *q)
+		}
+	}
+	if both < len(plain.Processes)/2 {
+		t.Errorf("%d processes in both, of %d and %d", both, len(listed.Processes), len(plain.Processes))
+	}
+}
+
+// BenchmarkScan10000 is the scan of procfs's benchmark of that name by the list,
+// and the list alone.
+//
+//	go test -run '^$' -bench Scan10000 -benchtime 20x ./platform/bpf ./platform/procfs
+func BenchmarkScan10000(b *testing.B) {
+	const count = 10000
+	s := open(b, Config{})
+	shell := exec.Command("sh", "-c", `i=0; while [ $i -lt 10000 ]; do sleep 3600 & i=$((i+1)); done; echo ready; wait`)
+	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := shell.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := shell.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = syscall.Kill(-shell.Process.Pid, syscall.SIGKILL)
+		_ = shell.Wait()
+	})
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("list", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			n := 0
+			if err := s.List(func(*Event) bool { n++; return true }); err != nil || n < count {
+				b.Fatalf("%d processes, error %v", n, err)
+			}
+		}
+	})
+	b.Run("scan", func(b *testing.B) {
+		e, err := procfs.NewEnumerator(procfs.Config{List: s.Processes})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer e.Close()
+		b.ReportAllocs()
+		for b.Loop() {
+			snap, err := e.Scan(b.Context())
+			if err != nil || snap.Err != nil || len(snap.Processes) < count {
+				b.Fatalf("%d processes, error %v, %v", len(snap.Processes), err, snap.Err)
+			}
+		}
+	})
+}
+
 // fromProc returns a process as a scan of /proc has it.
 func fromProc(t *testing.T, pid int) *procfs.Process {
 	t.Helper()

@@ -2,6 +2,8 @@
 
 package bpf
 
+import "daemoneye/platform/procfs"
+
 // Source is the programs in the kernel; it exists on Linux only.
 type Source struct{}
 
@@ -22,3 +24,6 @@ func (*Source) Stats() (Stats, error) { return Stats{}, ErrNotSupported }
 
 // List returns ErrNotSupported.
 func (*Source) List(func(*Event) bool) error { return ErrNotSupported }
+
+// Processes returns ErrNotSupported.
+func (*Source) Processes(func(*procfs.Process, bool) bool) error { return ErrNotSupported }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 type Enumerator struct {
 	proc    int // descriptor of /proc
 	bootID  string
+	list    Lister // nil: none
 	self    *scanState
 	workers []*worker
 	dirents []byte
@@ -56,9 +58,12 @@ func NewEnumerator(config Config) (*Enumerator, error) {
 		return nil, fmt.Errorf("open /proc: %w", err)
 	}
 	e := &Enumerator{
-		proc: proc, bootID: bootID,
+		proc: proc, bootID: bootID, list: config.List,
 		dirents: make([]byte, 64<<10),
 		self:    &scanState{bootID: bootID, pageLen: int64(os.Getpagesize())},
+	}
+	if config.Environment {
+		e.list = nil
 	}
 	buf := make([]byte, 64)
 	if n, err := readlinkat(proc, zname("self/ns/mnt\x00"), buf); err == nil {
@@ -91,6 +96,10 @@ func (e *Enumerator) Scan(ctx context.Context) (*Snapshot, error) {
 	if err := e.prepare(); err != nil {
 		return nil, err
 	}
+	listed, err := e.listed(ctx)
+	if err != nil {
+		snap.Errors, snap.Err = 1, err
+	}
 	slab := make([]Process, len(e.pids))
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -101,23 +110,24 @@ func (e *Enumerator) Scan(ctx context.Context) (*Snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	snap.Processes = make([]*Process, 0, len(slab))
+	snap.Processes = make([]*Process, 0, len(listed)+len(slab))
+	snap.Processes = append(snap.Processes, listed...)
 	for i := range slab {
-		p := &slab[i]
-		if p.EntityID == "" {
-			continue
+		if p := &slab[i]; p.EntityID != "" {
+			snap.Processes = append(snap.Processes, p)
 		}
+	}
+	for _, p := range snap.Processes {
 		if !p.Accessible {
 			snap.Inaccessible++
 		}
-		snap.Processes = append(snap.Processes, p)
 	}
 	for _, w := range e.workers {
 		snap.Vanished += w.vanished
 		snap.Errors += w.errors
 		snap.Err = errors.Join(snap.Err, w.err)
 	}
-	// The kernel lists /proc by pid; find depends on it.
+	// The kernel lists by pid; find depends on it.
 	if byPID := func(a, b *Process) int { return int(a.PID) - int(b.PID) }; !slices.IsSortedFunc(snap.Processes, byPID) {
 		slices.SortFunc(snap.Processes, byPID)
 	}
@@ -125,6 +135,63 @@ func (e *Enumerator) Scan(ctx context.Context) (*Snapshot, error) {
 	e.last = snap.Processes
 	snap.Duration = time.Since(snap.Began)
 	return snap, nil
+}
+
+// listed returns the processes that the lister has whole, and takes them and
+// those that have ended from the pids that are to be read.
+func (e *Enumerator) listed(ctx context.Context) ([]*Process, error) {
+	if e.list == nil {
+		return nil, nil
+	}
+	var list []*Process
+	done := make(map[int32]bool, len(e.pids))
+	err := e.list(func(p *Process, whole bool) bool {
+		switch {
+		case p.Threads == 0:
+			done[p.PID] = true
+		case whole:
+			done[p.PID] = true
+			e.Complete(p)
+			list = append(list, p)
+		}
+		return ctx.Err() == nil
+	})
+	e.pids = slices.DeleteFunc(e.pids, func(pid int32) bool { return done[pid] })
+	return list, err
+}
+
+// Complete gives a process that the kernel has told of, by other means than
+// /proc, what it has in a scan: identity, wall clock, user name and, as far as
+// the scan before knows, CPU use. It belongs to the goroutine of Scan.
+func (e *Enumerator) Complete(p *Process) {
+	s := e.self
+	p.Collected = time.Now()
+	old := find(e.last, p.PID)
+	if old == nil || !old.Same(p) || !old.HasStat {
+		old = &Process{}
+		p.EntityID = EntityID(e.bootID, p.PID, p.StartTicks)
+		p.Started = time.Unix(0, int64(e.offset+p.StartTime)).UTC()
+	} else {
+		p.EntityID, p.Started = old.EntityID, old.Started
+	}
+	p.UserName = s.users.names[p.UID[0]]
+	p.CPUUsage = s.usage(p, old)
+	if p.ExecutableID.Inode != 0 && p.ExecutableID.Device == 0 {
+		e.statExecutable(p)
+	}
+}
+
+// statExecutable asks for the identity of a file whose device the kernel does
+// not know by itself; of a process that is gone there is none.
+func (e *Enumerator) statExecutable(p *Process) {
+	var st unix.Statx_t
+	name := strconv.AppendInt(nil, int64(p.PID), 10)
+	name = append(name, "/exe\x00"...)
+	if err := statx(e.proc, &name[0], &st); err != nil || st.Ino != p.ExecutableID.Inode {
+		p.ExecutableID = FileID{}
+		return
+	}
+	p.ExecutableID = fileID(&st)
 }
 
 // prepare reads what is the same for all processes of a scan.

@@ -18,3 +18,6 @@ func (*Enumerator) BootID() string { return "" }
 
 // Scan returns ErrNotSupported.
 func (*Enumerator) Scan(context.Context) (*Snapshot, error) { return nil, ErrNotSupported }
+
+// Complete does nothing.
+func (*Enumerator) Complete(*Process) {}

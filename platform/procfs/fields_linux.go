@@ -55,8 +55,8 @@ func (w *worker) readStat(dir int, p, old *Process) (*Process, error) {
 }
 
 // usage returns the CPU use since the scan before, or since the start.
-func (w *worker) usage(p, old *Process) float64 {
-	spent, span := p.CPUTicks, w.uptime.Seconds()-float64(p.StartTicks)/TicksPerSecond
+func (s *scanState) usage(p, old *Process) float64 {
+	spent, span := p.CPUTicks, s.uptime.Seconds()-float64(p.StartTicks)/TicksPerSecond
 	if old.HasStat {
 		if p.CPUTicks < old.CPUTicks { // a thread's time is moved at its end: proc(5)
 			return 0

@@ -32,9 +32,9 @@ func readlinkat(dir int, name *byte, buf []byte) (int, error) {
 	return int(n), nil
 }
 
-// statx asks for what FileID needs, and for no traffic to a file server.
+// statx asks for what a Process has of a file, and for no traffic to a file server.
 func statx(dir int, name *byte, out *unix.Statx_t) error {
-	const mask = unix.STATX_TYPE | unix.STATX_NLINK | unix.STATX_INO | unix.STATX_SIZE | unix.STATX_MTIME | unix.STATX_CTIME
+	const mask = unix.STATX_TYPE | unix.STATX_MODE | unix.STATX_UID | unix.STATX_GID | unix.STATX_NLINK | unix.STATX_INO | unix.STATX_SIZE | unix.STATX_MTIME | unix.STATX_CTIME
 	_, _, errno := unix.Syscall6(unix.SYS_STATX, uintptr(dir), uintptr(unsafe.Pointer(name)), unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT, mask, uintptr(unsafe.Pointer(out)), 0)
 	if errno != 0 {
 		return errno
