@@ -14,5 +14,8 @@ package bpf
 
 import "errors"
 
+// ErrSynced says that a Source has told all that happened before its Sync.
+var ErrSynced = errors.New("eBPF: synced")
+
 // ErrNotSupported is returned where there are no programs for the system.
 var ErrNotSupported = errors.New("eBPF: not supported on this system")

@@ -24,8 +24,9 @@ const (
 	pause = time.Millisecond
 	// doze bounds a wait for a wake-up, in case one does not come.
 	doze = time.Second
-	// maxEvents is what one Read returns at most.
+	// maxEvents and about maxBytes are what one Read returns at most.
 	maxEvents = 1024
+	maxBytes  = 1 << 20
 )
 
 // Source is the programs in the kernel and their ring buffer. Read and Close
@@ -180,9 +181,14 @@ func (s *Source) Close() error {
 // Limits says what this kernel can not tell, "" when it tells all.
 func (s *Source) Limits() string { return s.limited }
 
-// Read waits for records and returns them, maxEvents at most; those of one CPU
-// are in the order in which they happened. A record that can not be decoded is
-// counted and left out. The error is os.ErrClosed after Close.
+// Sync lets a Read return ErrSynced as soon as all that was in the ring buffer
+// before has been returned, by it or those before it.
+func (s *Source) Sync() error { return s.ring.Flush() }
+
+// Read waits for records and returns those there are, 1,024 at most, in the order in
+// which they were written. A record that can not be decoded is counted and left
+// out. The error, which may come with events, is ErrSynced after Sync, and
+// os.ErrClosed after Close.
 func (s *Source) Read(list []Event) ([]Event, error) {
 	s.reading.Lock()
 	defer s.reading.Unlock()
@@ -233,7 +239,7 @@ func (s *Source) sleeps(value byte) error {
 
 // drain reads what is there, after waiting for it as the deadline says.
 func (s *Source) drain(list []Event) ([]Event, error) {
-	for len(list) < maxEvents {
+	for size := 0; len(list) < maxEvents && size < maxBytes; size += len(s.record.RawSample) {
 		err := s.ring.ReadInto(&s.record)
 		if s.closed.Load() {
 			return list, os.ErrClosed
@@ -241,6 +247,9 @@ func (s *Source) drain(list []Event) ([]Event, error) {
 		s.neverWait()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return list, nil
+		}
+		if errors.Is(err, ringbuf.ErrFlushed) {
+			return list, ErrSynced
 		}
 		if err != nil {
 			return list, err

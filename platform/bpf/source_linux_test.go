@@ -312,6 +312,29 @@ func TestWakeUp(t *testing.T) {
 	}
 }
 
+// TestSync: what happened before Sync is returned before ErrSynced.
+func TestSync(t *testing.T) {
+	s := open(t, Config{})
+	s.doze = time.Hour
+	for range 50 {
+		cmd := exec.Command("/bin/true")
+		if err := cmd.Run(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		var events []Event
+		var err error
+		for err == nil {
+			events, err = s.Read(events)
+		}
+		if _, _, exit := of(events, cmd.Process.Pid); !errors.Is(err, ErrSynced) || len(exit) != 1 {
+			t.Fatalf("%d events and %d exits before %v, want 1 before ErrSynced", len(events), len(exit), err)
+		}
+	}
+}
+
 func TestExec(t *testing.T) {
 	r := record(t, open(t, Config{}))
 	dir := t.TempDir()
@@ -501,6 +524,9 @@ func TestList(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := fromProc(t, cmd.Process.Pid)
+	for want.State != 'S' { // until it waits for its input
+		want = fromProc(t, cmd.Process.Pid)
+	}
 	var got Event
 	found := map[int32]bool{}
 	err := s.List(func(e *Event) bool {
@@ -611,7 +637,7 @@ func TestScan(t *testing.T) {
 	both := 0
 	for _, p := range listed.Processes {
 		q := plain.Find(p.PID)
-		if q == nil || q.EntityID != p.EntityID || q.State == 'Z' {
+		if q == nil || q.EntityID != p.EntityID || q.State == 'Z' || q.StartStack != p.StartStack {
 			continue
 		}
 		both++

@@ -21,6 +21,7 @@ type Enumerator struct {
 	proc    int // descriptor of /proc
 	bootID  string
 	list    Lister // nil: none
+	most    int    // bytes kept of a command line
 	self    *scanState
 	workers []*worker
 	dirents []byte
@@ -58,7 +59,7 @@ func NewEnumerator(config Config) (*Enumerator, error) {
 		return nil, fmt.Errorf("open /proc: %w", err)
 	}
 	e := &Enumerator{
-		proc: proc, bootID: bootID, list: config.List,
+		proc: proc, bootID: bootID, list: config.List, most: config.MaxCommandLine,
 		dirents: make([]byte, 64<<10),
 		self:    &scanState{bootID: bootID, pageLen: int64(os.Getpagesize())},
 	}
@@ -170,15 +171,29 @@ func (e *Enumerator) Complete(p *Process) {
 	if old == nil || !old.Same(p) || !old.HasStat {
 		old = &Process{}
 		p.EntityID = EntityID(e.bootID, p.PID, p.StartTicks)
-		p.Started = time.Unix(0, int64(e.offset+p.StartTime)).UTC()
+		p.Started = e.Wall(p.StartTime)
 	} else {
 		p.EntityID, p.Started = old.EntityID, old.Started
 	}
 	p.UserName = s.users.names[p.UID[0]]
 	p.CPUUsage = s.usage(p, old)
+	if len(p.Cmdline) > e.most {
+		p.Cmdline, p.CmdlineTruncated = p.Cmdline[:e.most], true
+	}
 	if p.ExecutableID.Inode != 0 && p.ExecutableID.Device == 0 {
 		e.statExecutable(p)
 	}
+}
+
+// Wall returns the time on the wall clock of a time on the boot clock, as the
+// last scan saw both.
+func (e *Enumerator) Wall(boot time.Duration) time.Time {
+	return time.Unix(0, int64(e.offset+boot)).UTC()
+}
+
+// Boot is the inverse of Wall.
+func (e *Enumerator) Boot(wall time.Time) time.Duration {
+	return time.Duration(wall.UnixNano()) - e.offset
 }
 
 // statExecutable asks for the identity of a file whose device the kernel does

@@ -2,7 +2,10 @@
 
 package procfs
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Enumerator lists all processes; it exists on Linux only.
 type Enumerator struct{}
@@ -21,3 +24,9 @@ func (*Enumerator) Scan(context.Context) (*Snapshot, error) { return nil, ErrNot
 
 // Complete does nothing.
 func (*Enumerator) Complete(*Process) {}
+
+// Wall returns the zero time.
+func (*Enumerator) Wall(time.Duration) time.Time { return time.Time{} }
+
+// Boot returns 0.
+func (*Enumerator) Boot(time.Time) time.Duration { return 0 }
