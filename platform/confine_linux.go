@@ -43,12 +43,34 @@ func Confine(name string) error {
 }
 
 func clearInheritable() error {
+	return setCapabilities(func(data *[2]unix.CapUserData) {
+		data[0].Inheritable, data[1].Inheritable = 0, 0
+	})
+}
+
+// GiveUp drops the capabilities on every thread; they can not be had again.
+func GiveUp(capabilities ...int) error {
+	err := setCapabilities(func(data *[2]unix.CapUserData) {
+		for _, c := range capabilities {
+			data[c/32].Permitted &^= 1 << (c % 32)
+			data[c/32].Effective &^= 1 << (c % 32)
+			data[c/32].Inheritable &^= 1 << (c % 32)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("give up capabilities: %w", err)
+	}
+	return nil
+}
+
+// setCapabilities changes the sets of this thread and gives them to all.
+func setCapabilities(change func(*[2]unix.CapUserData)) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
 		return err
 	}
-	data[0].Inheritable, data[1].Inheritable = 0, 0
+	change(&data)
 	_, _, errno := psx.Syscall3(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0)
 	if errno != 0 {
 		return errno

@@ -17,10 +17,14 @@ import (
 
 // CollectorCapabilities are what reading /proc of all users takes: ptrace
 // access rights, and search permission to compare a running executable with
-// the file of its name.
+// the file of its name. And LoadingCapabilities.
 func CollectorCapabilities() []int {
-	return []int{unix.CAP_SYS_PTRACE, unix.CAP_DAC_READ_SEARCH}
+	return append([]int{unix.CAP_SYS_PTRACE, unix.CAP_DAC_READ_SEARCH}, LoadingCapabilities()...)
 }
+
+// LoadingCapabilities are what loading programs into the kernel takes. Once
+// they run, the collector gives these up.
+func LoadingCapabilities() []int { return []int{unix.CAP_BPF, unix.CAP_PERFMON} }
 
 // Start starts this executable again, through /proc/self/exe, in a process
 // group of its own and with no_new_privs; it gets SIGTERM when this process

@@ -19,6 +19,7 @@ type report struct {
 	PID        int
 	Before     Status // as started
 	After      Status // after Confine
+	Loaded     Status // after giving up what loading programs takes
 	Grandchild string // capability lines of /proc/self/status in a program that it started
 	Executable string // what it reads from the parent's /proc/PID/exe
 	WriteEtc   string // error of writing to /etc
@@ -51,6 +52,9 @@ func inside() report {
 	errs = append(errs, err)
 	errs = append(errs, Confine("confined"))
 	r.After, err = ReadStatus(r.PID)
+	errs = append(errs, err)
+	errs = append(errs, GiveUp(LoadingCapabilities()...))
+	r.Loaded, err = ReadStatus(r.PID)
 	errs = append(errs, err)
 	out, err := exec.Command("grep", "-E", "^(Cap|NoNewPrivs)", "/proc/self/status").Output()
 	r.Grandchild = string(out)
@@ -112,7 +116,7 @@ func needRoot(t *testing.T) User {
 func TestStartAsCollector(t *testing.T) {
 	nobody := needRoot(t)
 	p, got := start(t, Launch{User: nobody, Keep: CollectorCapabilities()})
-	want := []string{"cap_dac_read_search", "cap_sys_ptrace"}
+	want := []string{"cap_bpf", "cap_dac_read_search", "cap_perfmon", "cap_sys_ptrace"}
 	slices.Sort(p.Kept)
 	if !slices.Equal(p.Kept, want) || len(p.Unavailable) != 0 {
 		t.Fatalf("kept %v, unavailable %v, want %v and none", p.Kept, p.Unavailable, want)
@@ -121,9 +125,15 @@ func TestStartAsCollector(t *testing.T) {
 		if s.UID != nobody.UID || s.GID != nobody.GID || !s.NoNewPrivs {
 			t.Errorf("runs as %d:%d with no_new_privs %t, want %d:%d and true", s.UID, s.GID, s.NoNewPrivs, nobody.UID, nobody.GID)
 		}
+		slices.Sort(s.Effective)
+		slices.Sort(s.Permitted)
 		if !slices.Equal(s.Effective, want) || !slices.Equal(s.Permitted, want) || len(s.Bounding) != 0 {
 			t.Errorf("effective %v, permitted %v, bounding %v, want %v, %[4]v and none", s.Effective, s.Permitted, s.Bounding, want)
 		}
+	}
+	less := []string{"cap_dac_read_search", "cap_sys_ptrace"}
+	if !slices.Equal(got.Loaded.Effective, less) || !slices.Equal(got.Loaded.Permitted, less) {
+		t.Errorf("after loading: effective %v, permitted %v, want %v", got.Loaded.Effective, got.Loaded.Permitted, less)
 	}
 	if len(got.After.Ambient) != 0 || len(got.After.Inheritable) != 0 {
 		t.Errorf("after Confine: ambient %v, inheritable %v, want none", got.After.Ambient, got.After.Inheritable)
@@ -165,8 +175,8 @@ func TestStartLeavesParentAlone(t *testing.T) {
 	}
 	start(t, Launch{User: nobody, Keep: CollectorCapabilities()})
 	_, again := start(t, Launch{User: nobody, Keep: CollectorCapabilities()})
-	if len(again.Before.Effective) != 2 {
-		t.Errorf("a second start kept %v, want two capabilities", again.Before.Effective)
+	if len(again.Before.Effective) != len(CollectorCapabilities()) {
+		t.Errorf("a second start kept %v, want the collector's capabilities", again.Before.Effective)
 	}
 	out, err := exec.Command("grep", "-E", "^(CapBnd|NoNewPrivs)", "/proc/self/status").Output()
 	if err != nil {
@@ -302,7 +312,7 @@ func restricted() (r restrictedReport) {
 // capabilities but those kept.
 func TestStartFromRestrictedRoot(t *testing.T) {
 	needRoot(t)
-	collector := []string{"cap_dac_read_search", "cap_sys_ptrace"}
+	collector := []string{"cap_bpf", "cap_dac_read_search", "cap_perfmon", "cap_sys_ptrace"}
 	for _, c := range []struct {
 		command   string
 		canBecome string
@@ -346,6 +356,8 @@ func TestStartFromRestrictedRoot(t *testing.T) {
 				t.Errorf("kept %v, want %v; unavailable %v", got.Kept, c.kept, got.Unavailable)
 			}
 			for _, s := range []Status{got.Child.Before, got.Child.After} {
+				slices.Sort(s.Permitted)
+				slices.Sort(s.Effective)
 				if s.UID != 0 || !s.NoNewPrivs || !slices.Equal(s.Permitted, c.kept) || !slices.Equal(s.Effective, c.kept) || (len(s.Bounding) != 0) != c.bounding {
 					t.Errorf("status %+v, want uid 0 with only %v, bounding set %t", s, c.kept, c.bounding)
 				}

@@ -19,3 +19,6 @@ func ReadStatus(int) (Status, error) { return Status{}, ErrNotSupported }
 
 // Dropped is not known here.
 func (s Status) Dropped() []string { return nil }
+
+// LoadingCapabilities: there are none here.
+func LoadingCapabilities() []int { return nil }

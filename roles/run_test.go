@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -50,13 +51,14 @@ func TestRestartKeepsProcesses(t *testing.T) {
 			t.Errorf("%v processes are known, the last scan found %v", known, found)
 		}
 	}
-	if rows := in.query(fmt.Sprintf("SELECT 1 FROM process_events WHERE pid = %d AND event = 'seen'", canary.Process.Pid)); len(rows) != 1 {
+	if rows := in.query(fmt.Sprintf("SELECT 1 FROM process_events WHERE pid = %d AND event IN ('exec', 'seen')", canary.Process.Pid)); len(rows) != 1 {
 		t.Errorf("seen %d times over two restarts, want once", len(rows))
 	}
 }
 
 // A collector that is stopped leaves a gap, and health says so while it lasts.
 func TestStoppedCollectorLeavesGap(t *testing.T) {
+	t.Setenv("DAEMONEYE_COLLECTOR__SOURCE", "procfs") // what eBPF has told waits in the kernel
 	in := start(t, nil, "--interval", "100ms")
 	h, ok := in.health()
 	if !ok {
@@ -97,8 +99,8 @@ func TestRunFromProcessToAlert(t *testing.T) {
 	in.waitFor("Test canary started")
 	in.waitFor(fmt.Sprintf("pid %d", canary.Process.Pid))
 
-	rows := in.query(fmt.Sprintf("SELECT pid, event, invoked_path, executable_path FROM process_events WHERE pid = %d AND event <> 'changed'", canary.Process.Pid))
-	if len(rows) != 1 || rows[0]["event"] != "seen" || rows[0]["invoked_path"] != "/opt/canary-1" {
+	rows := in.query(fmt.Sprintf("SELECT pid, event, invoked_path, executable_path FROM process_events WHERE pid = %d AND event NOT IN ('fork', 'changed')", canary.Process.Pid))
+	if len(rows) != 1 || rows[0]["event"] != "seen" && rows[0]["event"] != "exec" || rows[0]["invoked_path"] != "/opt/canary-1" {
 		t.Errorf("process_events of the canary = %v, want it seen once", rows)
 	}
 	// Another test on this host may have canaries of its own.
@@ -159,7 +161,7 @@ func TestRunRestartsRoles(t *testing.T) {
 	second := sleeper(t, "/opt/canary-b")
 	in.waitFor(fmt.Sprintf("pid %d", second.Process.Pid))
 	for _, pid := range []int{first.Process.Pid, second.Process.Pid} {
-		rows := in.query(fmt.Sprintf("SELECT event FROM process_events WHERE pid = %d AND event = 'seen'", pid))
+		rows := in.query(fmt.Sprintf("SELECT event FROM process_events WHERE pid = %d AND event IN ('exec', 'seen')", pid))
 		if len(rows) != 1 {
 			t.Errorf("process %d was seen %d times, want once", pid, len(rows))
 		}
@@ -317,7 +319,7 @@ func TestReloadRules(t *testing.T) {
 	in.eventually("the broken rule is gone after SIGHUP", func() bool {
 		return len(in.query("SELECT 1 FROM rules WHERE error IS NOT NULL")) == 0
 	})
-	if rows := in.query(fmt.Sprintf("SELECT 1 FROM process_events WHERE pid = %d AND event = 'seen'", canary.Process.Pid)); len(rows) != 1 {
+	if rows := in.query(fmt.Sprintf("SELECT 1 FROM process_events WHERE pid = %d AND event IN ('exec', 'seen')", canary.Process.Pid)); len(rows) != 1 {
 		t.Errorf("seen %d times over two reloads, want once", len(rows))
 	}
 }
@@ -329,14 +331,11 @@ func TestReloadLosesNothing(t *testing.T) {
 	const canaries = 60
 	reloaded := make(chan error, 1)
 	stop := make(chan struct{})
+	var reloads atomic.Int32
 	go func() {
-		for n := 0; ; n++ {
+		for ; ; reloads.Add(1) {
 			select {
 			case <-stop:
-				if n < 5 {
-					reloaded <- fmt.Errorf("reloaded %d times only", n)
-					return
-				}
 				reloaded <- nil
 				return
 			default:
@@ -349,6 +348,9 @@ func TestReloadLosesNothing(t *testing.T) {
 	}()
 	var pids []string
 	for i := range canaries {
+		if i%10 == 0 { // among the canaries
+			in.eventually("the rules are loaded again", func() bool { return reloads.Load() >= int32(i/10) })
+		}
 		pids = append(pids, fmt.Sprint(sleeper(t, fmt.Sprintf("/opt/canary-%d", i)).Process.Pid))
 		if i%10 == 9 { // several scans and reloads go by
 			last := pids[len(pids)-1]
@@ -363,7 +365,7 @@ func TestReloadLosesNothing(t *testing.T) {
 	if err := <-reloaded; err != nil {
 		t.Error(err)
 	}
-	for table, where := range map[string]string{"process_events": "event = 'seen'", "alerts": "rule_id = 'test-canary' AND count = 1"} {
+	for table, where := range map[string]string{"process_events": "event IN ('exec', 'seen')", "alerts": "rule_id = 'test-canary' AND count = 1"} {
 		if rows := in.query("SELECT pid, count(*) FROM " + table + " WHERE " + where + " AND pid IN (" + list + ") GROUP BY pid HAVING count(*) = 1"); len(rows) != canaries {
 			t.Errorf("%s has %d of the %d processes once", table, len(rows), canaries)
 		}

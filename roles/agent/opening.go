@@ -87,8 +87,11 @@ func (op *opening) write(o *term.Output) error {
 }
 
 func sourceName(source string) string {
-	if source == "procfs" {
+	switch source {
+	case "procfs":
 		return "/proc scans"
+	case "ebpf":
+		return "eBPF, and scans"
 	}
 	return source
 }

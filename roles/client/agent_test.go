@@ -170,7 +170,7 @@ func TestHealth(t *testing.T) {
 		want   []string // in this order
 	}{
 		{good, 0, []string{
-			"healthy\n", "up 1h 30m", "connected; source procfs, every 30 s", "short lives are missed", "1.0 MiB, 1,234 rows",
+			"healthy\n", "up 1h 30m", "connected; source procfs, a scan every 30 s", "short lives are missed", "1.0 MiB, 1,234 rows",
 			"10 loaded, 1 refused", "2 high, 1 low", "procmond", "nobody (65534)", "cap_sys_ptrace | none", "gone",
 		}},
 		{bad, 1, []string{"not healthy\n  the store can not write: disk full\n", "agent"}},

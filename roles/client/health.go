@@ -141,7 +141,7 @@ func healthCollector(s *sheet, h *api.HealthReply) {
 	if !c.LastScanAt.IsZero() {
 		scan = fmt.Sprintf("last scan %s ago, took %s", term.Duration(max(h.Time.Sub(c.LastScanAt), 0).Truncate(time.Second)), term.Duration(c.LastScan))
 	}
-	s.line("collector", "%s; source %s, every %s", state, c.Source, term.Duration(c.Interval))
+	s.line("collector", "%s; source %s, a scan every %s", state, c.Source, term.Duration(c.Interval))
 	s.line("", "%s; %s", scan, term.Plural(int64(c.Processes), "process", "processes"))
 	s.line("", "%s queued, %s dropped, %s", term.Plural(int64(c.Queued), "batch", "batches"), term.Plural(int64(c.Dropped), "row", "rows"),
 		term.Plural(int64(c.Scans), "scan", "scans"))

@@ -42,14 +42,16 @@ type agentLink struct {
 	conn      *bus.Conn // the last one; it may have ended
 	started   bool      // first has been filled
 	forgot    bool      // the agent has lost what it had acknowledged
+	source    string    // what observes
+	limits    []string  // what it can not see
 	scans     uint64
 	lastScan  time.Duration
 	processes int
 }
 
-func newAgentLink(cfg Config, l *losses, hasher *procfs.Hasher) *agentLink {
+func newAgentLink(cfg Config, l *losses, hasher *procfs.Hasher, source string, limits []string) *agentLink {
 	a := &agentLink{
-		cfg: cfg, log: cfg.Log, losses: l, hasher: hasher,
+		source: source, limits: limits, cfg: cfg, log: cfg.Log, losses: l, hasher: hasher,
 		first: make(chan *state, 1), beat: make(chan struct{}, 1), outage: outage{log: cfg.Log},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -112,9 +114,12 @@ func (a *agentLink) connected(ctx context.Context, conn *bus.Conn) error {
 // register makes the request that must come before the first batch. With
 // wanted, it reads the agent's state.
 func (a *agentLink) register(ctx context.Context, conn *bus.Conn, wanted bool) (r api.Registered, known *state, err error) {
-	body, err := msgpack.Marshal(api.Registration{
-		CollectorID: a.cfg.ID, Version: a.cfg.Version, Source: source, Limits: limits(), Interval: a.cfg.Interval,
-	})
+	a.mu.Lock()
+	registration := api.Registration{
+		CollectorID: a.cfg.ID, Version: a.cfg.Version, Source: a.source, Limits: a.limits, Interval: a.cfg.Interval,
+	}
+	a.mu.Unlock()
+	body, err := msgpack.Marshal(registration)
 	if err != nil {
 		return r, nil, fmt.Errorf("encode registration: %w", err)
 	}
@@ -173,6 +178,13 @@ func (a *agentLink) state(ctx context.Context) (*state, error) {
 		a.mu.Unlock()
 	}
 	return known, err
+}
+
+// observe is what the next registration says of the source.
+func (a *agentLink) observe(source string, limits []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.source, a.limits = source, limits
 }
 
 // forgotten reports whether the agent came back without what it had

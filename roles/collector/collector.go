@@ -1,6 +1,7 @@
-// Package collector is the role procmond: it lists the processes again and
-// again, compares each scan with the one before, and publishes what is new,
-// what changed and what is gone. It is the only role that holds privileges.
+// Package collector is the role procmond: the kernel tells it of each fork, exec
+// and exit, where it can; and it lists the processes again and again, compares
+// each scan with what it knows, and publishes what is new, what changed and what
+// is gone. It is the only role that holds privileges.
 package collector
 
 import (
@@ -20,8 +21,11 @@ import (
 	"daemoneye/roles/log/core"
 )
 
-// source is what the columns called source say.
-const source = "procfs"
+// What the columns called source say.
+const (
+	sourceKernel = "ebpf"
+	sourceProc   = "procfs"
+)
 
 // MinInterval is the shortest interval between scans.
 const MinInterval = 100 * time.Millisecond
@@ -38,6 +42,8 @@ type Config struct {
 	Interval       time.Duration // between the beginnings of two scans; 0: 30 s
 	SampleInterval time.Duration // between two samples of one process; 0: 30 s
 	Scan           procfs.Config
+	NoKernel       bool // scans of /proc only
+	RingBytes      int  // of the kernel's ring buffer; 0: 4 MiB
 	Redaction      Redaction
 	NoHash         bool
 	Hash           procfs.HasherConfig
@@ -77,6 +83,8 @@ type collector struct {
 	comparison *comparison
 	agent      *agentLink
 	losses     losses
+	kernel     *kernel // nil: scans only
+	live       *live   // with kernel
 
 	events  *outbox
 	samples *sampler
@@ -98,11 +106,8 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer c.close()
-	c.agent = newAgentLink(c.cfg, &c.losses, c.hasher)
+	c.connect()
 	defer c.agent.close()
-	c.events = newOutbox(c.agent.publisher, "process_events", &c.losses)
-	c.samples = newSampler(newOutbox(c.agent.publisher, "process_samples", &c.losses), c.cfg.SampleInterval)
-	c.scans = newOutbox(c.agent.publisher, "scans", &c.losses)
 	if c.before, err = c.agent.baseline(ctx); err != nil {
 		return endOf(ctx, err)
 	}
@@ -110,6 +115,19 @@ func Run(ctx context.Context, cfg Config) error {
 		return endOf(ctx, err)
 	}
 	return nil
+}
+
+// connect opens the kernel's source and the way to the agent, which is told
+// what there is.
+func (c *collector) connect() {
+	can := limits()
+	if reason := c.openKernel(); reason != "" {
+		can = append(can, reason)
+	}
+	c.agent = newAgentLink(c.cfg, &c.losses, c.hasher, c.source(), can)
+	c.events = newOutbox(c.agent.publisher, "process_events", &c.losses)
+	c.samples = newSampler(newOutbox(c.agent.publisher, "process_samples", &c.losses), c.cfg.SampleInterval)
+	c.scans = newOutbox(c.agent.publisher, "scans", &c.losses)
 }
 
 // endOf returns nil when ctx was the reason to stop.
@@ -128,6 +146,7 @@ func open(cfg Config) (*collector, error) {
 		return nil, err
 	}
 	c := &collector{cfg: cfg, log: cfg.Log, comparison: newComparison(), before: newState()}
+	cfg.Scan.List = c.list
 	if c.enumerator, err = procfs.NewEnumerator(cfg.Scan); err != nil {
 		return nil, err
 	}
@@ -139,6 +158,7 @@ func open(cfg Config) (*collector, error) {
 }
 
 func (c *collector) close() {
+	c.closeKernel()
 	if c.hasher != nil {
 		c.hasher.Close()
 	}
@@ -160,9 +180,17 @@ func (c *collector) run(ctx context.Context) error {
 	}
 	hashing := false
 	for {
+		var batches <-chan kernelBatch
+		if c.kernel != nil && c.snapshot != nil { // what has happened is told after what is
+			batches = c.kernel.batches
+		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case b := <-batches:
+			if err := c.apply(ctx, b); err != nil {
+				return err
+			}
 		case <-digests:
 			if !hashing {
 				hashing = true
@@ -198,6 +226,9 @@ func (c *collector) scan(ctx context.Context) error {
 		return c.publishScan(&procfs.Snapshot{Began: time.Now(), Errors: 1, Err: err}, 0)
 	}
 	c.noteScanError(snap.Err)
+	if err := c.catchUp(ctx, snap); err != nil || ctx.Err() != nil {
+		return err
+	}
 	c.noteStall(snap.Began)
 	c.snapshot = snap
 	events := c.events.rows
@@ -223,10 +254,13 @@ const stalled = 3
 func (c *collector) noteStall(began time.Time) {
 	before := c.scanned
 	c.scanned = began
+	if c.kernel != nil { // which counts what it misses
+		return
+	}
 	if before.IsZero() || began.Sub(before) <= stalled*c.cfg.Interval+time.Second {
 		return
 	}
-	c.losses.stall("process_events", before, began)
+	c.losses.blind("process_events", "no scan was made", before, began)
 }
 
 func (c *collector) noteScanError(err error) {
@@ -246,12 +280,13 @@ func (c *collector) compare(at time.Time) error {
 	if c.snapshot == nil {
 		return nil
 	}
-	after := newState(c.rows.build(c.snapshot, c.before))
-	for _, p := range c.snapshot.Processes {
-		if p.StartStack != 0 {
-			after.images[p.EntityID] = p.StartStack
-		}
+	if c.live != nil {
+		c.settle()
+		c.snapshot.Processes = c.live.list()
 	}
+	after := newState(c.rows.build(c.snapshot.Processes, c.before))
+	c.rows.keep(c.snapshot.Processes)
+	after.images.add(c.snapshot.Processes)
 	b := c.events.builder
 	when, kind, from, columns := b.Column("time"), b.Column("event"), b.Column("source"), b.Column("changed_columns")
 	var err error
@@ -260,7 +295,7 @@ func (c *collector) compare(at time.Time) error {
 			return
 		}
 		kind.Text(event)
-		from.Text(source)
+		from.Text(c.source())
 		if event == eventExit {
 			when.Time(c.snapshot.Began)
 		} else {
@@ -283,7 +318,7 @@ func (c *collector) publishScan(snap *procfs.Snapshot, events int) error {
 	b := c.scans.builder
 	b.Column("time").Time(snap.Began)
 	b.Column("collector_id").Text(c.cfg.ID)
-	b.Column("source").Text(source)
+	b.Column("source").Text(c.source())
 	b.Column("duration").Float(snap.Duration.Seconds())
 	b.Column("processes").Int(int64(len(snap.Processes)))
 	b.Column("inaccessible").Int(int64(snap.Inaccessible))
@@ -317,5 +352,8 @@ func (c *collector) recover(ctx context.Context) error {
 		}
 	}
 	c.before = known
+	if c.live != nil {
+		clear(c.live.fresh) // the agent has them, or a scan finds them
+	}
 	return nil
 }

@@ -306,7 +306,7 @@ func TestLargestRow(t *testing.T) {
 			}
 			parent = p
 		}
-		rows := newRows(redact, nil).build(&procfs.Snapshot{Processes: []*procfs.Process{parent}}, newState())
+		rows := newRows(redact, nil).build([]*procfs.Process{parent}, newState())
 		b := event.NewBuilder(event.Lookup("process_events"))
 		b.Column("changed_columns").Texts(compared())
 		b.Column("event").Text(eventChanged)

@@ -133,6 +133,7 @@ func FromConfig(cfg *config.Config, logger *core.Logger) Config {
 	c := cfg.Collector
 	return Config{
 		Interval: c.Interval, SampleInterval: c.SampleInterval, Log: logger,
+		NoKernel:  c.Source == "procfs",
 		Scan:      procfs.Config{MaxCommandLine: int(c.CommandLineLimit), Environment: c.Environment},
 		Redaction: Redaction{Off: !c.Redact.Enabled, Options: c.Redact.Options, Patterns: c.Redact.Patterns},
 		NoHash:    !c.Hash.Enabled,

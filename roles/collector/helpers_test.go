@@ -325,8 +325,14 @@ func (a *testAgent) scan(n int) {
 	a.await("the next scan", func() bool { return count() >= before+n })
 }
 
-// collect runs a collector until the test, or stop, ends it.
+// collect runs a collector that only scans until the test, or stop, ends it.
 func (a *testAgent) collect(cfg Config) (stop func()) {
+	a.t.Helper()
+	cfg.NoKernel = true
+	return a.run(cfg)
+}
+
+func (a *testAgent) run(cfg Config) (stop func()) {
 	a.t.Helper()
 	cfg.Dial = a.dial
 	if cfg.Interval == 0 {

@@ -47,7 +47,7 @@ func Once(ctx context.Context, cfg Config, show OnceConfig) error {
 			return err
 		}
 	}
-	batch := c.rows.build(snap, newState())
+	batch := c.rows.build(snap.Processes, newState())
 	progress.Stop()
 	out := bufio.NewWriterSize(show.Out, 64<<10)
 	if show.Format == "json" {

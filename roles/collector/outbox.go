@@ -79,31 +79,35 @@ type losses struct {
 }
 
 func (l *losses) add(b *event.Batch, reason string, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.total += uint64(b.Rows)
 	from := now
 	if least, _, ok := b.TimeRange(); ok && time.UnixMicro(least).Before(now) {
 		from = time.UnixMicro(least)
 	}
-	i := slices.IndexFunc(l.list, func(x loss) bool { return x.table == b.Table.Name && x.reason == reason })
+	l.note(b.Table.Name, reason, int64(b.Rows), from, now)
+}
+
+// note counts rows of a table that were lost between from and now.
+func (l *losses) note(table, reason string, rows int64, from, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total += uint64(rows)
+	i := slices.IndexFunc(l.list, func(x loss) bool { return x.table == table && x.reason == reason })
 	if i < 0 {
-		l.list = append(l.list, loss{table: b.Table.Name, reason: reason, from: from})
+		l.list = append(l.list, loss{table: table, reason: reason, from: from})
 		i = len(l.list) - 1
 	}
 	x := &l.list[i]
-	x.rows += int64(b.Rows)
+	x.rows += rows
 	if from.Before(x.from) {
 		x.from = from
 	}
 	x.to = now.Add(time.Microsecond) // the interval is half open
 }
 
-// stall notes a time in which nothing was observed.
-func (l *losses) stall(table string, from, to time.Time) {
+// blind notes a time in which nothing, or not everything, was observed.
+func (l *losses) blind(table, reason string, from, to time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	const reason = "no scan was made"
 	i := slices.IndexFunc(l.list, func(x loss) bool { return x.table == table && x.reason == reason })
 	if i >= 0 {
 		l.list[i].to = to // not reported yet: one gap that spans both

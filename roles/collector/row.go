@@ -61,7 +61,7 @@ type columns struct {
 	startTime, startTimeNS, userID, effectiveUserID, groupID, effectiveGroupID, userName, status,
 	cpuUsage, cpuTime, memoryUsage, virtualMemory, threads, sessionID, processGroupID, tty, cgroup,
 	containerID, namespaces, capabilities, kernelThread, executableHash, hashAlgorithm,
-	executableBlake3, executableInode, executableDevice, fileExists, accessible, environmentVars,
+	executableBlake3, executableInode, executableDevice, executableMode, executableUserID, loginUserID, fileExists, accessible, environmentVars,
 	parentEntityID, parentName, parentExecutablePath, parentCommandLine, ancestors,
 	collectionTime, platformData *event.ColumnBuilder
 }
@@ -81,7 +81,8 @@ func newColumns(b *event.Builder) columns {
 		namespaces: b.Column("namespaces"), capabilities: b.Column("capabilities"), kernelThread: b.Column("kernel_thread"),
 		executableHash: b.Column("executable_hash"), hashAlgorithm: b.Column("hash_algorithm"),
 		executableBlake3: b.Column("executable_blake3"), executableInode: b.Column("executable_inode"),
-		executableDevice: b.Column("executable_device"), fileExists: b.Column("file_exists"),
+		executableDevice: b.Column("executable_device"), executableMode: b.Column("executable_mode"),
+		executableUserID: b.Column("executable_user_id"), loginUserID: b.Column("login_user_id"), fileExists: b.Column("file_exists"),
 		accessible: b.Column("accessible"), environmentVars: b.Column("environment_vars"),
 		parentEntityID: b.Column("parent_entity_id"), parentName: b.Column("parent_name"),
 		parentExecutablePath: b.Column("parent_executable_path"), parentCommandLine: b.Column("parent_command_line"),
@@ -89,17 +90,12 @@ func newColumns(b *event.Builder) columns {
 	}
 }
 
-// build returns a batch with one row for each process of the scan, in its
+// build returns a batch with one row for each of the processes, in their
 // order. A digest that is not known yet is taken from before while the
 // executable is the same file.
-func (r *rows) build(snap *procfs.Snapshot, before *state) *event.Batch {
-	texts := make(map[string]*text, len(snap.Processes))
-	for _, p := range snap.Processes {
-		texts[p.EntityID] = r.text(p)
-	}
-	r.texts = texts
+func (r *rows) build(list []*procfs.Process, before *state) *event.Batch {
 	lineage := map[*procfs.Process][]string{}
-	for _, p := range snap.Processes {
+	for _, p := range list {
 		r.identity(p)
 		r.credentials(p)
 		r.usage(p)
@@ -111,8 +107,37 @@ func (r *rows) build(snap *procfs.Snapshot, before *state) *event.Batch {
 	return r.builder.Batch()
 }
 
+// keep forgets the texts of all other processes.
+func (r *rows) keep(list []*procfs.Process) {
+	texts := make(map[string]*text, len(list))
+	for _, p := range list {
+		if t := r.texts[p.EntityID]; t != nil {
+			texts[p.EntityID] = t
+		}
+	}
+	r.texts = texts
+}
+
+// inherit lets a child begin with its parent's texts.
+func (r *rows) inherit(child, parent string) {
+	if t := r.texts[parent]; t != nil {
+		r.texts[child] = t
+	}
+}
+
+// forget is called when a process has ended.
+func (r *rows) forget(id string) { delete(r.texts, id) }
+
 // text returns what the arguments of p amount to, remembered or made anew.
+// What is remembered of a process is its last image.
 func (r *rows) text(p *procfs.Process) *text {
+	t := r.textOnce(p)
+	r.texts[p.EntityID] = t
+	return t
+}
+
+// textOnce is text for a process that may have ended: it is not remembered.
+func (r *rows) textOnce(p *procfs.Process) *text {
 	if t := r.texts[p.EntityID]; t != nil && t.cmdline == p.Cmdline && t.environ == p.Environ && (t.environment != nil) == p.EnvironKnown {
 		return t
 	}
@@ -206,7 +231,7 @@ func cutPath(s string, limit int) string {
 }
 
 func (r *rows) identity(p *procfs.Process) {
-	c, t := &r.column, r.texts[p.EntityID]
+	c, t := &r.column, r.text(p)
 	c.entityID.Text(p.EntityID)
 	c.pid.Int(int64(p.PID))
 	c.collectionTime.Time(p.Collected)
@@ -239,6 +264,9 @@ func (r *rows) credentials(p *procfs.Process) {
 	c.groupID.Int(int64(p.GID[0]))
 	c.effectiveGroupID.Int(int64(p.GID[1]))
 	c.userName.TextOrNull(p.UserName)
+	if p.LoginUID != procfs.NoUser {
+		c.loginUserID.Int(int64(p.LoginUID))
+	}
 	names, ok := r.capabilities[p.CapEffective]
 	if !ok {
 		names = procfs.CapabilityNames(p.CapEffective)
@@ -303,7 +331,7 @@ func (r *rows) surroundings(p *procfs.Process) {
 		}
 		c.namespaces.JSON(raw)
 	}
-	if env := r.texts[p.EntityID].environment; env != nil {
+	if env := r.text(p).environment; env != nil {
 		c.environmentVars.JSON(env)
 	}
 }
@@ -319,10 +347,18 @@ func (r *rows) executable(p *procfs.Process, before *state) {
 	}
 	c.executableInode.Int(int64(p.ExecutableID.Inode))
 	c.executableDevice.Int(int64(p.ExecutableID.Device))
+	c.executableMode.Text(strconv.FormatUint(uint64(p.ExecutableMode&0o7777), 8))
+	c.executableUserID.Int(int64(p.ExecutableOwner))
 	if r.hasher == nil {
 		return
 	}
-	d, ok := r.hasher.Request(p)
+	var d procfs.Digest
+	var ok bool
+	if p.State == 'X' { // nothing is left to read
+		d, ok = r.hasher.Lookup(p.ExecutableID)
+	} else {
+		d, ok = r.hasher.Request(p)
+	}
 	if !ok {
 		d, ok = before.digest(p)
 	}
@@ -342,10 +378,8 @@ func (r *rows) parent(p *procfs.Process, lineage map[*procfs.Process][]string) {
 	c.parentEntityID.Text(parent.EntityID)
 	c.parentName.TextOrNull(parent.Name)
 	c.parentExecutablePath.TextOrNull(parent.Executable)
-	if t := r.texts[parent.EntityID]; t != nil {
-		line, _ := cutText(t.commandLine, maxParentCommandLine)
-		c.parentCommandLine.TextOrNull(line)
-	}
+	line, _ := cutText(r.textOnce(parent).commandLine, maxParentCommandLine)
+	c.parentCommandLine.TextOrNull(line)
 	list, ok := lineage[parent]
 	if !ok {
 		for _, a := range p.Ancestors(maxAncestors) {

@@ -10,7 +10,18 @@ import (
 type state struct {
 	batches []*event.Batch
 	at      map[string]position // by entity_id
-	images  map[string]uint64   // start_stack by entity_id; none for rows that came from the agent
+	images  images              // none for rows that came from the agent
+}
+
+// images is where the stack of an image begins, by entity_id.
+type images map[string]uint64
+
+func (m images) add(list []*procfs.Process) {
+	for _, p := range list {
+		if p.StartStack != 0 {
+			m[p.EntityID] = p.StartStack
+		}
+	}
 }
 
 type position struct {
@@ -19,7 +30,7 @@ type position struct {
 }
 
 func newState(batches ...*event.Batch) *state {
-	s := &state{at: map[string]position{}, images: map[string]uint64{}}
+	s := &state{at: map[string]position{}, images: images{}}
 	for _, b := range batches {
 		s.add(b)
 	}
@@ -36,6 +47,12 @@ func (s *state) add(b *event.Batch) {
 			s.at[id] = position{b, i}
 		}
 	}
+}
+
+// remove forgets a process.
+func (s *state) remove(id string) {
+	delete(s.at, id)
+	delete(s.images, id)
 }
 
 // digest returns the known digest of what p runs, if it is the same file.
@@ -55,6 +72,7 @@ func (s *state) digest(p *procfs.Process) (d procfs.Digest, ok bool) {
 
 // Kinds of process_events.
 const (
+	eventFork    = "fork"
 	eventSeen    = "seen"
 	eventExec    = "exec"
 	eventChanged = "changed"
@@ -69,8 +87,8 @@ func compared() []string {
 	return []string{
 		"ppid", "name", "executable_path", "invoked_path", "command_line", "command_line_truncated", "cwd",
 		"user_id", "effective_user_id", "group_id", "effective_group_id", "session_id", "process_group_id", "tty",
-		"cgroup", "container_id", "namespaces", "capabilities", "executable_hash", "executable_blake3",
-		"executable_inode", "executable_device", "file_exists", "accessible", "environment_vars", "platform_data",
+		"cgroup", "container_id", "namespaces", "capabilities", "login_user_id", "executable_hash", "executable_blake3",
+		"executable_inode", "executable_device", "executable_mode", "executable_user_id", "file_exists", "accessible", "environment_vars", "platform_data",
 	}
 }
 

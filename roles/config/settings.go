@@ -97,6 +97,12 @@ func collectorSettings() []Setting {
 			field: func(c *Config) any { return &c.Collector.SampleInterval },
 		},
 		{
+			Key: "collector.source", Type: Choice, Default: "auto",
+			choices: []string{"auto", "procfs"},
+			Doc:     "What tells of processes. auto: eBPF, as it happens, where the kernel allows it, and scans. procfs: scans of /proc only.",
+			field:   func(c *Config) any { return &c.Collector.Source },
+		},
+		{
 			Key: "collector.user", Type: Text, expected: "a user name or number", check: isUser,
 			Doc:   "User that the collector becomes when it was started by root. Empty: daemoneye if there is one, else nobody.",
 			field: func(c *Config) any { return &c.Collector.User },

@@ -1,0 +1,268 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"daemoneye/bus/event"
+	"daemoneye/platform"
+	"daemoneye/platform/bpf"
+	"daemoneye/platform/procfs"
+	"daemoneye/roles/log/core"
+)
+
+// kernelBatches is how many batches wait for the collector. While it is full,
+// events wait in the kernel's ring buffer, which counts what it can not take.
+const kernelBatches = 4
+
+// kernel is the source that tells of processes as it happens, and the goroutine
+// that reads it.
+type kernel struct {
+	source  *bpf.Source
+	batches chan kernelBatch
+	stop    chan struct{}
+	done    sync.WaitGroup
+
+	unlisted bool      // its list does not work
+	lost     uint64    // reported
+	checked  time.Time // when these were all
+}
+
+// kernelBatch is events in their order.
+type kernelBatch struct {
+	events []bpf.Event
+	synced bool  // with this one, all that happened before the last Sync was told
+	err    error // the source has ended
+}
+
+func openKernel(config bpf.Config) (*kernel, error) {
+	source, err := bpf.Open(config)
+	if err != nil {
+		return nil, err
+	}
+	k := &kernel{source: source, batches: make(chan kernelBatch, kernelBatches), stop: make(chan struct{}), checked: time.Now()}
+	k.done.Go(k.read)
+	return k, nil
+}
+
+func (k *kernel) read() {
+	for {
+		events, err := k.source.Read(nil)
+		b := kernelBatch{events: events, synced: errors.Is(err, bpf.ErrSynced)}
+		if !b.synced {
+			b.err = err
+		}
+		select {
+		case k.batches <- b:
+		case <-k.stop:
+			return
+		}
+		if b.err != nil {
+			return
+		}
+	}
+}
+
+func (k *kernel) close() error {
+	close(k.stop)
+	err := k.source.Close()
+	k.done.Wait()
+	return err
+}
+
+// losses returns what was lost since the last call, and since when.
+func (k *kernel) losses(now time.Time) (rows int64, from time.Time, err error) {
+	stats, err := k.source.Stats()
+	if err != nil {
+		return 0, from, err
+	}
+	lost := bpf.Total(stats.Lost) + stats.Malformed
+	rows, from = int64(lost-k.lost), k.checked
+	k.lost, k.checked = lost, now
+	return rows, from, nil
+}
+
+// openKernel opens the kernel's source, and gives up what only that takes. It
+// returns why there is none, as a sentence for people.
+func (c *collector) openKernel() (reason string) {
+	if c.cfg.NoKernel {
+		return ""
+	}
+	defer debug.FreeOSMemory() // the kernel's types are some megabytes
+	k, err := openKernel(bpf.Config{RingBytes: c.cfg.RingBytes, Environment: c.cfg.Scan.Environment})
+	if err := platform.GiveUp(platform.LoadingCapabilities()...); err != nil {
+		c.log.Warn("confine", core.Err(err))
+	}
+	if err != nil {
+		c.log.Info("processes are seen by scans only", core.Err(err))
+		return unseen + err.Error()
+	}
+	c.kernel, c.live = k, newLive(c.enumerator, c.rows, c.cfg.Scan.Environment)
+	return k.source.Limits()
+}
+
+const unseen = "processes that live shorter than the interval may not be seen: "
+
+func (c *collector) closeKernel() {
+	if c.kernel == nil {
+		return
+	}
+	if err := c.kernel.close(); err != nil {
+		c.log.Warn("close the kernel's source", core.Err(err))
+	}
+	c.kernel, c.live = nil, nil
+}
+
+// source is what observes now.
+func (c *collector) source() string {
+	if c.kernel != nil {
+		return sourceKernel
+	}
+	return sourceProc
+}
+
+// list is the enumerator's lister.
+func (c *collector) list(yield func(p *procfs.Process, whole bool) bool) error {
+	if c.kernel == nil || c.kernel.unlisted {
+		return nil
+	}
+	err := c.kernel.source.Processes(yield)
+	if err != nil { // /proc has them all
+		c.kernel.unlisted = true
+		c.log.Warn("processes are listed from /proc", core.Err(err))
+	}
+	return nil
+}
+
+// catchUp takes up what happened while a scan was made.
+func (c *collector) catchUp(ctx context.Context, snap *procfs.Snapshot) error {
+	if c.kernel == nil {
+		return nil
+	}
+	if c.snapshot == nil {
+		c.live.seed(snap)
+	}
+	c.live.touched = map[string]*procfs.Process{}
+	defer func() {
+		if c.live != nil {
+			c.live.touched = nil
+		}
+	}()
+	if err := c.kernel.source.Sync(); err != nil {
+		return c.kernelFailed(ctx, err)
+	}
+	for c.kernel != nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case b := <-c.kernel.batches:
+			if err := c.apply(ctx, b); err != nil {
+				return err
+			}
+			if b.synced {
+				c.live.merge(snap, c.enumerator.Boot(snap.Began))
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// apply publishes what has happened.
+func (c *collector) apply(ctx context.Context, batch kernelBatch) error {
+	happened := make([]happening, len(batch.events))
+	processes := make([]*procfs.Process, len(batch.events))
+	for i := range batch.events {
+		happened[i] = c.live.apply(&batch.events[i])
+		processes[i] = happened[i].process
+	}
+	rows := c.rows.build(processes, c.before)
+	for i := range happened {
+		if happened[i].kind == eventExit {
+			c.before.remove(processes[i].EntityID)
+			c.rows.forget(processes[i].EntityID)
+		}
+		c.addHappening(&happened[i], rows, i)
+		if err := c.events.added(); err != nil {
+			return err
+		}
+	}
+	if err := c.events.flush(); err != nil {
+		return err
+	}
+	c.noteKernelLosses(time.Now())
+	if batch.err != nil {
+		return c.kernelFailed(ctx, batch.err)
+	}
+	return nil
+}
+
+// addHappening adds a row of process_events.
+func (c *collector) addHappening(h *happening, rows *event.Batch, row int) {
+	b := c.events.builder
+	b.Column("time").Time(h.at)
+	b.Column("event").Text(h.kind)
+	b.Column("source").Text(sourceKernel)
+	switch h.kind {
+	case eventExec:
+		b.Column("changed_columns").Texts(append([]string{}, h.changed...))
+		b.Column("exec_path").TextOrNull(cutPath(h.event.Filename, maxAncestor))
+		b.Column("interpreter").TextOrNull(cutPath(h.event.Interp, maxAncestor))
+	case eventExit:
+		// wait(2): the signal in seven bits, the code in the byte above.
+		if signal := h.event.Status & 0x7f; signal != 0 {
+			b.Column("exit_signal").Int(int64(signal))
+		} else {
+			b.Column("exit_code").Int(int64(h.event.Status >> 8 & 0xff))
+		}
+		b.Column("duration").Float(max(h.event.Time-h.event.Start, 0).Seconds())
+		b.Column("peak_memory").Int(h.event.PeakRSS)
+	}
+	b.AddRow(rows, row)
+}
+
+// lossInterval bounds how exactly the time of a loss is known.
+const lossInterval = 100 * time.Millisecond
+
+func (c *collector) noteKernelLosses(now time.Time) {
+	if now.Sub(c.kernel.checked) < lossInterval {
+		return
+	}
+	rows, from, err := c.kernel.losses(now)
+	if err != nil {
+		c.log.Warn("read the kernel's counters", core.Err(err))
+		return
+	}
+	if rows > 0 {
+		c.losses.note("process_events", "the kernel's ring buffer was full", rows, from, now)
+	}
+}
+
+// kernelFailed goes on with scans alone.
+func (c *collector) kernelFailed(ctx context.Context, err error) error {
+	c.log.Warn("the kernel's source has ended, processes are seen by scans only", core.Err(err))
+	c.settle()
+	c.losses.blind("process_events", "the kernel's source ended", c.kernel.checked, time.Now())
+	c.closeKernel()
+	c.agent.observe(sourceProc, append(limits(), unseen+err.Error()))
+	if _, err := c.agent.state(ctx); err != nil {
+		c.log.Warn("tell the agent of the source", core.Err(err))
+	}
+	return nil
+}
+
+// settle brings the rows that are compared with up to date with the events.
+func (c *collector) settle() {
+	if c.live == nil {
+		return
+	}
+	list := slices.Collect(maps.Values(c.live.fresh))
+	clear(c.live.fresh)
+	c.before.add(c.rows.build(list, c.before))
+	c.before.images.add(list)
+}

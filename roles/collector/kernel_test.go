@@ -1,0 +1,203 @@
+//go:build linux
+
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zaptest"
+
+	"daemoneye/platform/bpf"
+	"daemoneye/roles/log/core"
+)
+
+// watch runs a collector with the kernel's source, or skips the test.
+func (a *testAgent) watch(cfg Config) (stop func()) {
+	a.t.Helper()
+	s, err := bpf.Open(bpf.Config{})
+	if err != nil {
+		a.t.Skip(err)
+	}
+	_ = s.Close()
+	return a.run(cfg)
+}
+
+// of returns what is known of a process, in order.
+func (a *testAgent) of(pid int) []row {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.find(func(r row) bool { return r["pid"] == int64(pid) })
+}
+
+func kinds(rows []row) (list []string) {
+	for _, r := range rows {
+		list = append(list, r["event"].(string))
+	}
+	return list
+}
+
+// TestKernelEvents: with no scan in between, a process is seen from its begin
+// to its end.
+func TestKernelEvents(t *testing.T) {
+	a := newTestAgent(t)
+	a.watch(Config{Interval: time.Hour})
+	a.scan(1)
+	cmd := exec.Command("sh", "-c", "exit 3")
+	cmd.Env = []string{"LD_PRELOAD=", "HOME=/"}
+	cmd.Dir = "/"
+	var ended *exec.ExitError
+	if err := cmd.Run(); !errors.As(err, &ended) {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	a.event(eventExit, pid, nil)
+	rows := a.of(pid)
+	if got := kinds(rows); !slices.Equal(got, []string{eventFork, eventExec, eventExit}) {
+		t.Fatalf("events %v, want fork, exec and exit", got)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := time.Time{}
+	for _, r := range rows {
+		if r["entity_id"] != rows[0]["entity_id"] || r["source"] != sourceKernel || r["ppid"] != int64(os.Getpid()) || r["parent_executable_path"] != self ||
+			r["parent_entity_id"] == nil || r["ancestors"].([]string)[0] != self || r["time"].(time.Time).Before(last) {
+			t.Errorf("%v: entity %v, source %v, parent %v %v, time %v after %v", r["event"], r["entity_id"], r["source"], r["ppid"], r["parent_executable_path"], r["time"], last)
+		}
+		last = r["time"].(time.Time)
+	}
+	if age := time.Since(last); age < -time.Second || age > time.Minute {
+		t.Errorf("it ended %v ago", age)
+	}
+	fork, image, exit := rows[0], rows[1], rows[2]
+	if fork["executable_path"] != self || fork["exit_code"] != nil {
+		t.Errorf("fork: executable %v, exit code %v; want the parent's and none", fork["executable_path"], fork["exit_code"])
+	}
+	if image["command_line"] != "sh -c exit 3" || image["name"] != "sh" || image["cwd"] != "/" || image["environment_vars"] == nil ||
+		!changed("executable_path")(image) || !changed("command_line")(image) || changed("user_id")(image) {
+		t.Errorf("exec: %v", image)
+	}
+	if exit["exit_code"] != int64(3) || exit["exit_signal"] != nil || exit["command_line"] != "sh -c exit 3" || exit["duration"].(float64) <= 0 || exit["peak_memory"].(int64) <= 0 {
+		t.Errorf("exit: code %v, signal %v, command line %v, duration %v, peak %v", exit["exit_code"], exit["exit_signal"], exit["command_line"], exit["duration"], exit["peak_memory"])
+	}
+}
+
+// TestKernelAndScans: however scans fall between the events, each process is
+// told of once, and a scan finds nothing new.
+func TestKernelAndScans(t *testing.T) {
+	a := newTestAgent(t)
+	a.watch(Config{NoHash: true})
+	a.scan(1)
+	zombie := exec.Command("true")
+	if err := zombie.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer zombie.Wait()
+	stays := start(t, exec.Command("sh", "-c", "echo; read x; exec sleep 1000"), true)
+	var pids []int
+	for i := range 200 {
+		cmd := exec.Command("sh", "-c", "exec true "+strconv.Itoa(i))
+		if err := cmd.Run(); err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, cmd.Process.Pid)
+	}
+	stays.tell(t, false)
+	a.event(eventExec, stays.Process.Pid, func(r row) bool { return r["name"] == "sleep" })
+	a.event(eventExit, pids[len(pids)-1], nil)
+	a.scan(2)
+	for i, pid := range pids {
+		rows := a.of(pid)
+		if got := kinds(rows); !slices.Equal(got, []string{eventFork, eventExec, eventExec, eventExit}) {
+			t.Fatalf("events of %d: %v, want fork, exec, exec and exit", pid, got)
+		}
+		if want := fmt.Sprintf("true %d", i); rows[2]["command_line"] != want || rows[3]["command_line"] != want {
+			t.Errorf("command lines %q, %q, want %q", rows[2]["command_line"], rows[3]["command_line"], want)
+		}
+	}
+	if got := kinds(a.of(stays.Process.Pid)); !slices.Equal(got, []string{eventFork, eventExec, eventExec}) {
+		t.Errorf("events of a process that stays: %v, want fork, exec and exec", got)
+	}
+	if got := kinds(a.of(zombie.Process.Pid)); !slices.Equal(got, []string{eventFork, eventExec, eventExit}) {
+		t.Errorf("events of a process that nobody waits for: %v, want fork, exec and exit", got)
+	}
+}
+
+// TestKernelLosses: what finds no room in the ring buffer is reported as a gap,
+// and a scan finds what is there.
+func TestKernelLosses(t *testing.T) {
+	a := newTestAgent(t)
+	a.watch(Config{RingBytes: 4096, NoHash: true})
+	a.scan(1)
+	stays := exec.Command("sh", "-c", `i=0; while [ $i -lt 500 ]; do (:) & i=$((i+1)); done; wait; echo; read x`)
+	p := start(t, stays, true)
+	a.await("a gap", func() bool {
+		for _, b := range a.batches {
+			if b.Table.Name == "event_gaps" && b.Column("table_name").Text(0) == "process_events" && b.Column("lost").Int(0) > 0 {
+				return true
+			}
+		}
+		return false
+	})
+	a.await("the process", func() bool {
+		for _, b := range a.state {
+			if b.Column("pid").Int(0) == int64(p.Process.Pid) && b.Column("name").Text(0) == "sh" {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// TestKernelEnds: when the source fails, scans go on, and the agent is told.
+func TestKernelEnds(t *testing.T) {
+	a := newTestAgent(t)
+	log := core.NewLogger(zaptest.NewLogger(t).Core())
+	c, err := open(Config{Dial: a.dial, Interval: MinInterval, Log: log, NoHash: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	c.connect()
+	defer c.agent.close()
+	if c.kernel == nil {
+		t.Skip("the kernel's source can not be used here")
+	}
+	source := c.kernel.source
+	if c.before, err = c.agent.baseline(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	a.scan(1)
+	p := start(t, exec.Command("sleep", "1000"), false)
+	a.event(eventExec, p.Process.Pid, nil)
+	if err := source.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a.await("another registration", func() bool {
+		last := a.regs[len(a.regs)-1]
+		return a.regs[0].Source == sourceKernel && last.Source == sourceProc && len(last.Limits) > 0
+	})
+	q := start(t, exec.Command("sleep", "1001"), false)
+	a.event(eventSeen, q.Process.Pid, func(r row) bool { return r["source"] == sourceProc })
+	if got := kinds(a.of(p.Process.Pid)); slices.Contains(got, eventSeen) || slices.Contains(got, eventExit) {
+		t.Errorf("events of a process from before: %v", got)
+	}
+}

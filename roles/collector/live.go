@@ -1,0 +1,260 @@
+package collector
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"daemoneye/platform/bpf"
+	"daemoneye/platform/procfs"
+)
+
+// happening is a row of process_events that the kernel's source tells of.
+type happening struct {
+	kind    string
+	at      time.Time
+	process *procfs.Process
+	changed []string   // of eventExec
+	event   *bpf.Event // of it
+}
+
+// live is the processes that run, as scans and events have told.
+type live struct {
+	enumerator *procfs.Enumerator
+	rows       *rows
+	environ    bool // whole environments are collected
+
+	processes map[int32]*procfs.Process
+	fresh     map[string]*procfs.Process // by entity: made or executed since state was taken
+	touched   map[string]*procfs.Process // by entity: told while a scan was made, nil of what ended; nil when there is none
+	suspects  map[string]uint64          // by entity: the image that the last scan alone has found; 0: its end
+}
+
+func newLive(e *procfs.Enumerator, r *rows, environ bool) *live {
+	return &live{
+		enumerator: e, rows: r, environ: environ,
+		processes: map[int32]*procfs.Process{}, fresh: map[string]*procfs.Process{},
+	}
+}
+
+// list returns all processes by pid.
+func (l *live) list() []*procfs.Process {
+	return slices.SortedFunc(maps.Values(l.processes), func(a, b *procfs.Process) int { return cmp.Compare(a.PID, b.PID) })
+}
+
+// find returns the process that has the pid, if it started then.
+func (l *live) find(pid int32, start time.Duration) *procfs.Process {
+	p := l.processes[pid]
+	if p == nil || p.StartTime != 0 && p.StartTime != start ||
+		p.StartTicks != uint64(start)/uint64(time.Second/procfs.TicksPerSecond) {
+		return nil
+	}
+	return p
+}
+
+// apply takes up an event and returns what happened.
+func (l *live) apply(e *bpf.Event) happening {
+	h := happening{at: l.enumerator.Wall(e.Time), event: e}
+	old := l.find(e.PID, e.Start)
+	if e.Kind == bpf.Exit {
+		h.kind, h.process = eventExit, l.ended(e, old)
+		return h
+	}
+	p := e.Process
+	l.enumerator.Complete(p)
+	p.EnvironKnown = p.EnvironKnown && (l.environ || p.Environ != "")
+	parent := l.find(e.PPID, e.ParentStart)
+	p.Parent = bounded(parent)
+	if e.Kind == bpf.Fork {
+		h.kind = eventFork
+		if parent != nil {
+			copyImage(p, parent)
+			l.rows.inherit(p.EntityID, parent.EntityID)
+		}
+	} else {
+		h.kind = eventExec
+		if parent == nil && old != nil {
+			p.Parent = old.Parent
+		}
+		if old != nil {
+			h.changed = differences(old, p)
+		}
+	}
+	h.process = p
+	l.processes[p.PID] = p
+	l.fresh[p.EntityID] = p
+	l.touch(p.EntityID, p)
+	return h
+}
+
+// ended returns a process as it was at its end.
+func (l *live) ended(e *bpf.Event, old *procfs.Process) *procfs.Process {
+	var p procfs.Process
+	if old != nil {
+		p = *old
+		p.Collected = time.Now()
+	} else { // its begin was lost
+		p = procfs.Process{
+			PID: e.PID, PPID: e.PPID, Name: e.Name, HasStat: true, LoginUID: procfs.NoUser,
+			StartTime: e.Start, StartTicks: uint64(e.Start) / uint64(time.Second/procfs.TicksPerSecond),
+		}
+		l.enumerator.Complete(&p)
+		p.Parent = bounded(l.find(e.PPID, e.ParentStart))
+	}
+	p.State, p.Threads = 'X', 0
+	p.CPUTicks = uint64(e.CPUTime) / uint64(time.Second/procfs.TicksPerSecond)
+	if lived := e.Time - e.Start; lived > 0 {
+		p.CPUUsage = 100 * e.CPUTime.Seconds() / lived.Seconds()
+	}
+	if l.processes[p.PID] == old {
+		delete(l.processes, p.PID)
+	}
+	delete(l.fresh, p.EntityID)
+	l.touch(p.EntityID, nil)
+	return &p
+}
+
+func (l *live) touch(id string, p *procfs.Process) {
+	if l.touched != nil {
+		l.touched[id] = p
+	}
+}
+
+// copyImage gives a child what it has of its parent and the kernel does not
+// tell again.
+func copyImage(child, parent *procfs.Process) {
+	child.Cmdline, child.CmdlineTruncated = parent.Cmdline, parent.CmdlineTruncated
+	child.Executable, child.ExecutableID, child.FileExists = parent.Executable, parent.ExecutableID, parent.FileExists
+	child.ExecutableMode, child.ExecutableOwner, child.ExecutableGroup = parent.ExecutableMode, parent.ExecutableOwner, parent.ExecutableGroup
+	child.CWD, child.Cgroup, child.ContainerID = parent.CWD, parent.Cgroup, parent.ContainerID
+	child.Environ, child.EnvironKnown = parent.Environ, parent.EnvironKnown
+}
+
+// bounded returns the parent of a new process. Parents that have ended stay in
+// memory with their children, up to maxAncestors of them.
+func bounded(parent *procfs.Process) *procfs.Process {
+	if parent == nil {
+		return nil
+	}
+	depth := 0
+	for a := parent.Parent; a != nil && depth < 2*maxAncestors; a = a.Parent {
+		depth++
+	}
+	if depth < 2*maxAncestors {
+		return parent
+	}
+	alone := *parent
+	alone.Parent = nil
+	return &alone
+}
+
+// differences returns the compared columns in which two images of a process
+// differ, in the order of compared.
+func differences(a, b *procfs.Process) (list []string) {
+	for _, c := range []struct {
+		column string
+		differ bool
+	}{
+		{"name", a.Name != b.Name},
+		{"executable_path", a.Executable != b.Executable},
+		{"invoked_path", invoked(a) != invoked(b)},
+		{"command_line", a.Cmdline != b.Cmdline},
+		{"command_line_truncated", a.CmdlineTruncated != b.CmdlineTruncated},
+		{"cwd", a.CWD != b.CWD},
+		{"user_id", a.UID[0] != b.UID[0]},
+		{"effective_user_id", a.UID[1] != b.UID[1]},
+		{"group_id", a.GID[0] != b.GID[0]},
+		{"effective_group_id", a.GID[1] != b.GID[1]},
+		{"session_id", a.SID != b.SID},
+		{"process_group_id", a.PGID != b.PGID},
+		{"tty", a.TTY != b.TTY},
+		{"cgroup", a.Cgroup != b.Cgroup},
+		{"container_id", a.ContainerID != b.ContainerID},
+		{"namespaces", a.Namespaces != b.Namespaces},
+		{"capabilities", a.CapEffective != b.CapEffective},
+		{"login_user_id", a.LoginUID != b.LoginUID},
+		{"executable_inode", a.ExecutableID.Inode != b.ExecutableID.Inode},
+		{"executable_device", a.ExecutableID.Device != b.ExecutableID.Device},
+		{"executable_mode", a.ExecutableMode != b.ExecutableMode},
+		{"executable_user_id", a.ExecutableOwner != b.ExecutableOwner},
+		{"file_exists", a.FileExists != b.FileExists},
+		{"environment_vars", a.Environ != b.Environ},
+	} {
+		if c.differ {
+			list = append(list, c.column)
+		}
+	}
+	return list
+}
+
+func invoked(p *procfs.Process) string {
+	if args := procfs.SplitArgs(p.Cmdline); len(args) > 0 {
+		return args[0]
+	}
+	return ""
+}
+
+// settling is how long ago a process must have begun for a scan to tell of it
+// before the event does: the kernel lists it a little earlier than it tells.
+const settling = time.Second
+
+// merge takes up a scan. What events have told while it was made stands against
+// it, and what ended is left out. A scan may fall into the middle of an exec, or
+// of an end; what it finds and no event has told counts only when the next one
+// finds it again.
+func (l *live) merge(snap *procfs.Snapshot, boot time.Duration) {
+	suspects := map[string]uint64{}
+	again := func(id string, image uint64) bool {
+		suspects[id] = image
+		before, found := l.suspects[id]
+		return found && before == image
+	}
+	list := make([]*procfs.Process, 0, len(snap.Processes))
+	found := make(map[string]bool, len(snap.Processes))
+	for _, p := range snap.Processes {
+		if _, told := l.touched[p.EntityID]; told || p.State == 'Z' || p.State == 'X' { // a zombie's end was told
+			continue
+		}
+		old := l.processes[p.PID]
+		switch {
+		case old == nil || old.EntityID != p.EntityID:
+			if began := time.Duration(p.StartTicks) * (time.Second / procfs.TicksPerSecond); boot-began < settling {
+				continue
+			}
+		case old.StartStack != p.StartStack:
+			if !again(p.EntityID, p.StartStack) {
+				p = old
+			}
+		case !p.EnvironKnown:
+			p.Environ, p.EnvironKnown = old.Environ, old.EnvironKnown
+		}
+		found[p.EntityID] = true
+		list = append(list, p)
+	}
+	for _, p := range l.processes {
+		if _, told := l.touched[p.EntityID]; !told && !found[p.EntityID] && !again(p.EntityID, 0) {
+			list = append(list, p)
+		}
+	}
+	for _, p := range l.touched {
+		if p != nil {
+			list = append(list, p)
+		}
+	}
+	clear(l.processes)
+	for _, p := range list {
+		l.processes[p.PID] = p
+	}
+	l.suspects = suspects
+	snap.Processes = l.list()
+}
+
+// seed takes up the first scan, before any event.
+func (l *live) seed(snap *procfs.Snapshot) {
+	for _, p := range snap.Processes {
+		if p.State != 'Z' && p.State != 'X' {
+			l.processes[p.PID] = p
+		}
+	}
+}
