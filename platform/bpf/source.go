@@ -20,8 +20,11 @@ import (
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -target amd64,arm64 -tags linux -no-global-types process process.bpf.c -- -O2 -mcpu=v3 -Wall -Werror
 
 const (
-	// pause is between two looks into the ring while records keep coming.
-	pause = time.Millisecond
+	// pause is between two looks into the ring while records keep coming, and
+	// longPause while many do: what handles them has a price for each look.
+	pause     = time.Millisecond
+	longPause = 4 * time.Millisecond
+	many      = 16
 	// doze bounds a wait for a wake-up, in case one does not come.
 	doze = time.Second
 	// maxEvents and about maxBytes are what one Read returns at most.
@@ -45,7 +48,7 @@ type Source struct {
 	reading sync.Mutex // Read, and the end of the ring buffer
 
 	record ringbuf.Record
-	busy   bool     // the Read before returned something
+	before int      // how many the Read before returned
 	last   []uint64 // sequence number received, by CPU
 	fence  atomic.Uint32
 
@@ -195,18 +198,24 @@ func (s *Source) Read(list []Event) ([]Event, error) {
 	if s.closed.Load() {
 		return list, os.ErrClosed
 	}
-	if s.busy && s.ring.AvailableBytes() < s.ring.BufferSize()/4 {
-		time.Sleep(pause)
+	if s.before > 0 && s.ring.AvailableBytes() < s.ring.BufferSize()/4 {
+		if s.before < many {
+			time.Sleep(pause)
+		} else {
+			time.Sleep(longPause)
+		}
 	}
+	had := len(list)
 	for {
 		if s.ring.AvailableBytes() == 0 {
 			if err := s.wait(); err != nil {
 				return list, err
 			}
 		}
-		list, err := s.drain(list)
-		s.busy = len(list) > 0
-		if err != nil || s.busy {
+		var err error
+		list, err = s.drain(list)
+		s.before = len(list) - had
+		if err != nil || s.before > 0 {
 			return list, err
 		}
 	}

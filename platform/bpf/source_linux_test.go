@@ -701,6 +701,47 @@ func BenchmarkScan10000(b *testing.B) {
 	})
 }
 
+// BenchmarkStorm is fork, exec, exit and wait of a tiny program on each
+// processor at once, by itself and with a source that is read.
+//
+//	go test -run '^$' -bench Storm -benchtime 20000x -count 5 ./platform/bpf
+func BenchmarkStorm(b *testing.B) {
+	storm, tiny := build(b, "storm"), build(b, "tiny", "-nostdlib")
+	run := func(b *testing.B) {
+		var all sync.WaitGroup
+		for range runtime.NumCPU() {
+			all.Go(func() {
+				if err := exec.Command(storm, strconv.Itoa(b.N), tiny).Run(); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	b.Run("alone", run)
+	b.Run("watched", func(b *testing.B) {
+		s := open(b, Config{})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			var list []Event
+			for err := error(nil); err == nil; {
+				list, err = s.Read(list[:0])
+			}
+		}()
+		b.ResetTimer()
+		run(b)
+		b.StopTimer()
+		stats, err := s.Stats()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(Total(stats.Lost))/float64(Total(stats.Sent)), "lost")
+		_ = s.Close()
+		<-done
+	})
+}
+
 // fromProc returns a process as a scan of /proc has it.
 func fromProc(t *testing.T, pid int) *procfs.Process {
 	t.Helper()

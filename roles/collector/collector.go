@@ -86,9 +86,10 @@ type collector struct {
 	kernel     *kernel // nil: scans only
 	live       *live   // with kernel
 
-	events  *outbox
-	samples *sampler
-	scans   *outbox
+	events   *outbox
+	happened *happenings // its columns
+	samples  *sampler
+	scans    *outbox
 
 	snapshot *procfs.Snapshot // of the last scan
 	scanned  time.Time        // when that began; with a monotonic reading
@@ -126,6 +127,7 @@ func (c *collector) connect() {
 	}
 	c.agent = newAgentLink(c.cfg, &c.losses, c.hasher, c.source(), can)
 	c.events = newOutbox(c.agent.publisher, "process_events", &c.losses)
+	c.happened = newHappenings(c.events.builder)
 	c.samples = newSampler(newOutbox(c.agent.publisher, "process_samples", &c.losses), c.cfg.SampleInterval)
 	c.scans = newOutbox(c.agent.publisher, "scans", &c.losses)
 }
@@ -288,21 +290,20 @@ func (c *collector) compare(at time.Time) error {
 	c.rows.keep(c.snapshot.Processes)
 	after.images.add(c.snapshot.Processes)
 	b := c.events.builder
-	when, kind, from, columns := b.Column("time"), b.Column("event"), b.Column("source"), b.Column("changed_columns")
 	var err error
 	c.comparison.between(c.before, after, func(event string, at position, changed []string) {
 		if err != nil {
 			return
 		}
-		kind.Text(event)
-		from.Text(c.source())
+		c.happened.event.Text(event)
+		c.happened.source.Text(c.source())
 		if event == eventExit {
-			when.Time(c.snapshot.Began)
+			c.happened.time.Time(c.snapshot.Began)
 		} else {
-			when.Micro(at.batch.Column("collection_time").Int(at.row))
+			c.happened.time.Micro(at.batch.Column("collection_time").Int(at.row))
 		}
 		if event == eventExec || event == eventChanged {
-			columns.Texts(append([]string{}, changed...))
+			c.happened.changedColumns.Texts(append([]string{}, changed...))
 		}
 		b.AddRow(at.batch, at.row)
 		err = c.events.added()

@@ -175,19 +175,16 @@ func (c *collector) catchUp(ctx context.Context, snap *procfs.Snapshot) error {
 
 // apply publishes what has happened.
 func (c *collector) apply(ctx context.Context, batch kernelBatch) error {
-	happened := make([]happening, len(batch.events))
-	processes := make([]*procfs.Process, len(batch.events))
+	known := lineage{}
 	for i := range batch.events {
-		happened[i] = c.live.apply(&batch.events[i])
-		processes[i] = happened[i].process
-	}
-	rows := c.rows.build(processes, c.before)
-	for i := range happened {
-		if happened[i].kind == eventExit {
-			c.before.remove(processes[i].EntityID)
-			c.rows.forget(processes[i].EntityID)
+		h := c.live.apply(&batch.events[i])
+		c.rows.add(&c.happened.columns, h.process, c.before, known)
+		c.happened.add(&h)
+		c.events.builder.EndRow()
+		if h.kind == eventExit {
+			c.before.remove(h.process.EntityID)
+			c.rows.forget(h.process.EntityID)
 		}
-		c.addHappening(&happened[i], rows, i)
 		if err := c.events.added(); err != nil {
 			return err
 		}
@@ -202,28 +199,42 @@ func (c *collector) apply(ctx context.Context, batch kernelBatch) error {
 	return nil
 }
 
-// addHappening adds a row of process_events.
-func (c *collector) addHappening(h *happening, rows *event.Batch, row int) {
-	b := c.events.builder
-	b.Column("time").Time(h.at)
-	b.Column("event").Text(h.kind)
-	b.Column("source").Text(sourceKernel)
+// happenings are the columns of process_events.
+type happenings struct {
+	columns
+	time, event, source, changedColumns, execPath, interpreter,
+	exitCode, exitSignal, duration, peakMemory *event.ColumnBuilder
+}
+
+func newHappenings(b *event.Builder) *happenings {
+	return &happenings{
+		columns: newColumns(b),
+		time:    b.Column("time"), event: b.Column("event"), source: b.Column("source"), changedColumns: b.Column("changed_columns"),
+		execPath: b.Column("exec_path"), interpreter: b.Column("interpreter"), exitCode: b.Column("exit_code"),
+		exitSignal: b.Column("exit_signal"), duration: b.Column("duration"), peakMemory: b.Column("peak_memory"),
+	}
+}
+
+// add writes what is not about the process.
+func (c *happenings) add(h *happening) {
+	c.time.Time(h.at)
+	c.event.Text(h.kind)
+	c.source.Text(sourceKernel)
 	switch h.kind {
 	case eventExec:
-		b.Column("changed_columns").Texts(append([]string{}, h.changed...))
-		b.Column("exec_path").TextOrNull(cutPath(h.event.Filename, maxAncestor))
-		b.Column("interpreter").TextOrNull(cutPath(h.event.Interp, maxAncestor))
+		c.changedColumns.Texts(append([]string{}, h.changed...))
+		c.execPath.TextOrNull(cutPath(h.event.Filename, maxAncestor))
+		c.interpreter.TextOrNull(cutPath(h.event.Interp, maxAncestor))
 	case eventExit:
 		// wait(2): the signal in seven bits, the code in the byte above.
 		if signal := h.event.Status & 0x7f; signal != 0 {
-			b.Column("exit_signal").Int(int64(signal))
+			c.exitSignal.Int(int64(signal))
 		} else {
-			b.Column("exit_code").Int(int64(h.event.Status >> 8 & 0xff))
+			c.exitCode.Int(int64(h.event.Status >> 8 & 0xff))
 		}
-		b.Column("duration").Float(max(h.event.Time-h.event.Start, 0).Seconds())
-		b.Column("peak_memory").Int(h.event.PeakRSS)
+		c.duration.Float(max(h.event.Time-h.event.Start, 0).Seconds())
+		c.peakMemory.Int(h.event.PeakRSS)
 	}
-	b.AddRow(rows, row)
 }
 
 // lossInterval bounds how exactly the time of a loss is known.

@@ -42,8 +42,9 @@ type rows struct {
 	capabilities map[uint64][]string
 	namespaces   map[procfs.Namespaces][]byte
 
-	builder *event.Builder
-	column  columns
+	builder   *event.Builder
+	processes columns // of builder
+	to        *columns
 }
 
 func newRows(redact *redactor, hasher *procfs.Hasher) *rows {
@@ -51,7 +52,7 @@ func newRows(redact *redactor, hasher *procfs.Hasher) *rows {
 	return &rows{
 		redact: redact, hasher: hasher, texts: map[string]*text{},
 		capabilities: map[uint64][]string{}, namespaces: map[procfs.Namespaces][]byte{},
-		builder: b, column: newColumns(b),
+		builder: b, processes: newColumns(b),
 	}
 }
 
@@ -94,17 +95,26 @@ func newColumns(b *event.Builder) columns {
 // order. A digest that is not known yet is taken from before while the
 // executable is the same file.
 func (r *rows) build(list []*procfs.Process, before *state) *event.Batch {
-	lineage := map[*procfs.Process][]string{}
+	lineage := lineage{}
 	for _, p := range list {
-		r.identity(p)
-		r.credentials(p)
-		r.usage(p)
-		r.surroundings(p)
-		r.executable(p, before)
-		r.parent(p, lineage)
+		r.add(&r.processes, p, before, lineage)
 		r.builder.EndRow()
 	}
 	return r.builder.Batch()
+}
+
+// lineage is the ancestors column of the children of a process.
+type lineage map[*procfs.Process][]string
+
+// add writes the columns of one process, of a table that has them.
+func (r *rows) add(to *columns, p *procfs.Process, before *state, known lineage) {
+	r.to = to
+	r.identity(p)
+	r.credentials(p)
+	r.usage(p)
+	r.surroundings(p)
+	r.executable(p, before)
+	r.parent(p, known)
 }
 
 // keep forgets the texts of all other processes.
@@ -231,7 +241,7 @@ func cutPath(s string, limit int) string {
 }
 
 func (r *rows) identity(p *procfs.Process) {
-	c, t := &r.column, r.text(p)
+	c, t := r.to, r.text(p)
 	c.entityID.Text(p.EntityID)
 	c.pid.Int(int64(p.PID))
 	c.collectionTime.Time(p.Collected)
@@ -258,7 +268,7 @@ func (r *rows) credentials(p *procfs.Process) {
 	if !p.HasStatus {
 		return
 	}
-	c := &r.column
+	c := r.to
 	c.userID.Int(int64(p.UID[0]))
 	c.effectiveUserID.Int(int64(p.UID[1]))
 	c.groupID.Int(int64(p.GID[0]))
@@ -303,7 +313,7 @@ func (r *rows) usage(p *procfs.Process) {
 	if !p.HasStat {
 		return
 	}
-	c := &r.column
+	c := r.to
 	c.status.TextOrNull(procfs.StateName(p.State))
 	c.cpuUsage.Float(round(p.CPUUsage))
 	c.cpuTime.Float(p.CPUTime())
@@ -316,7 +326,7 @@ func (r *rows) usage(p *procfs.Process) {
 func round(f float64) float64 { return math.Round(f*100) / 100 }
 
 func (r *rows) surroundings(p *procfs.Process) {
-	c := &r.column
+	c := r.to
 	c.cwd.TextOrNull(p.CWD)
 	c.cgroup.TextOrNull(p.Cgroup)
 	c.containerID.TextOrNull(p.ContainerID)
@@ -337,7 +347,7 @@ func (r *rows) surroundings(p *procfs.Process) {
 }
 
 func (r *rows) executable(p *procfs.Process, before *state) {
-	c := &r.column
+	c := r.to
 	c.executablePath.TextOrNull(p.Executable)
 	if p.FileExists != procfs.ExistenceUnknown {
 		c.fileExists.Bool(p.FileExists == procfs.Exists)
@@ -369,18 +379,18 @@ func (r *rows) executable(p *procfs.Process, before *state) {
 	}
 }
 
-func (r *rows) parent(p *procfs.Process, lineage map[*procfs.Process][]string) {
+func (r *rows) parent(p *procfs.Process, known lineage) {
 	parent := p.Parent
 	if parent == nil {
 		return
 	}
-	c := &r.column
+	c := r.to
 	c.parentEntityID.Text(parent.EntityID)
 	c.parentName.TextOrNull(parent.Name)
 	c.parentExecutablePath.TextOrNull(parent.Executable)
 	line, _ := cutText(r.textOnce(parent).commandLine, maxParentCommandLine)
 	c.parentCommandLine.TextOrNull(line)
-	list, ok := lineage[parent]
+	list, ok := known[parent]
 	if !ok {
 		for _, a := range p.Ancestors(maxAncestors) {
 			name := a.Executable
@@ -389,7 +399,7 @@ func (r *rows) parent(p *procfs.Process, lineage map[*procfs.Process][]string) {
 			}
 			list = append(list, cutPath(name, maxAncestor))
 		}
-		lineage[parent] = list
+		known[parent] = list
 	}
 	c.ancestors.Texts(list)
 }
