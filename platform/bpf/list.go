@@ -40,6 +40,8 @@ func (l *list) load(spec *ebpf.CollectionSpec, options ebpf.CollectionOptions) {
 }
 
 func (l *list) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var errs []error
 	if l.link != nil {
 		errs = append(errs, l.link.Close())

@@ -44,8 +44,10 @@ type Source struct {
 	limited string
 	doze    time.Duration
 
-	closed  atomic.Bool
-	reading sync.Mutex // Read, and the end of the ring buffer
+	closing  sync.Once
+	closeErr error
+	closed   atomic.Bool
+	reading  sync.Mutex // Read, and the end of the ring buffer
 
 	record ringbuf.Record
 	before int      // how many the Read before returned
@@ -167,11 +169,17 @@ func (s *Source) load(spec *ebpf.CollectionSpec, kernel *btf.Spec, bare bool) er
 // Close takes the programs out of the kernel. A Read that waits returns
 // os.ErrClosed.
 func (s *Source) Close() error {
+	s.closing.Do(func() { s.closeErr = s.close() })
+	return s.closeErr
+}
+
+func (s *Source) close() error {
 	var errs []error
 	for _, l := range s.links {
 		errs = append(errs, l.Close())
 	}
-	if !s.closed.Swap(true) && s.ring != nil {
+	s.closed.Store(true)
+	if s.ring != nil {
 		errs = append(errs, s.ring.Flush()) // wakes a Read
 		s.reading.Lock()
 		errs = append(errs, s.ring.Close())
