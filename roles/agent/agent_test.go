@@ -223,6 +223,40 @@ func TestUndecodableBatchBecomesGap(t *testing.T) {
 	}
 }
 
+// The time between two collectors is a gap for one that sees each event, and for
+// one that scans when it is longer than an interval.
+func TestDowntimeIsGap(t *testing.T) {
+	for source, want := range map[string]int{api.SourceKernel: 1, api.SourceProc: 0} {
+		t.Run(source, func(t *testing.T) {
+			r := newRunning(t)
+			r.dial()
+			for _, id := range []string{"first", "second"} {
+				conn, err := bus.Dial(t.Context(), r.config.Paths.Socket, bus.DialConfig{Token: &r.token})
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := msgpack.Marshal(api.Registration{CollectorID: id, Source: source, Interval: time.Hour})
+				if err != nil {
+					t.Fatal(err)
+				}
+				replies, err := conn.Request(t.Context(), api.Register, body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := replies.Next(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				replies.Close()
+				_ = conn.Close()
+			}
+			cells, _, err := r.query("SELECT reason FROM event_gaps")
+			if err != nil || len(cells) != want {
+				t.Errorf("gaps %v, %v, want %d", cells, err, want)
+			}
+		})
+	}
+}
+
 // Sealed events that can not be read any more become a gap, be the damage found
 // when the agent starts or by a query, and the rest is still answered.
 func TestDamagedSegmentBecomesGap(t *testing.T) {

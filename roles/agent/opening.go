@@ -88,9 +88,9 @@ func (op *opening) write(o *term.Output) error {
 
 func sourceName(source string) string {
 	switch source {
-	case "procfs":
+	case api.SourceProc:
 		return "/proc scans"
-	case "ebpf":
+	case api.SourceKernel:
 		return "eBPF, and scans"
 	}
 	return source

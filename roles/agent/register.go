@@ -91,7 +91,8 @@ func (a *agent) register(ctx context.Context, c *bus.Call) error {
 }
 
 // noteDowntime records the time in which no collector ran before this start of
-// one: what started and ended then was not seen.
+// one: what started and ended then was not seen. For one that only scans, less
+// than an interval is none.
 func (a *agent) noteDowntime(reg api.Registration) {
 	var last time.Time
 	for _, c := range a.store.Collectors() {
@@ -100,7 +101,7 @@ func (a *agent) noteDowntime(reg api.Registration) {
 		}
 	}
 	now := time.Now()
-	if last.IsZero() || now.Sub(last) <= reg.Interval {
+	if last.IsZero() || reg.Source == api.SourceProc && now.Sub(last) <= reg.Interval {
 		return
 	}
 	a.ingest.gap("process_events", reg.CollectorID, "collector", "no collector was running", last, now, -1)

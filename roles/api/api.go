@@ -26,11 +26,17 @@ const (
 	HeartbeatTopic = "control.heartbeat"
 )
 
+// What a collector observes with.
+const (
+	SourceKernel = "ebpf"   // events as they happen, and scans
+	SourceProc   = "procfs" // scans of /proc
+)
+
 // Registration is what a collector says of itself.
 type Registration struct {
 	CollectorID string        `msgpack:"collector_id"` // unique for one start of one collector
 	Version     string        `msgpack:"version"`
-	Source      string        `msgpack:"source"` // procfs
+	Source      string        `msgpack:"source"` // SourceKernel or SourceProc
 	Limits      []string      `msgpack:"limits"` // sentences for people: what it can not see, and how to change that
 	Interval    time.Duration `msgpack:"interval"`
 }

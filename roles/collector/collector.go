@@ -21,12 +21,6 @@ import (
 	"daemoneye/roles/log/core"
 )
 
-// What the columns called source say.
-const (
-	sourceKernel = "ebpf"
-	sourceProc   = "procfs"
-)
-
 // MinInterval is the shortest interval between scans.
 const MinInterval = 100 * time.Millisecond
 

@@ -13,6 +13,7 @@ import (
 	"daemoneye/platform"
 	"daemoneye/platform/bpf"
 	"daemoneye/platform/procfs"
+	"daemoneye/roles/api"
 	"daemoneye/roles/log/core"
 )
 
@@ -121,9 +122,9 @@ func (c *collector) closeKernel() {
 // source is what observes now.
 func (c *collector) source() string {
 	if c.kernel != nil {
-		return sourceKernel
+		return api.SourceKernel
 	}
-	return sourceProc
+	return api.SourceProc
 }
 
 // list is the enumerator's lister.
@@ -219,7 +220,7 @@ func newHappenings(b *event.Builder) *happenings {
 func (c *happenings) add(h *happening) {
 	c.time.Time(h.at)
 	c.event.Text(h.kind)
-	c.source.Text(sourceKernel)
+	c.source.Text(api.SourceKernel)
 	switch h.kind {
 	case eventExec:
 		c.changedColumns.Texts(append([]string{}, h.changed...))
@@ -260,7 +261,7 @@ func (c *collector) kernelFailed(ctx context.Context, err error) error {
 	c.settle()
 	c.losses.blind("process_events", "the kernel's source ended", c.kernel.checked, time.Now())
 	c.closeKernel()
-	c.agent.observe(sourceProc, append(limits(), unseen+err.Error()))
+	c.agent.observe(api.SourceProc, append(limits(), unseen+err.Error()))
 	if _, err := c.agent.state(ctx); err != nil {
 		c.log.Warn("tell the agent of the source", core.Err(err))
 	}

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"daemoneye/platform/bpf"
+	"daemoneye/roles/api"
 	"daemoneye/roles/log/core"
 )
 
@@ -69,7 +70,7 @@ func TestKernelEvents(t *testing.T) {
 	}
 	last := time.Time{}
 	for _, r := range rows {
-		if r["entity_id"] != rows[0]["entity_id"] || r["source"] != sourceKernel || r["ppid"] != int64(os.Getpid()) || r["parent_executable_path"] != self ||
+		if r["entity_id"] != rows[0]["entity_id"] || r["source"] != api.SourceKernel || r["ppid"] != int64(os.Getpid()) || r["parent_executable_path"] != self ||
 			r["parent_entity_id"] == nil || r["ancestors"].([]string)[0] != self || r["time"].(time.Time).Before(last) {
 			t.Errorf("%v: entity %v, source %v, parent %v %v, time %v after %v", r["event"], r["entity_id"], r["source"], r["ppid"], r["parent_executable_path"], r["time"], last)
 		}
@@ -193,10 +194,10 @@ func TestKernelEnds(t *testing.T) {
 	}
 	a.await("another registration", func() bool {
 		last := a.regs[len(a.regs)-1]
-		return a.regs[0].Source == sourceKernel && last.Source == sourceProc && len(last.Limits) > 0
+		return a.regs[0].Source == api.SourceKernel && last.Source == api.SourceProc && len(last.Limits) > 0
 	})
 	q := start(t, exec.Command("sleep", "1001"), false)
-	a.event(eventSeen, q.Process.Pid, func(r row) bool { return r["source"] == sourceProc })
+	a.event(eventSeen, q.Process.Pid, func(r row) bool { return r["source"] == api.SourceProc })
 	if got := kinds(a.of(p.Process.Pid)); slices.Contains(got, eventSeen) || slices.Contains(got, eventExit) {
 		t.Errorf("events of a process from before: %v", got)
 	}
