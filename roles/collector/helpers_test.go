@@ -272,6 +272,14 @@ func rowOf(b *event.Batch, i int) row {
 	return r
 }
 
+// ours reports whether a row is of a descendant of this process with this pid.
+// Storms of other tests make the kernel use pids again.
+func ours(r row, pid int) bool {
+	self, err := os.Executable()
+	ancestors, _ := r["ancestors"].([]string)
+	return err == nil && r["pid"] == int64(pid) && slices.Contains(ancestors, self)
+}
+
 // event waits for an event of the process and returns it. A scan may find a
 // process between fork and exec, when it still is a copy of this one: then what
 // the test calls seen is an exec.
@@ -294,7 +302,7 @@ func (a *testAgent) event(kind string, pid int, more func(row) bool) row {
 	}()
 	a.await(fmt.Sprintf("%s of process %d", kind, pid), func() bool {
 		found = a.find(func(r row) bool {
-			return r["pid"] == int64(pid) && r["command_line"] != own && is(r) && (more == nil || more(r))
+			return ours(r, pid) && r["command_line"] != own && is(r) && (more == nil || more(r))
 		})
 		return len(found) > 0
 	})
