@@ -22,6 +22,8 @@ const (
 	heartbeatTimeout  = 2 * time.Second
 	// flushTimeout bounds how long a collector that ends waits for the agent.
 	flushTimeout = 3 * time.Second
+	// drainTimeout is how long one that goes on does; events wait in the kernel.
+	drainTimeout = 100 * time.Millisecond
 )
 
 // agentLink is the collector's way to the agent: the reliable publisher, the
@@ -195,10 +197,12 @@ func (a *agentLink) forgotten() bool {
 	return a.forgot
 }
 
-// drained reports whether the agent is there and has acknowledged everything.
-func (a *agentLink) drained() bool {
-	s := a.publisher.Stats()
-	return s.Connected && s.PendingFrames == 0
+// drained reports whether the agent is there and has acknowledged everything,
+// or does so in a moment.
+func (a *agentLink) drained(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	return a.publisher.Stats().Connected && a.publisher.Flush(ctx) == nil
 }
 
 // scanned notes a scan, and has a heartbeat sent.

@@ -328,10 +328,32 @@ func (c *collector) publishScan(snap *procfs.Snapshot, events int) error {
 	return c.scans.flush()
 }
 
-// recover puts right what was lost, once the agent has taken all that was
-// kept: it reports the loss and compares with what the agent knows now.
+// reportLosses publishes what was lost as gaps, as soon as there is room.
+func (c *collector) reportLosses(now time.Time) error {
+	list := c.losses.take(now)
+	if len(list) == 0 {
+		return nil
+	}
+	b := gaps(list, c.cfg.ID, now)
+	_, err := c.agent.publisher.TryPublish(api.EventsTopic+b.Table.Name, event.Encode(nil, b))
+	if errors.Is(err, bus.ErrFull) {
+		c.losses.putBack(list)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("publish event gaps: %w", err)
+	}
+	c.log.Warn("events were lost and are reported as gaps", core.Int("tables", len(list)), core.Int("rows", int(c.losses.count())))
+	return nil
+}
+
+// recover puts right what the agent was not told, once it has taken all that
+// was kept: the next comparison is with what it knows now.
 func (c *collector) recover(ctx context.Context) error {
-	if !c.losses.any() && !c.agent.forgotten() || !c.agent.drained() {
+	if err := c.reportLosses(time.Now()); err != nil {
+		return err
+	}
+	if !c.losses.untold() && !c.agent.forgotten() || !c.agent.drained(ctx) {
 		return nil
 	}
 	known, err := c.agent.state(ctx)
@@ -339,13 +361,7 @@ func (c *collector) recover(ctx context.Context) error {
 		c.log.Warn("ask the agent for its state", core.Err(err))
 		return nil // the next scan tries again
 	}
-	if list := c.losses.take(); len(list) > 0 {
-		b := gaps(list, c.cfg.ID, time.Now())
-		c.log.Warn("events were lost and are reported as gaps", core.Int("tables", len(list)), core.Int("rows", int(c.losses.count())))
-		if _, err := c.agent.publisher.TryPublish(api.EventsTopic+b.Table.Name, event.Encode(nil, b)); err != nil {
-			return fmt.Errorf("publish event gaps: %w", err)
-		}
-	}
+	c.losses.told()
 	c.before = known
 	if c.live != nil {
 		clear(c.live.fresh) // the agent has them, or a scan finds them

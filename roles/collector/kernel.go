@@ -193,7 +193,11 @@ func (c *collector) apply(ctx context.Context, batch kernelBatch) error {
 	if err := c.events.flush(); err != nil {
 		return err
 	}
-	c.noteKernelLosses(time.Now())
+	now := time.Now()
+	c.noteKernelLosses(now)
+	if err := c.reportLosses(now); err != nil {
+		return err
+	}
 	if batch.err != nil {
 		return c.kernelFailed(ctx, batch.err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap/zaptest"
 
+	"daemoneye/bus"
 	"daemoneye/platform/bpf"
 	"daemoneye/roles/api"
 	"daemoneye/roles/log/core"
@@ -157,6 +158,22 @@ func TestKernelLosses(t *testing.T) {
 		}
 		return false
 	})
+}
+
+// TestKernelLossesAreReportedAtOnce: a gap does not wait for a scan, nor for the
+// agent to acknowledge what was sent before.
+func TestKernelLossesAreReportedAtOnce(t *testing.T) {
+	a := newTestAgent(t)
+	a.watch(Config{RingBytes: 4096, NoHash: true, Interval: time.Hour})
+	a.scan(1)
+	a.mu.Lock()
+	a.hold = true
+	a.mu.Unlock()
+	start(t, exec.Command("sh", "-c", `while :; do (:) & (:) & (:) & wait; done`), false)
+	a.await("a gap", func() bool {
+		return slices.ContainsFunc(a.held, func(m *bus.Ingest) bool { return m.Topic == api.EventsTopic+"event_gaps" })
+	})
+	a.release()
 }
 
 // TestKernelEnds: when the source fails, scans go on, and the agent is told.

@@ -71,11 +71,16 @@ type loss struct {
 	from, to time.Time
 }
 
+// reportEvery bounds how many gaps one long loss becomes.
+const reportEvery = time.Second
+
 // losses counts rows that could not be kept, until they have been reported.
 type losses struct {
-	mu    sync.Mutex
-	list  []loss
-	total uint64
+	mu       sync.Mutex
+	list     []loss
+	total    uint64
+	reported time.Time // when take last returned some
+	behind   bool      // rows were dropped since told: the agent does not know all that is published
 }
 
 func (l *losses) add(b *event.Batch, reason string, now time.Time) {
@@ -84,6 +89,9 @@ func (l *losses) add(b *event.Batch, reason string, now time.Time) {
 		from = time.UnixMicro(least)
 	}
 	l.note(b.Table.Name, reason, int64(b.Rows), from, now)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.behind = true
 }
 
 // note counts rows of a table that were lost between from and now.
@@ -116,10 +124,18 @@ func (l *losses) blind(table, reason string, from, to time.Time) {
 	l.list = append(l.list, loss{table: table, reason: reason, from: from, to: to, rows: -1})
 }
 
-func (l *losses) any() bool {
+// untold reports whether rows were dropped on the way to the agent.
+func (l *losses) untold() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.list) > 0
+	return l.behind
+}
+
+// told notes that comparisons begin with what the agent knows.
+func (l *losses) told() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.behind = false
 }
 
 func (l *losses) count() uint64 {
@@ -128,13 +144,26 @@ func (l *losses) count() uint64 {
 	return l.total
 }
 
-// take returns what is to be reported and forgets it.
-func (l *losses) take() []loss {
+// take returns what is to be reported and forgets it; nothing within
+// reportEvery of the last time.
+func (l *losses) take(now time.Time) []loss {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(l.list) == 0 || now.Sub(l.reported) < reportEvery {
+		return nil
+	}
+	l.reported = now
 	list := l.list
 	l.list = nil
 	return list
+}
+
+// putBack takes up again what take returned and could not be reported. Nothing
+// may have been noted since.
+func (l *losses) putBack(list []loss) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(list, l.list...)
 }
 
 // gaps returns the losses as rows of event_gaps.

@@ -67,7 +67,7 @@ func TestLosses(t *testing.T) {
 	b.Column("time").Time(now)
 	b.EndRow()
 	l.add(b.Batch(), "full", now)
-	list := l.take()
+	list := l.take(now)
 	if len(list) != 1 || list[0].table != "scans" || list[0].rows != 2 || !list[0].to.After(now) || list[0].from.After(now.Add(-time.Second)) {
 		t.Fatalf("losses = %+v", list)
 	}
@@ -75,8 +75,22 @@ func TestLosses(t *testing.T) {
 	if g.Rows != 1 || g.Column("lost").Int(0) != 2 || g.Column("table_name").Text(0) != "scans" {
 		t.Errorf("gaps = %+v", g)
 	}
-	if l.any() || l.count() != 2 {
-		t.Errorf("after take: any %v, count %d, want false and 2", l.any(), l.count())
+	if again := l.take(now.Add(time.Hour)); len(again) != 0 || l.count() != 2 || !l.untold() {
+		t.Errorf("after take: %+v, count %d, untold %v, want none, 2 and true", again, l.count(), l.untold())
+	}
+	if l.told(); l.untold() {
+		t.Error("untold after told")
+	}
+	l.note("process_events", "kernel", 1, now, now)
+	if list = l.take(now.Add(time.Hour)); len(list) != 1 || l.untold() {
+		t.Errorf("what the kernel lost: %+v, untold %v, want one and false", list, l.untold())
+	}
+	l.putBack(list)
+	if early := l.take(now.Add(time.Hour)); len(early) != 0 {
+		t.Errorf("%+v at once after the last report, want none", early)
+	}
+	if list = l.take(now.Add(2 * time.Hour)); len(list) != 1 || list[0].rows != 1 {
+		t.Errorf("after putBack: %+v, want one", list)
 	}
 }
 
