@@ -257,6 +257,36 @@ func TestDowntimeIsGap(t *testing.T) {
 	}
 }
 
+// What a collector had not sent when it ended lies before it was last heard of:
+// the gap begins with the newest event there is.
+func TestDowntimeBeginsWithTheLastEvent(t *testing.T) {
+	r := newRunning(t)
+	r.dial()
+	last := time.Now().Add(-time.Minute).Truncate(time.Microsecond)
+	r.send(newPublisher(t, r.config.Paths.Socket, r.token), canaryAt(last, 1))
+	body, err := msgpack.Marshal(api.Registration{CollectorID: "second", Source: api.SourceKernel, Interval: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := bus.Dial(t.Context(), r.config.Paths.Socket, bus.DialConfig{Token: &r.token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	replies, err := conn.Request(t.Context(), api.Register, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer replies.Close()
+	if _, err := replies.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cells, _, err := r.query("SELECT count(*) FROM event_gaps WHERE start_time = '" + last.Format(time.RFC3339Nano) + "'")
+	if err != nil || len(cells) != 1 || cells[0] != "1" {
+		t.Errorf("gaps that begin at %v: %v, %v, want 1", last, cells, err)
+	}
+}
+
 // Sealed events that can not be read any more become a gap, be the damage found
 // when the agent starts or by a query, and the rest is still answered.
 func TestDamagedSegmentBecomesGap(t *testing.T) {

@@ -100,6 +100,10 @@ func (a *agent) noteDowntime(reg api.Registration) {
 			last = c.LastSeen
 		}
 	}
+	// It may have ended with events that it had not sent yet.
+	if stats, err := a.store.Stats(); err == nil && !stats.Newest.IsZero() && stats.Newest.Before(last) {
+		last = stats.Newest
+	}
 	now := time.Now()
 	if last.IsZero() || reg.Source == api.SourceProc && now.Sub(last) <= reg.Interval {
 		return
