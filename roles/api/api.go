@@ -58,6 +58,7 @@ type Heartbeat struct {
 	LastScan    time.Duration `msgpack:"last_scan"` // how long it took
 	Processes   int           `msgpack:"processes"`
 	HashQueue   int           `msgpack:"hash_queue"`
+	Found       uint64        `msgpack:"found"` // processes that the kernel's events had not told of, found by scans after the first
 }
 
 // RoleStatus is one of our processes as the kernel reports it.
@@ -91,6 +92,7 @@ type CollectorStatus struct {
 	Sequence    uint64        `msgpack:"sequence" json:"sequence"`
 	Queued      int           `msgpack:"queued" json:"queued"`
 	Dropped     uint64        `msgpack:"dropped" json:"dropped"`
+	Found       uint64        `msgpack:"found" json:"found"` // by scans after the first, which no event had told of; of SourceKernel
 }
 
 // StoreStatus is the state of the store.

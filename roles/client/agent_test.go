@@ -162,6 +162,8 @@ func TestHealth(t *testing.T) {
 		Rules:     api.RulesStatus{Loaded: 10, Refused: 1},
 		Alerts:    map[string]int64{"high": 2, "low": 1},
 	}
+	watched := good
+	watched.Collector = &api.CollectorStatus{Connected: true, Source: api.SourceKernel, Interval: 30 * time.Second, Processes: 7, Found: 1002}
 	bad := good
 	bad.Healthy, bad.Problems = false, []string{"the store can not write: disk full"}
 	for _, c := range []struct {
@@ -173,6 +175,7 @@ func TestHealth(t *testing.T) {
 			"healthy\n", "up 1h 30m", "connected; source procfs, a scan every 30 s", "short lives are missed", "1.0 MiB, 1,234 rows",
 			"10 loaded, 1 refused", "2 high, 1 low", "procmond", "nobody (65534)", "cap_sys_ptrace | none", "gone",
 		}},
+		{watched, 0, []string{"source ebpf", "7 processes, 1,002 found by scans only"}},
 		{bad, 1, []string{"not healthy\n  the store can not write: disk full\n", "agent"}},
 	} {
 		_, dir := serve(t, map[string]bus.Handler{api.Health: answer(t, c.reply)})

@@ -142,7 +142,11 @@ func healthCollector(s *sheet, h *api.HealthReply) {
 		scan = fmt.Sprintf("last scan %s ago, took %s", term.Duration(max(h.Time.Sub(c.LastScanAt), 0).Truncate(time.Second)), term.Duration(c.LastScan))
 	}
 	s.line("collector", "%s; source %s, a scan every %s", state, c.Source, term.Duration(c.Interval))
-	s.line("", "%s; %s", scan, term.Plural(int64(c.Processes), "process", "processes"))
+	found := ""
+	if c.Source == api.SourceKernel {
+		found = fmt.Sprintf(", %s found by scans only", term.Count(int64(c.Found)))
+	}
+	s.line("", "%s; %s%s", scan, term.Plural(int64(c.Processes), "process", "processes"), found)
 	s.line("", "%s queued, %s dropped, %s", term.Plural(int64(c.Queued), "batch", "batches"), term.Plural(int64(c.Dropped), "row", "rows"),
 		term.Plural(int64(c.Scans), "scan", "scans"))
 	for _, limit := range c.Limits {

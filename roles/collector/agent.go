@@ -49,6 +49,7 @@ type agentLink struct {
 	scans     uint64
 	lastScan  time.Duration
 	processes int
+	found     uint64 // processes that only a scan told of, after the first one
 }
 
 func newAgentLink(cfg Config, l *losses, hasher *procfs.Hasher, source string, limits []string) *agentLink {
@@ -205,11 +206,13 @@ func (a *agentLink) drained(ctx context.Context) bool {
 	return a.publisher.Stats().Connected && a.publisher.Flush(ctx) == nil
 }
 
-// scanned notes a scan, and has a heartbeat sent.
-func (a *agentLink) scanned(snap *procfs.Snapshot) {
+// scanned notes a scan and how many processes only that told of, and has a
+// heartbeat sent.
+func (a *agentLink) scanned(snap *procfs.Snapshot, found int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.scans++
+	a.found += uint64(found)
 	a.lastScan, a.processes = snap.Duration, len(snap.Processes)
 	a.due()
 }
@@ -245,7 +248,7 @@ func (a *agentLink) heartbeat(ctx context.Context) error {
 	conn := a.conn
 	beat := api.Heartbeat{
 		CollectorID: a.cfg.ID, Time: time.Now(), Sequence: stats.Published, Queued: stats.PendingFrames,
-		Dropped: a.losses.count(), Scans: a.scans, LastScan: a.lastScan, Processes: a.processes,
+		Dropped: a.losses.count(), Scans: a.scans, LastScan: a.lastScan, Processes: a.processes, Found: a.found,
 	}
 	a.mu.Unlock()
 	if conn == nil {

@@ -237,7 +237,11 @@ func (c *collector) scan(ctx context.Context) error {
 	if err := c.publishScan(snap, c.events.rows-events); err != nil {
 		return err
 	}
-	c.agent.scanned(snap)
+	found := 0
+	if c.live != nil {
+		found = c.live.found
+	}
+	c.agent.scanned(snap, found)
 	return nil
 }
 

@@ -158,6 +158,14 @@ func TestKernelLosses(t *testing.T) {
 		}
 		return false
 	})
+	// Until a scan finds one of which no event could tell.
+	for found := false; !found; {
+		start(t, exec.Command("sh", "-c", `i=0; while [ $i -lt 200 ]; do sleep 5 & i=$((i+1)); done; echo; wait`), true)
+		a.scan(1)
+		a.mu.Lock()
+		found = a.beats[len(a.beats)-1].Found > 0
+		a.mu.Unlock()
+	}
 }
 
 // TestKernelLossesAreReportedAtOnce: a gap does not wait for a scan, nor for the

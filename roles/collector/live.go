@@ -29,6 +29,7 @@ type live struct {
 	fresh     map[string]*procfs.Process // by entity: made or executed since state was taken
 	touched   map[string]*procfs.Process // by entity: told while a scan was made, nil of what ended; nil when there is none
 	suspects  map[string]uint64          // by entity: the image that the last scan alone has found; 0: its end
+	found     int                        // processes that the last scan alone has told of
 }
 
 func newLive(e *procfs.Enumerator, r *rows, environ bool) *live {
@@ -204,6 +205,7 @@ const settling = time.Second
 // of an end; what it finds and no event has told counts only when the next one
 // finds it again.
 func (l *live) merge(snap *procfs.Snapshot, boot time.Duration) {
+	l.found = 0
 	suspects := map[string]uint64{}
 	again := func(id string, image uint64) bool {
 		suspects[id] = image
@@ -222,6 +224,7 @@ func (l *live) merge(snap *procfs.Snapshot, boot time.Duration) {
 			if began := time.Duration(p.StartTicks) * (time.Second / procfs.TicksPerSecond); boot-began < settling {
 				continue
 			}
+			l.found++
 		case old.StartStack != p.StartStack:
 			if !again(p.EntityID, p.StartStack) {
 				p = old
