@@ -32,6 +32,15 @@ type kernel struct {
 	unlisted bool      // its list does not work
 	lost     uint64    // reported
 	checked  time.Time // when these were all
+	forks    forks
+}
+
+// forks is how many forks the programs had counted at the last look.
+type forks struct {
+	sent   uint64
+	at     time.Time     // of the look
+	since  time.Duration // since boot: after the first look at which they were as many
+	before time.Time     // of the last look at which they were fewer
 }
 
 // kernelBatch is events in their order.
@@ -47,6 +56,7 @@ func openKernel(config bpf.Config) (*kernel, error) {
 		return nil, err
 	}
 	k := &kernel{source: source, batches: make(chan kernelBatch, kernelBatches), stop: make(chan struct{}), checked: time.Now()}
+	k.forks.at = k.checked
 	k.done.Go(k.read)
 	return k, nil
 }
@@ -86,6 +96,24 @@ func (k *kernel) losses(now time.Time) (rows int64, from time.Time, err error) {
 	rows, from = int64(lost-k.lost), k.checked
 	k.lost, k.checked = lost, now
 	return rows, from, nil
+}
+
+// stopped reports whether a process began, youngest after boot, that the
+// programs did not count, as they do even when the ring buffer is full. It is
+// called after each scan. boot is time since boot, right to a second.
+func (k *kernel) stopped(youngest time.Duration, boot func(time.Time) time.Duration) (bool, error) {
+	stats, err := k.source.Stats()
+	if err != nil {
+		return false, err
+	}
+	f := &k.forks
+	now, sent := time.Now(), stats.Sent[bpf.Fork]
+	if sent != f.sent || f.since == 0 {
+		*f = forks{sent: sent, at: now, since: boot(now), before: f.at}
+		return false, nil
+	}
+	f.at = now
+	return youngest > f.since+2*time.Second, nil
 }
 
 // openKernel opens the kernel's source, and gives up what only that takes. It
@@ -167,9 +195,23 @@ func (c *collector) catchUp(ctx context.Context, snap *procfs.Snapshot) error {
 			}
 			if b.synced {
 				c.live.merge(snap, c.enumerator.Boot(snap.Began))
-				return nil
+				return c.checkKernel(ctx)
 			}
 		}
+	}
+	return nil
+}
+
+// checkKernel ends a source whose programs do not run any more, as after the
+// last scan.
+func (c *collector) checkKernel(ctx context.Context) error {
+	stopped, err := c.kernel.stopped(c.live.youngest, c.enumerator.Boot)
+	if err != nil {
+		return c.kernelFailed(ctx, err)
+	}
+	if stopped {
+		c.kernel.checked = c.kernel.forks.before
+		return c.kernelFailed(ctx, errors.New("a process began and the programs in the kernel did not count it"))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@
 package collector
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,8 +15,10 @@ import (
 	"time"
 
 	"go.uber.org/zap/zaptest"
+	"golang.org/x/sys/unix"
 
 	"daemoneye/bus"
+	"daemoneye/bus/event"
 	"daemoneye/platform/bpf"
 	"daemoneye/roles/api"
 	"daemoneye/roles/log/core"
@@ -182,6 +185,58 @@ func TestKernelLossesAreReportedAtOnce(t *testing.T) {
 		return slices.ContainsFunc(a.held, func(m *bus.Ingest) bool { return m.Topic == api.EventsTopic+"event_gaps" })
 	})
 	a.release()
+}
+
+// TestKernelStops: when the programs are taken out of the kernel behind the
+// source's back, a scan notices it, and the time since is a gap.
+func TestKernelStops(t *testing.T) {
+	a := newTestAgent(t)
+	a.watch(Config{NoHash: true})
+	a.scan(2)
+	before := time.Now()
+	cutLinks(t)
+	a.await("scans alone", func() bool { // the kernel takes the programs out a little later
+		start(t, exec.Command("sleep", "1000"), false)
+		return a.regs[len(a.regs)-1].Source == api.SourceProc
+	})
+	a.await("a gap", func() bool {
+		return slices.ContainsFunc(a.batches, func(b *event.Batch) bool {
+			return b.Table.Name == "event_gaps" && b.Column("table_name").Text(0) == "process_events" &&
+				b.Column("start_time").Int(0) <= before.UnixMicro() && b.Column("end_time").Int(0) > before.UnixMicro()
+		})
+	})
+}
+
+// cutLinks closes what attaches the programs, all but the list.
+func cutLinks(t *testing.T) {
+	t.Helper()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := 0
+	for _, f := range open {
+		info, err := os.ReadFile("/proc/self/fdinfo/" + f.Name())
+		if err != nil || !bytes.Contains(info, []byte("link_id:")) || bytes.Contains(info, []byte("link_type:\titer")) {
+			continue
+		}
+		fd, err := strconv.Atoi(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Dup3(int(null.Fd()), fd, unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		cut++
+	}
+	if cut != 3 {
+		t.Fatalf("%d links were open, want 3", cut)
+	}
 }
 
 // TestKernelEnds: when the source fails, scans go on, and the agent is told.

@@ -30,6 +30,7 @@ type live struct {
 	touched   map[string]*procfs.Process // by entity: told while a scan was made, nil of what ended; nil when there is none
 	suspects  map[string]uint64          // by entity: the image that the last scan alone has found; 0: its end
 	found     int                        // processes that the last scan alone has told of
+	youngest  time.Duration              // since boot: when the last of these began, at the earliest
 }
 
 func newLive(e *procfs.Enumerator, r *rows, environ bool) *live {
@@ -205,7 +206,7 @@ const settling = time.Second
 // of an end; what it finds and no event has told counts only when the next one
 // finds it again.
 func (l *live) merge(snap *procfs.Snapshot, boot time.Duration) {
-	l.found = 0
+	l.found, l.youngest = 0, 0
 	suspects := map[string]uint64{}
 	again := func(id string, image uint64) bool {
 		suspects[id] = image
@@ -221,10 +222,12 @@ func (l *live) merge(snap *procfs.Snapshot, boot time.Duration) {
 		old := l.processes[p.PID]
 		switch {
 		case old == nil || old.EntityID != p.EntityID:
-			if began := time.Duration(p.StartTicks) * (time.Second / procfs.TicksPerSecond); boot-began < settling {
+			began := time.Duration(p.StartTicks) * (time.Second / procfs.TicksPerSecond)
+			if boot-began < settling {
 				continue
 			}
 			l.found++
+			l.youngest = max(l.youngest, began)
 		case old.StartStack != p.StartStack:
 			if !again(p.EntityID, p.StartStack) {
 				p = old
