@@ -80,10 +80,12 @@ type collector struct {
 	kernel     *kernel // nil: scans only
 	live       *live   // with kernel
 
-	events   *outbox
-	happened *happenings // its columns
-	samples  *sampler
-	scans    *outbox
+	events    *outbox
+	happened  *happenings // its columns
+	gathering bool        // gathered runs
+	gathered  *time.Timer // when events that the agent may take later are published
+	samples   *sampler
+	scans     *outbox
 
 	snapshot *procfs.Snapshot // of the last scan
 	scanned  time.Time        // when that began; with a monotonic reading
@@ -122,6 +124,8 @@ func (c *collector) connect() {
 	c.agent = newAgentLink(c.cfg, &c.losses, c.hasher, c.source(), can)
 	c.events = newOutbox(c.agent.publisher, "process_events", &c.losses)
 	c.happened = newHappenings(c.events.builder)
+	c.gathered = time.NewTimer(time.Hour)
+	c.gathered.Stop()
 	c.samples = newSampler(newOutbox(c.agent.publisher, "process_samples", &c.losses), c.cfg.SampleInterval)
 	c.scans = newOutbox(c.agent.publisher, "scans", &c.losses)
 }
@@ -185,6 +189,11 @@ func (c *collector) run(ctx context.Context) error {
 			return nil
 		case b := <-batches:
 			if err := c.apply(ctx, b); err != nil {
+				return err
+			}
+		case <-c.gathered.C:
+			c.gathering = false
+			if err := c.events.flush(); err != nil {
 				return err
 			}
 		case <-digests:
@@ -357,7 +366,13 @@ func (c *collector) recover(ctx context.Context) error {
 	if err := c.reportLosses(time.Now()); err != nil {
 		return err
 	}
-	if !c.losses.untold() && !c.agent.forgotten() || !c.agent.drained(ctx) {
+	if !c.losses.untold() && !c.agent.forgotten() {
+		return nil
+	}
+	if err := c.events.flush(); err != nil {
+		return err
+	}
+	if !c.agent.drained(ctx) {
 		return nil
 	}
 	known, err := c.agent.state(ctx)

@@ -232,7 +232,7 @@ func (c *collector) apply(ctx context.Context, batch kernelBatch) error {
 			return err
 		}
 	}
-	if err := c.events.flush(); err != nil {
+	if err := c.flushOrGather(); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -242,6 +242,25 @@ func (c *collector) apply(ctx context.Context, batch kernelBatch) error {
 	}
 	if batch.err != nil {
 		return c.kernelFailed(ctx, batch.err)
+	}
+	return nil
+}
+
+// An agent that is more than farBehind batches behind gets one each gatherTime:
+// the queue holds some thousands of them, be they large or small.
+const (
+	farBehind  = 64
+	gatherTime = 100 * time.Millisecond
+)
+
+// flushOrGather publishes events, or leaves them to gathered.
+func (c *collector) flushOrGather() error {
+	if c.agent.publisher.Stats().PendingFrames <= farBehind {
+		return c.events.flush()
+	}
+	if !c.gathering {
+		c.gathering = true
+		c.gathered.Reset(gatherTime)
 	}
 	return nil
 }

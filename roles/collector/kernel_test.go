@@ -239,6 +239,42 @@ func cutLinks(t *testing.T) {
 	}
 }
 
+// TestKernelEventsAreGathered: while the agent does not take them, events fill
+// few batches, so that the queue holds more than as many moments.
+func TestKernelEventsAreGathered(t *testing.T) {
+	a := newTestAgent(t)
+	a.watch(Config{NoHash: true, Interval: time.Hour, QueueFrames: 384})
+	a.scan(1)
+	a.mu.Lock()
+	a.hold = true
+	a.mu.Unlock()
+	pids := make([]int, 500)
+	for i := range pids {
+		cmd := exec.Command("true")
+		if err := cmd.Run(); err != nil {
+			t.Fatal(err)
+		}
+		pids[i] = cmd.Process.Pid
+	}
+	a.release()
+	told, taken := map[int64][]string{}, 0
+	a.await("the last exit", func() bool {
+		for _, b := range a.batches[taken:] {
+			for i := 0; i < b.Rows && b.Table.Name == "process_events"; i++ {
+				pid := b.Column("pid").Int(i)
+				told[pid] = append(told[pid], b.Column("event").Text(i))
+			}
+		}
+		taken = len(a.batches)
+		return slices.Contains(told[int64(pids[len(pids)-1])], eventExit)
+	})
+	for _, pid := range pids {
+		if got := told[int64(pid)]; !slices.Equal(got, []string{eventFork, eventExec, eventExit}) {
+			t.Fatalf("events of %d: %v, want fork, exec and exit", pid, got)
+		}
+	}
+}
+
 // TestKernelEnds: when the source fails, scans go on, and the agent is told.
 func TestKernelEnds(t *testing.T) {
 	a := newTestAgent(t)
