@@ -153,7 +153,7 @@ func (k *checker) typmod(e expr, t typeName, typ Type) (expr, error) {
 // timestampToDecimals rounds to so many decimals of a second, and halves away
 // from the start of the year 2000, from which PostgreSQL counts.
 func timestampToDecimals(us int64, n int) int64 {
-	const start = 10957 * day
+	const start = epoch2000 * day
 	if isInfinite(us) {
 		return us
 	}

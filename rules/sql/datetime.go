@@ -17,10 +17,11 @@ const (
 	day                 = 24 * hour
 	minusInfinity       = math.MinInt64
 	plusInfinity        = math.MaxInt64
-	minTimestamp        = -211813488000000000 + 946684800000000 // 4714-11-24 BC
+	epoch2000           = 10957                               // days from the Unix epoch to 2000-01-01
+	minTimestamp        = -211813488000000000 + epoch2000*day // 4714-11-24 BC
 	maxTimestamp        = math.MaxInt64 - 1
 	minDate             = minTimestamp / day
-	maxDate             = 2145031948 + 10957 // 5874897-12-31
+	maxDate             = 2145031948 + epoch2000 // 5874897-12-31
 	minusInfDate        = math.MinInt32
 	plusInfDate         = math.MaxInt32
 )

@@ -115,17 +115,10 @@ func (c *catalog) addQuoting() {
 		}
 		return textValue(string(b))
 	}})
-	for _, o := range []struct {
-		name, like string
-		holds      func(c int) bool
-	}{
-		{"~<~", "<", func(c int) bool { return c < 0 }},
-		{"~<=~", "<=", func(c int) bool { return c <= 0 }},
-		{"~>~", ">", func(c int) bool { return c > 0 }},
-		{"~>=~", ">=", func(c int) bool { return c >= 0 }},
-	} {
-		c.op(g, o.name, "the same as "+o.like+", by bytes in every collation", "SELECT 'a' "+o.name+" 'b'", pairs{
-			"text,text:bool", func(a []value) value { return boolValue(o.holds(strings.Compare(a[0].s, a[1].s))) },
+	for _, like := range []string{"<", "<=", ">", ">="} {
+		name, op := "~"+like+"~", comparisons[like]
+		c.op(g, name, "the same as "+like+", by bytes in every collation", "SELECT 'a' "+name+" 'b'", pairs{
+			"text,text:bool", func(a []value) value { return boolValue(op.holds(strings.Compare(a[0].s, a[1].s))) },
 		})
 	}
 	c.op(g, "^@", "starts with", "SELECT 'alphabet' ^@ 'alph'", pairs{"text,text:bool", func(a []value) value { return boolValue(strings.HasPrefix(a[0].s, a[1].s)) }})

@@ -152,11 +152,11 @@ func fromEpoch(s float64) (value, error) {
 		return intValue(minusInfinity), nil
 	}
 	// PostgreSQL rounds seconds from its own epoch, 2000-01-01.
-	us := math.RoundToEven((s - 946684800) * 1e6)
+	us := math.RoundToEven((s - float64(epoch2000*day/second)) * 1e6)
 	if us >= 9.2e18 || us <= -2.2e17 {
 		return null, fail(codeDatetimeOverflow, "timestamp out of range: \"%g\"", s)
 	}
-	return timeValue(checkTimestamp(int64(us) + 946684800000000))
+	return timeValue(checkTimestamp(int64(us) + epoch2000*day))
 }
 
 // breakDownForAge takes infinity for what it is in PostgreSQL, the last µs that
@@ -166,7 +166,7 @@ func breakDownForAge(us int64) civil {
 		return breakDown(us)
 	}
 	c := breakDown(plusInfinity % day)
-	c.year, c.month, c.day = civilFromDays(plusInfinity/day + 10957)
+	c.year, c.month, c.day = civilFromDays(plusInfinity/day + epoch2000)
 	return c
 }
 
