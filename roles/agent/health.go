@@ -29,11 +29,19 @@ func (a *agent) health(ctx context.Context, c *bus.Call) error {
 
 // finish sends the only reply.
 func finish(ctx context.Context, c *bus.Call, message any) error {
-	body, err := msgpack.Marshal(message)
+	body, err := encode(message)
 	if err != nil {
-		return fmt.Errorf("encode reply: %w", err)
+		return err
 	}
 	return c.Finish(ctx, body)
+}
+
+func encode(message any) ([]byte, error) {
+	body, err := msgpack.Marshal(message)
+	if err != nil {
+		return nil, fmt.Errorf("encode reply: %w", err)
+	}
+	return body, nil
 }
 
 // state looks at everything.

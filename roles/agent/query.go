@@ -268,9 +268,9 @@ func queryError(err error) error {
 	if errors.As(err, &placed) {
 		told.Caret = placed.Caret()
 	}
-	detail, encodeErr := msgpack.Marshal(told)
+	detail, encodeErr := encode(told)
 	if encodeErr != nil {
-		return fmt.Errorf("encode reply: %w", encodeErr)
+		return encodeErr
 	}
 	return &bus.Error{Code: queryCode, Message: told.Message, Detail: detail}
 }

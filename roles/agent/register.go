@@ -80,9 +80,9 @@ func (a *agent) register(ctx context.Context, c *bus.Call) error {
 	if stats, err := a.store.Stats(); err == nil {
 		rows = int64(stats.Processes)
 	}
-	body, err := msgpack.Marshal(api.Registered{Sequence: a.sequence(reg.CollectorID), Rows: rows})
+	body, err := encode(api.Registered{Sequence: a.sequence(reg.CollectorID), Rows: rows})
 	if err != nil {
-		return fmt.Errorf("encode reply: %w", err)
+		return err
 	}
 	if err := c.Reply(ctx, body); err != nil {
 		return err

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vmihailenco/msgpack/v5"
-
 	"daemoneye/bus"
 )
 
@@ -32,9 +30,8 @@ type turns struct {
 	begun    chan struct{} // holds a value for each that has begun
 	compute  chan struct{} // and for each that computes
 
-	mu    sync.Mutex
-	conns map[uint64]int // queries by connection
-	all   map[*turn]bool
+	mu  sync.Mutex
+	all map[*turn]bool
 }
 
 // turn is one query's.
@@ -49,7 +46,7 @@ func newTurns(patience time.Duration) *turns {
 	return &turns{
 		patience: patience,
 		begun:    make(chan struct{}, openQueries), compute: make(chan struct{}, queriesAtOnce),
-		conns: make(map[uint64]int), all: make(map[*turn]bool),
+		all: make(map[*turn]bool),
 	}
 }
 
@@ -89,9 +86,9 @@ func (t *turn) finish(ctx context.Context, message any) error {
 
 // send lets other queries compute while the client lets the answer wait.
 func (t *turn) send(ctx context.Context, how func(context.Context, []byte) error, message any) error {
-	body, err := msgpack.Marshal(message)
+	body, err := encode(message)
 	if err != nil {
-		return fmt.Errorf("encode reply: %w", err)
+		return err
 	}
 	t.setSending(time.Now())
 	<-t.turns.compute
@@ -112,10 +109,15 @@ func (t *turn) setSending(since time.Time) {
 func (s *turns) enter(t *turn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conns[t.call.Peer.Conn] >= connQueries {
+	n := 0
+	for other := range s.all {
+		if other.call.Peer.Conn == t.call.Peer.Conn {
+			n++
+		}
+	}
+	if n >= connQueries {
 		return false
 	}
-	s.conns[t.call.Peer.Conn]++
 	s.all[t] = true
 	return true
 }
@@ -123,9 +125,6 @@ func (s *turns) enter(t *turn) bool {
 func (s *turns) leave(t *turn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conns[t.call.Peer.Conn]--; s.conns[t.call.Peer.Conn] == 0 {
-		delete(s.conns, t.call.Peer.Conn)
-	}
 	delete(s.all, t)
 }
 
