@@ -99,12 +99,7 @@ func (l *losses) note(table, reason string, rows int64, from, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.total += uint64(rows)
-	i := slices.IndexFunc(l.list, func(x loss) bool { return x.table == table && x.reason == reason })
-	if i < 0 {
-		l.list = append(l.list, loss{table: table, reason: reason, from: from})
-		i = len(l.list) - 1
-	}
-	x := &l.list[i]
+	x := l.entry(table, reason, from)
 	x.rows += rows
 	if from.Before(x.from) {
 		x.from = from
@@ -116,12 +111,19 @@ func (l *losses) note(table, reason string, rows int64, from, now time.Time) {
 func (l *losses) blind(table, reason string, from, to time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	x := l.entry(table, reason, from)
+	x.to, x.rows = to, -1
+}
+
+// entry is what was noted for this reason and is not reported yet, which makes
+// one gap that spans both, or else a new one. The lock is held.
+func (l *losses) entry(table, reason string, from time.Time) *loss {
 	i := slices.IndexFunc(l.list, func(x loss) bool { return x.table == table && x.reason == reason })
-	if i >= 0 {
-		l.list[i].to = to // not reported yet: one gap that spans both
-		return
+	if i < 0 {
+		i = len(l.list)
+		l.list = append(l.list, loss{table: table, reason: reason, from: from})
 	}
-	l.list = append(l.list, loss{table: table, reason: reason, from: from, to: to, rows: -1})
+	return &l.list[i]
 }
 
 // untold reports whether rows were dropped on the way to the agent.
