@@ -45,21 +45,30 @@ func CanChown() error { return holds(unix.CAP_CHOWN) }
 // holds returns an error that names those of the capabilities that this thread
 // can not use.
 func holds(capabilities ...int) error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
-		return fmt.Errorf("read own capabilities: %w", err)
-	}
-	var missing []string
-	for _, c := range capabilities {
-		if data[c/32].Effective&(1<<(c%32)) == 0 {
-			missing = append(missing, procfs.CapabilityName(c))
-		}
+	missing, err := Missing(capabilities...)
+	if err != nil {
+		return err
 	}
 	if len(missing) > 0 {
 		return fmt.Errorf("%s not held", strings.Join(missing, ", "))
 	}
 	return nil
+}
+
+// Missing returns the names of those of the capabilities that this thread can
+// not use.
+func Missing(capabilities ...int) (names []string, err error) {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return nil, fmt.Errorf("read own capabilities: %w", err)
+	}
+	for _, c := range capabilities {
+		if data[c/32].Effective&(1<<(c%32)) == 0 {
+			names = append(names, procfs.CapabilityName(c))
+		}
+	}
+	return names, nil
 }
 
 // mapped reports whether id is in a uid_map or gid_map, user_namespaces(7):

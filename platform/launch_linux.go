@@ -229,7 +229,7 @@ func startTime(pid int) (time.Time, error) {
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot); err != nil {
 		return time.Time{}, fmt.Errorf("time since boot: %w", err)
 	}
-	return time.Now().Add(time.Duration(s.StartTicks)*(time.Second/procfs.TicksPerSecond) - time.Duration(boot.Nano())), nil
+	return time.Now().Add(procfs.TicksTime(s.StartTicks) - time.Duration(boot.Nano())), nil
 }
 
 // Dropped returns the kernel's capabilities that are not in s.Permitted.

@@ -135,7 +135,7 @@ func (e *Event) process(r reader, size int) error {
 	}
 	p := &procfs.Process{
 		PID: e.PID, PPID: e.PPID, Name: e.Name, HasStat: true, HasStatus: true, Accessible: true,
-		StartTime: e.Start, StartTicks: uint64(e.Start) / (1e9 / procfs.TicksPerSecond),
+		StartTime: e.Start, StartTicks: procfs.Ticks(e.Start),
 	}
 	e.Process = p
 	r.u64() // inheritable capabilities
@@ -146,7 +146,7 @@ func (e *Event) process(r reader, size int) error {
 	p.ExecutableID.Inode, p.ExecutableID.Size = r.u64(), int64(r.u64())
 	p.ExecutableID.Mtime, p.ExecutableID.Ctime = int64(r.u64()), int64(r.u64())
 	p.StartStack = r.u64()
-	p.CPUTicks = r.u64() / (1e9 / procfs.TicksPerSecond)
+	p.CPUTicks = procfs.Ticks(time.Duration(r.u64()))
 	r.u64() // switches
 	page := int64(os.Getpagesize())
 	p.RSS, p.VirtualSize = int64(r.u64())*page, int64(r.u64())*page

@@ -13,6 +13,8 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/features"
 	"golang.org/x/sys/unix"
+
+	"daemoneye/platform"
 )
 
 // usable returns the types of the kernel, or why the programs could not run
@@ -44,21 +46,10 @@ func usable() (*btf.Spec, error) {
 // missingCapabilities returns those that loading takes, capabilities(7).
 // CAP_SYS_ADMIN stands for both, and is the only one before 5.8.
 func missingCapabilities() (list []string) {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
-		return nil // loading will tell
+	if admin, err := platform.Missing(unix.CAP_SYS_ADMIN); err != nil || len(admin) == 0 {
+		return nil // after an error loading will tell
 	}
-	has := func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
-	if has(unix.CAP_SYS_ADMIN) {
-		return nil
-	}
-	if !has(unix.CAP_BPF) {
-		list = append(list, "cap_bpf")
-	}
-	if !has(unix.CAP_PERFMON) {
-		list = append(list, "cap_perfmon")
-	}
+	list, _ = platform.Missing(platform.LoadingCapabilities()...)
 	return list
 }
 

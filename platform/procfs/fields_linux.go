@@ -31,10 +31,7 @@ func (w *worker) readStat(dir int, p, old *Process) (*Process, error) {
 		old = &Process{}
 		p.EntityID = EntityID(w.bootID, p.PID, p.StartTicks)
 		if p.HasStat {
-			// Seconds and rest apart: ticks times a second overflow for a foolish value.
-			since := time.Duration(s.StartTicks/TicksPerSecond)*time.Second +
-				time.Duration(s.StartTicks%TicksPerSecond)*(time.Second/TicksPerSecond)
-			p.Started = time.Unix(0, int64(w.offset+since)).UTC()
+			p.Started = time.Unix(0, int64(w.offset+TicksTime(s.StartTicks))).UTC()
 		}
 	} else {
 		p.EntityID, p.Started = old.EntityID, old.Started
@@ -124,11 +121,8 @@ func (w *worker) readImage(dir int, p, old *Process) error {
 		}
 	}
 	if gone {
-		p.Cmdline, p.CmdlineTruncated = old.Cmdline, old.CmdlineTruncated
-		p.Executable, p.ExecutableID, p.FileExists = old.Executable, old.ExecutableID, old.FileExists
-		p.ExecutableMode, p.ExecutableOwner, p.ExecutableGroup = old.ExecutableMode, old.ExecutableOwner, old.ExecutableGroup
-		p.CWD, p.Namespaces, p.StartStack, p.LoginUID = old.CWD, old.Namespaces, old.StartStack, old.LoginUID
-		p.Environ, p.EnvironKnown = old.Environ, old.EnvironKnown
+		p.CopyImage(old)
+		p.Namespaces, p.StartStack, p.LoginUID = old.Namespaces, old.StartStack, old.LoginUID
 		p.Accessible = p.Accessible && (old.Accessible || old.EntityID == "")
 		return nil
 	}

@@ -148,3 +148,13 @@ func link(list []*Process) {
 		}
 	}
 }
+
+// CopyImage gives p what from runs: arguments, executable, working directory
+// and environment.
+func (p *Process) CopyImage(from *Process) {
+	p.Cmdline, p.CmdlineTruncated = from.Cmdline, from.CmdlineTruncated
+	p.Executable, p.ExecutableID, p.FileExists = from.Executable, from.ExecutableID, from.FileExists
+	p.ExecutableMode, p.ExecutableOwner, p.ExecutableGroup = from.ExecutableMode, from.ExecutableOwner, from.ExecutableGroup
+	p.CWD = from.CWD
+	p.Environ, p.EnvironKnown = from.Environ, from.EnvironKnown
+}

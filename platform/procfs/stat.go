@@ -4,11 +4,23 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // TicksPerSecond is USER_HZ, the unit of times in /proc. It is part of the
 // kernel's interface and 100 on every architecture that Go runs on.
 const TicksPerSecond = 100
+
+const tick = time.Second / TicksPerSecond
+
+// Ticks returns how many whole ticks a time is.
+func Ticks(d time.Duration) uint64 { return uint64(d) / uint64(tick) }
+
+// TicksTime is the inverse of Ticks. Seconds and rest apart: ticks times a
+// second overflow for a foolish value.
+func TicksTime(ticks uint64) time.Duration {
+	return time.Duration(ticks/TicksPerSecond)*time.Second + time.Duration(ticks%TicksPerSecond)*tick
+}
 
 // flagKernelThread is PF_KTHREAD of include/linux/sched.h.
 const flagKernelThread = 0x00200000

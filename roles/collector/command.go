@@ -15,6 +15,7 @@ import (
 	"daemoneye/bus"
 	"daemoneye/platform"
 	"daemoneye/platform/procfs"
+	"daemoneye/roles/api"
 	"daemoneye/roles/config"
 	"daemoneye/roles/handoff"
 	"daemoneye/roles/log/core"
@@ -133,7 +134,7 @@ func FromConfig(cfg *config.Config, logger *core.Logger) Config {
 	c := cfg.Collector
 	return Config{
 		Interval: c.Interval, SampleInterval: c.SampleInterval, Log: logger,
-		NoKernel:  c.Source == "procfs",
+		NoKernel:  c.Source == api.SourceProc,
 		Scan:      procfs.Config{MaxCommandLine: int(c.CommandLineLimit), Environment: c.Environment},
 		Redaction: Redaction{Off: !c.Redact.Enabled, Options: c.Redact.Options, Patterns: c.Redact.Patterns},
 		NoHash:    !c.Hash.Enabled,

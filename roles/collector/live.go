@@ -49,7 +49,7 @@ func (l *live) list() []*procfs.Process {
 func (l *live) find(pid int32, start time.Duration) *procfs.Process {
 	p := l.processes[pid]
 	if p == nil || p.StartTime != 0 && p.StartTime != start ||
-		p.StartTicks != uint64(start)/uint64(time.Second/procfs.TicksPerSecond) {
+		p.StartTicks != procfs.Ticks(start) {
 		return nil
 	}
 	return p
@@ -71,7 +71,8 @@ func (l *live) apply(e *bpf.Event) happening {
 	if e.Kind == bpf.Fork {
 		h.kind = eventFork
 		if parent != nil {
-			copyImage(p, parent)
+			p.CopyImage(parent) // the kernel does not tell it again
+			p.Cgroup, p.ContainerID = parent.Cgroup, parent.ContainerID
 			l.rows.inherit(p.EntityID, parent.EntityID)
 		}
 	} else {
@@ -99,13 +100,13 @@ func (l *live) ended(e *bpf.Event, old *procfs.Process) *procfs.Process {
 	} else { // its begin was lost
 		p = procfs.Process{
 			PID: e.PID, PPID: e.PPID, Name: e.Name, HasStat: true, LoginUID: procfs.NoUser,
-			StartTime: e.Start, StartTicks: uint64(e.Start) / uint64(time.Second/procfs.TicksPerSecond),
+			StartTime: e.Start, StartTicks: procfs.Ticks(e.Start),
 		}
 		l.enumerator.Complete(&p)
 		p.Parent = bounded(l.find(e.PPID, e.ParentStart))
 	}
 	p.State, p.Threads = 'X', 0
-	p.CPUTicks = uint64(e.CPUTime) / uint64(time.Second/procfs.TicksPerSecond)
+	p.CPUTicks = procfs.Ticks(e.CPUTime)
 	if lived := e.Time - e.Start; lived > 0 {
 		p.CPUUsage = 100 * e.CPUTime.Seconds() / lived.Seconds()
 	}
@@ -121,16 +122,6 @@ func (l *live) touch(id string, p *procfs.Process) {
 	if l.touched != nil {
 		l.touched[id] = p
 	}
-}
-
-// copyImage gives a child what it has of its parent and the kernel does not
-// tell again.
-func copyImage(child, parent *procfs.Process) {
-	child.Cmdline, child.CmdlineTruncated = parent.Cmdline, parent.CmdlineTruncated
-	child.Executable, child.ExecutableID, child.FileExists = parent.Executable, parent.ExecutableID, parent.FileExists
-	child.ExecutableMode, child.ExecutableOwner, child.ExecutableGroup = parent.ExecutableMode, parent.ExecutableOwner, parent.ExecutableGroup
-	child.CWD, child.Cgroup, child.ContainerID = parent.CWD, parent.Cgroup, parent.ContainerID
-	child.Environ, child.EnvironKnown = parent.Environ, parent.EnvironKnown
 }
 
 // bounded returns the parent of a new process. Parents that have ended stay in
@@ -222,7 +213,7 @@ func (l *live) merge(snap *procfs.Snapshot, boot time.Duration) {
 		old := l.processes[p.PID]
 		switch {
 		case old == nil || old.EntityID != p.EntityID:
-			began := time.Duration(p.StartTicks) * (time.Second / procfs.TicksPerSecond)
+			began := procfs.TicksTime(p.StartTicks)
 			if boot-began < settling {
 				continue
 			}
