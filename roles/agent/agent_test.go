@@ -249,6 +249,8 @@ func TestDowntimeIsGap(t *testing.T) {
 				replies.Close()
 				_ = conn.Close()
 			}
+			r.stop()
+			r.start()
 			cells, _, err := r.query("SELECT reason FROM event_gaps")
 			if err != nil || len(cells) != want {
 				t.Errorf("gaps %v, %v, want %d", cells, err, want)
@@ -281,6 +283,8 @@ func TestDowntimeBeginsWithTheLastEvent(t *testing.T) {
 	if _, err := replies.Next(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	r.stop()
+	r.start()
 	cells, _, err := r.query("SELECT count(*) FROM event_gaps WHERE start_time = '" + last.Format(time.RFC3339Nano) + "'")
 	if err != nil || len(cells) != 1 || cells[0] != "1" {
 		t.Errorf("gaps that begin at %v: %v, %v, want 1", last, cells, err)

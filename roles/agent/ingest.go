@@ -126,6 +126,7 @@ func (in *ingester) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			in.drain(ctx.Err())
+			in.commitGaps(ctx)
 			return
 		case <-in.store.Lost():
 			in.recordLosses(ctx)
@@ -133,6 +134,18 @@ func (in *ingester) run(ctx context.Context) {
 			in.commitOwn(ctx, b)
 		case m := <-in.queue:
 			in.commit(ctx, in.collect(m))
+		}
+	}
+}
+
+// commitGaps stores the gaps that are queued: nobody sends them again.
+func (in *ingester) commitGaps(ctx context.Context) {
+	for {
+		select {
+		case b := <-in.own:
+			in.commitOwn(ctx, b)
+		default:
+			return
 		}
 	}
 }
@@ -230,9 +243,11 @@ func (in *ingester) refuse(m *bus.Ingest, err error) {
 	m.Ack()
 }
 
-// commitOwn stores a batch of the agent's own. It is tried once: a store that
-// can not be written is reported by health, and the gap then is in the log.
+// commitOwn stores a batch of the agent's own, even when ctx has ended. It is
+// tried once: a store that can not be written is reported by health, and the
+// gap then is in the log.
 func (in *ingester) commitOwn(ctx context.Context, b *event.Batch) bool {
+	ctx = context.WithoutCancel(ctx)
 	data := event.Encode(nil, b)
 	results, err := in.store.Append(ctx, []store.Batch{{Collector: store.AgentCollector, Sequence: in.sequence + 1, Data: data}})
 	in.setError(err)
