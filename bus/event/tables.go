@@ -143,6 +143,23 @@ var tables = []*Table{
 	}),
 }
 
+// actorColumns describe the process that did something, in the tables of what
+// processes do: some of processColumns, all of which may be NULL.
+func actorColumns() []Column {
+	names := []string{
+		"entity_id", "pid", "ppid", "name", "executable_path", "command_line", "user_id", "effective_user_id", "user_name",
+		"login_user_id", "container_id", "parent_entity_id", "parent_name", "parent_executable_path", "parent_command_line", "ancestors",
+	}
+	var list []Column
+	for _, c := range processColumns() {
+		if slices.Contains(names, c.Name) {
+			c.NotNull = false
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
 // processColumns describe one process. They stand in processes and again in
 // process_events, so that a rule needs no join.
 func processColumns() []Column {

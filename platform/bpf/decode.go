@@ -15,23 +15,21 @@ import (
 type Kind uint8
 
 const (
-	Fork Kind = 1 + iota // a process was made; it is its parent's copy
-	Exec                 // a process runs a new image
-	Exit                 // the last thread of a process ended
-	Task                 // a process was listed
+	Fork    Kind = 1 + iota // a process was made; it is its parent's copy
+	Exec                    // a process runs a new image
+	Exit                    // the last thread of a process ended
+	Task                    // a process was listed
+	Changed                 // a process has other credentials, another name, root or namespaces
+	Network                 // a socket was used
+	Files                   // a file was used
+	System                  // the kernel, or another process, was
 	kinds
 )
 
 func (k Kind) String() string {
-	switch k {
-	case Fork:
-		return "fork"
-	case Exec:
-		return "exec"
-	case Exit:
-		return "exit"
-	case Task:
-		return "task"
+	names := [kinds]string{Fork: "fork", Exec: "exec", Exit: "exit", Task: "task", Changed: "changed", Network: "network", Files: "files", System: "system"}
+	if int(k) < len(names) && names[k] != "" {
+		return names[k]
 	}
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
@@ -50,6 +48,9 @@ const (
 	NoPaths // neither paths nor environment: the kernel is older than 5.17
 )
 
+// Dead is What of a Task none of whose threads lives any more: its Exit was told.
+const Dead = 1
+
 // Event is one record. What is about the process stands in Process.
 type Event struct {
 	Kind     Kind
@@ -61,7 +62,7 @@ type Event struct {
 	PID, PPID          int32
 	Start, ParentStart time.Duration // since boot; of the process and its parent
 	Name               string        // comm
-	Dead               bool          // of Task: no thread lives any more, Exit was told
+	What               uint32        // has happened, by Kind
 
 	Process *procfs.Process // of Fork, Exec and Task; of Fork without any text
 
@@ -73,7 +74,7 @@ type Event struct {
 	PeakRSS int64         // of Exit: bytes
 }
 
-// Sizes of struct record, process and ended of process.bpf.c.
+// Sizes of struct record of record.h, and of process and ended of process.bpf.c.
 const (
 	recordSize  = 64
 	processSize = 320
@@ -110,7 +111,7 @@ func Decode(b []byte) (Event, error) {
 	e.Sequence, e.Time, e.Start = r.u64(), time.Duration(r.u64()), time.Duration(r.u64())
 	e.PID, e.CPU, e.Kind, e.Flags = int32(r.u32()), r.u16(), Kind(r.u8()), Flags(r.u8())
 	e.ParentStart, e.PPID = time.Duration(r.u64()), int32(r.u32())
-	e.Dead = r.u32() != 0
+	e.What = r.u32()
 	e.Name = text(r.bytes(16))
 	if e.PID < 0 || e.PPID < 0 || e.Time < 0 || e.Start < 0 || e.ParentStart < 0 {
 		return e, fmt.Errorf("record of pid %d at %d: a negative number", e.PID, e.Time)

@@ -34,6 +34,8 @@ enum {
 	BPF_RB_FORCE_WAKEUP = 2,
 };
 
+struct task_struct;
+
 static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static __u32 (*bpf_get_smp_processor_id)(void) = (void *)8;
 static long (*bpf_probe_read_user)(void *to, __u32 size, const void *from) = (void *)112;
@@ -46,6 +48,7 @@ static long (*bpf_ringbuf_output)(void *ring, void *data, __u64 size, __u64 flag
 static void *(*bpf_ringbuf_reserve)(void *ring, __u64 size, __u64 flags) = (void *)131;
 static void (*bpf_ringbuf_submit)(void *data, __u64 flags) = (void *)132;
 static void (*bpf_ringbuf_discard)(void *data, __u64 flags) = (void *)133;
+static struct task_struct *(*bpf_get_current_task_btf)(void) = (void *)158; // from 5.11
 static long (*bpf_loop)(__u32 times, void *callback, void *context, __u64 flags) = (void *)181;
 static long (*bpf_copy_from_user_task)(void *to, __u32 size, const void *from, void *task, __u64 flags) = (void *)191;
 
@@ -294,7 +297,13 @@ struct sched_entity {
 	__u64 sum_exec_runtime;
 } relocated;
 
+struct thread_info {
+	__u64 flags;
+	__u32 status; // x86
+} relocated;
+
 struct task_struct {
+	struct thread_info thread_info;
 	__u32 __state; // from 5.14
 	__u32 flags;
 	struct sched_entity se;

@@ -109,7 +109,7 @@ func (s *Source) Processes(yield func(p *procfs.Process, whole bool) bool) error
 	const lacking = ArgsCut | ArgsUnread | ExecutableCut | CWDCut | NoPaths
 	return s.List(func(e *Event) bool {
 		p := e.Process
-		if e.Dead {
+		if e.What == Dead {
 			p.Threads = 0
 		}
 		return yield(p, e.Flags&lacking == 0 && (p.KernelThread || p.StartStack != 0))

@@ -86,6 +86,24 @@ func hasLoop() bool {
 	return features.HaveProgramHelper(ebpf.RawTracepoint, asm.FnLoop) == nil
 }
 
+// hasFetch reports whether atomic operations can return a value, since 5.12.
+func hasFetch() bool {
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.SocketFilter, License: "GPL",
+		Instructions: asm.Instructions{
+			asm.StoreImm(asm.RFP, -8, 0, asm.DWord),
+			asm.Mov.Imm(asm.R0, 1),
+			asm.FetchAdd.Mem(asm.RFP, asm.R0, asm.DWord, -8),
+			asm.Return(),
+		},
+	})
+	if err != nil {
+		return false
+	}
+	_ = p.Close()
+	return true
+}
+
 // exitSaysGroup reports whether the tracepoint sched_process_exit tells if it
 // is the last thread: its type has a third parameter, after the context.
 func exitSaysGroup(kernel *btf.Spec) (bool, error) {

@@ -6,37 +6,20 @@
 // the processes there are, as the same records from an iterator. decode.go
 // reads them; the layout of struct record, process and ended is told there too.
 
-#include "kernel.h"
+#include "path.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 enum {
-	MAX_CPUS = 4096,
-	MAX_NAME = 256,        // of one path component, NAME_MAX and its NUL
-	MAX_PATH = 4096,       // of one path
-	MAX_ARGS = 32 << 10,   // of the arguments of an exec
 	MAX_TASK_ARGS = 8 << 10, // of the arguments of a listed process: a record must fit into 32 KiB
-	MAX_ENV = 16 << 10,    // of the environment
-	MAX_VARIABLE = 4096,   // of one variable
 	MAX_VARIABLES = 4096,  // looked at
 	MAX_NAMES = 32,        // of variables that are kept
-	// Two paths, the control group's, filename, interpreter, arguments,
-	// environment, and room for one more of whatever comes last.
-	DATA = 6 * MAX_PATH + MAX_ARGS + MAX_ENV + MAX_VARIABLE,
 };
 
 // File systems of which stat(2) tells a device for each subvolume: magic.h.
 enum {
 	BTRFS = 0x9123683e,
 	BCACHEFS = 0xca451a4e,
-};
-
-enum kind {
-	FORK = 1,
-	EXEC,
-	EXIT,
-	TASK, // a process that an iterator has found
-	KINDS,
 };
 
 enum flags {
@@ -48,20 +31,6 @@ enum flags {
 	CWD_CUT = 32,
 	EXE_UNLINKED = 64,
 	NO_PATHS = 128, // the kernel has no loop to find them, nor the environment
-};
-
-struct record {
-	__u64 sequence; // of this CPU, from 1; 0 from an iterator
-	__u64 time;     // boot clock, ns
-	__u64 start;    // of the process, boot clock, ns
-	__u32 pid;
-	__u16 cpu;
-	__u8 kind;
-	__u8 flags;
-	__u64 parent_start;
-	__u32 ppid;
-	__u32 dead; // of a listed process: it has no living thread, its end was told
-	char comm[16];
 };
 
 struct process {
@@ -93,111 +62,16 @@ struct ended {
 	__u32 reserved;
 };
 
-_Static_assert(sizeof(struct record) == 64 && sizeof(struct process) == 320 && sizeof(struct ended) == 96, "as in decode.go");
-
-// What one CPU has sent; sequence is the sum of sent.
-struct counters {
-	__u64 sequence;
-	__u64 sent[KINDS];
-	__u64 lost[KINDS]; // of sent: the ring was full
-};
-
-struct scratch {
-	struct process p;
-	char data[DATA];
-	__u32 used; // of data
-};
+_Static_assert(sizeof(struct process) == HEAD && sizeof(struct ended) == 96, "as in decode.go");
 
 struct name {
 	__u64 value, mask; // of the first eight bytes of a variable
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4 << 20);
-} ring SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_CPUS);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct counters);
-} counters SEC(".maps");
-
-// One for each CPU and the last for the iterator. Not a per-CPU map: their
-// values end at 32 KiB. A tracepoint's program is not preempted.
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_CPUS);
-	__type(key, __u32);
-	__type(value, struct scratch);
-} scratches SEC(".maps");
-
-// Whether the reader is about to wait for a wake-up.
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, __u64);
-} asleep SEC(".maps");
-
 volatile const __u32 cpus = MAX_CPUS - 1; // the key of the iterator's scratch
 volatile const bool exit_says_group = 0;  // sched_process_exit has the argument group_dead
 volatile const bool all_variables = 0;
 volatile const struct name names[MAX_NAMES] = {};
-
-inlined struct counters *counters_of(__u32 cpu)
-{
-	return bpf_map_lookup_elem(&counters, &cpu);
-}
-
-// begin counts a record as sent and gives it its number.
-inlined struct counters *begin(struct record *r, __u8 kind, __u32 cpu, struct task_struct *leader)
-{
-	struct counters *c = counters_of(cpu);
-	if (!c)
-		return NULL;
-	__u64 sequence = c->sequence + 1;
-	c->sequence = sequence;
-	c->sent[kind]++;
-	if (!r)
-		return c;
-	struct task_struct *parent = leader->real_parent;
-	struct task_struct *father = parent->group_leader;
-	r->sequence = sequence;
-	r->time = bpf_ktime_get_boot_ns();
-	r->start = leader->start_boottime;
-	r->pid = leader->tgid;
-	r->cpu = cpu;
-	r->kind = kind;
-	r->flags = 0;
-	r->parent_start = father->start_boottime;
-	r->ppid = father->tgid;
-	r->dead = 0;
-	copy(r->comm, leader->comm);
-	return c;
-}
-
-// wake wakes the reader if it waits. It looks after the record is in the ring;
-// the reader says that it waits before it looks into the ring, so that one of
-// the two sees the other.
-inlined void wake(struct counters *c)
-{
-	__u32 key = 0;
-	__u64 *waits = bpf_map_lookup_elem(&asleep, &key);
-	if (!waits)
-		return;
-	__sync_fetch_and_add(&c->lost[0], 0); // a memory barrier
-	if (!*waits)
-		return;
-	void *nothing = bpf_ringbuf_reserve(&ring, 8, 0);
-	if (!nothing)
-		return; // the next one tries
-	*waits = 0;
-	bpf_ringbuf_discard(nothing, BPF_RB_FORCE_WAKEUP);
-}
 
 inlined __u64 nanoseconds(__s64 seconds, __u32 rest)
 {
@@ -315,61 +189,6 @@ inlined void fill(struct process *p, struct task_struct *t)
 	}
 }
 
-// walk is where a loop stands that writes names into a scratch, the last one
-// of a path first. Its offset stands in the scratch, in memory that the
-// verifier does not follow from turn to turn.
-struct walk {
-	struct dentry *dentry;
-	struct vfsmount *mnt;
-	struct kernfs_node *node;
-	__u32 slot;  // the key of the scratch
-	__u32 limit; // of used
-	bool cut;
-};
-
-// append copies a name of the kernel and its NUL.
-inlined long append(struct walk *w, const void *name)
-{
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &w->slot);
-	if (!s)
-		return 1;
-	__u32 used = s->used;
-	if (used > DATA - MAX_NAME || used + MAX_NAME > w->limit) {
-		w->cut = 1;
-		return 1;
-	}
-	long n = bpf_probe_read_kernel_str(s->data + used, MAX_NAME, name);
-	if (n < 0) {
-		w->cut = 1;
-		return 1;
-	}
-	s->used = used + n;
-	return 0;
-}
-
-static long path_step(__u32 i, struct walk *w)
-{
-	struct dentry *d = w->dentry, *root, *parent;
-	struct vfsmount *mnt = w->mnt;
-	const unsigned char *name;
-	if (copy(root, mnt->mnt_root) || copy(parent, d->d_parent)) {
-		w->cut = 1;
-		return 1;
-	}
-	if (d == root) { // on to where it is mounted
-		struct mount *m = (void *)mnt - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0), *above;
-		if (copy(above, m->mnt_parent) || above == m)
-			return 1;
-		copy(w->dentry, m->mnt_mountpoint);
-		w->mnt = (void *)above + ((void *)mnt - (void *)m);
-		return 0;
-	}
-	if (copy(name, d->d_name.name) || append(w, name))
-		return 1;
-	w->dentry = parent;
-	return d == parent; // of no file system that is mounted
-}
-
 inlined struct kernfs_node *above(struct kernfs_node *node)
 {
 	struct kernfs_node___5 *old = (void *)node;
@@ -406,27 +225,11 @@ static long cgroup_step(__u32 i, struct walk *w)
 	return 0;
 }
 
-// loop runs a step and returns how many bytes of names it has written.
-inlined __u32 loop(struct scratch *s, struct walk *w, void *step, __u32 limit)
-{
-	__u32 from = s->used;
-	w->limit = from + limit;
-	w->cut = 0;
-	if (bpf_loop(MAX_PATH / 2, step, w, 0) < 0)
-		w->cut = 1;
-	__u32 used = s->used;
-	if (used == from && !w->cut && used < DATA) { // the root
-		s->data[used] = 0;
-		s->used = used + 1;
-	}
-	return s->used - from;
-}
-
 // paths appends the names of the executable's, the working directory's and the
 // control group's path.
 inlined void paths(struct scratch *s, __u32 slot, struct task_struct *t, struct file *exe)
 {
-	struct process *p = &s->p;
+	struct process *p = (void *)s->head;
 	struct walk w = {.slot = slot};
 	if (exe) {
 		w.mnt = exe->f_path.mnt;
@@ -502,29 +305,9 @@ inlined void environment(struct scratch *s, __u32 slot, struct mm_struct *mm)
 	bpf_loop(MAX_VARIABLES, variable_step, &e, 0);
 	if (e.at < e.end && !e.flags)
 		e.flags = ENV_CUT;
-	s->p.r.flags |= e.flags;
-	s->p.env_size = s->used - from;
-}
-
-// room returns where n bytes may be appended, or NULL.
-inlined char *room(struct scratch *s, __u32 n)
-{
-	__u32 used = s->used;
-	if (used > DATA - n)
-		return NULL;
-	return s->data + used;
-}
-
-inlined __u32 append_string(struct scratch *s, const void *text)
-{
-	char *to = room(s, MAX_PATH);
-	if (!to)
-		return 0;
-	long n = bpf_probe_read_kernel_str(to, MAX_PATH, text);
-	if (n <= 0)
-		return 0;
-	s->used += n;
-	return n;
+	struct process *p = (void *)s->head;
+	p->r.flags |= e.flags;
+	p->env_size = s->used - from;
 }
 
 inlined int exec(__u64 *context, bool loops)
@@ -535,7 +318,7 @@ inlined int exec(__u64 *context, bool loops)
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
 	if (!s)
 		return 0;
-	struct process *p = &s->p;
+	struct process *p = (void *)s->head;
 	__builtin_memset(p, 0, sizeof(*p));
 	s->used = 0;
 	struct counters *c = begin(&p->r, EXEC, cpu, t->group_leader);
@@ -572,9 +355,7 @@ inlined int exec(__u64 *context, bool loops)
 	__u64 size = offset_of(struct scratch, data) + s->used;
 	if (size > sizeof(*s))
 		size = sizeof(*s);
-	if (bpf_ringbuf_output(&ring, s, size, BPF_RB_NO_WAKEUP) < 0)
-		c->lost[EXEC]++;
-	wake(c);
+	output(&p->r, size, EXEC, c);
 	return 0;
 }
 
@@ -597,23 +378,12 @@ int process_fork(__u64 *context)
 	struct task_struct *t = (void *)context[1];
 	if (t->pid != t->tgid)
 		return 0; // a thread
-	__u32 cpu = bpf_get_smp_processor_id();
-	struct process *p = bpf_ringbuf_reserve(&ring, sizeof(*p), 0);
-	if (!p) {
-		struct counters *c = begin(NULL, FORK, cpu, t);
-		if (c)
-			c->lost[FORK]++;
+	struct counters *c;
+	struct process *p = reserve(sizeof(*p), FORK, t, &c);
+	if (!p)
 		return 0;
-	}
-	__builtin_memset(p, 0, sizeof(*p));
-	struct counters *c = begin(&p->r, FORK, cpu, t);
-	if (!c) {
-		bpf_ringbuf_discard(p, BPF_RB_NO_WAKEUP);
-		return 0;
-	}
 	fill(p, t);
-	bpf_ringbuf_submit(p, BPF_RB_NO_WAKEUP);
-	wake(c);
+	submit(p, c);
 	return 0;
 }
 
@@ -660,19 +430,10 @@ int process_exit(__u64 *context)
 	if (exit_says_group ? !(context[1] & 1) : signal->live.counter != 0)
 		return 0;
 	struct task_struct *leader = t->group_leader;
-	__u32 cpu = bpf_get_smp_processor_id();
-	struct ended *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
-	if (!e) {
-		struct counters *c = begin(NULL, EXIT, cpu, leader);
-		if (c)
-			c->lost[EXIT]++;
+	struct counters *c;
+	struct ended *e = reserve(sizeof(*e), EXIT, leader, &c);
+	if (!e)
 		return 0;
-	}
-	struct counters *c = begin(&e->r, EXIT, cpu, leader);
-	if (!c) {
-		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
-		return 0;
-	}
 	e->cpu_time = signal->sum_sched_runtime + leader->se.sum_exec_runtime;
 	if (t != leader) // whose time is added when it has been waited for
 		e->cpu_time += t->se.sum_exec_runtime;
@@ -680,9 +441,7 @@ int process_exit(__u64 *context)
 	e->status = signal->flags & 4 /* SIGNAL_GROUP_EXIT */ ? signal->group_exit_code : leader->exit_code;
 	e->uid = t->real_cred->uid.val;
 	e->euid = t->real_cred->euid.val;
-	e->reserved = 0;
-	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
-	wake(c);
+	submit(e, c);
 	return 0;
 }
 
@@ -698,19 +457,11 @@ int process_list(struct bpf_iter__task *context)
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
 	if (!s)
 		return 0;
-	struct process *p = &s->p;
+	struct process *p = (void *)s->head;
 	__builtin_memset(p, 0, sizeof(*p));
 	s->used = 0;
-	struct task_struct *parent = t->real_parent;
-	struct task_struct *father = parent->group_leader;
-	p->r.time = bpf_ktime_get_boot_ns();
-	p->r.start = t->start_boottime;
-	p->r.pid = t->tgid;
-	p->r.kind = TASK;
-	p->r.parent_start = father->start_boottime;
-	p->r.ppid = father->tgid;
-	p->r.dead = t->signal->live.counter == 0;
-	copy(p->r.comm, t->comm);
+	fill_record(&p->r, 0, TASK, 0, t);
+	p->r.what = t->signal->live.counter == 0;
 	fill(p, t);
 	struct task_struct___5 *old = (void *)t;
 	p->state = (exists(t->__state) ? t->__state : old->state) | t->exit_state;

@@ -20,6 +20,7 @@ const (
 	processMapCounters         = "counters"
 	processMapRing             = "ring"
 	processMapScratches        = "scratches"
+	processMapWanted           = "wanted"
 	processProgProcessExec     = "process_exec"
 	processProgProcessExecBare = "process_exec_bare"
 	processProgProcessExit     = "process_exit"
@@ -28,6 +29,7 @@ const (
 	processVarAllVariables     = "all_variables"
 	processVarCpus             = "cpus"
 	processVarExitSaysGroup    = "exit_says_group"
+	processVarHasFetch         = "has_fetch"
 	processVarNames            = "names"
 )
 
@@ -88,6 +90,7 @@ type processMapSpecs struct {
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
 	Ring      *ebpf.MapSpec `ebpf:"ring"`
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
+	Wanted    *ebpf.MapSpec `ebpf:"wanted"`
 }
 
 // processVariableSpecs contains global variables before they are loaded into the kernel.
@@ -97,6 +100,7 @@ type processVariableSpecs struct {
 	AllVariables  *ebpf.VariableSpec `ebpf:"all_variables"`
 	Cpus          *ebpf.VariableSpec `ebpf:"cpus"`
 	ExitSaysGroup *ebpf.VariableSpec `ebpf:"exit_says_group"`
+	HasFetch      *ebpf.VariableSpec `ebpf:"has_fetch"`
 	Names         *ebpf.VariableSpec `ebpf:"names"`
 }
 
@@ -124,6 +128,7 @@ type processMaps struct {
 	Counters  *ebpf.Map `ebpf:"counters"`
 	Ring      *ebpf.Map `ebpf:"ring"`
 	Scratches *ebpf.Map `ebpf:"scratches"`
+	Wanted    *ebpf.Map `ebpf:"wanted"`
 }
 
 func (m *processMaps) Close() error {
@@ -132,6 +137,7 @@ func (m *processMaps) Close() error {
 		m.Counters,
 		m.Ring,
 		m.Scratches,
+		m.Wanted,
 	)
 }
 
@@ -142,6 +148,7 @@ type processVariables struct {
 	AllVariables  *ebpf.Variable `ebpf:"all_variables"`
 	Cpus          *ebpf.Variable `ebpf:"cpus"`
 	ExitSaysGroup *ebpf.Variable `ebpf:"exit_says_group"`
+	HasFetch      *ebpf.Variable `ebpf:"has_fetch"`
 	Names         *ebpf.Variable `ebpf:"names"`
 }
 

@@ -3,6 +3,7 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -40,8 +41,10 @@ type Source struct {
 	ring    *ringbuf.Reader
 	counts  *ebpf.Memory // struct counters of each CPU
 	asleep  *ebpf.Memory // the reader's state
+	wanted  *ebpf.Memory // a mask of what is wanted, by Kind
+	parts   []*ebpf.Collection
 	cpus    int
-	limited string
+	limited []string
 	doze    time.Duration
 
 	closing  sync.Once
@@ -51,11 +54,11 @@ type Source struct {
 
 	record ringbuf.Record
 	before int      // how many the Read before returned
-	last   []uint64 // sequence number received, by CPU
+	last   []uint64 // highest sequence number received, by CPU
 	fence  atomic.Uint32
 
 	received  [kinds]atomic.Uint64
-	missing   atomic.Uint64
+	missing   atomic.Int64
 	malformed atomic.Uint64
 
 	list list
@@ -90,6 +93,9 @@ func Open(config Config) (s *Source, err error) {
 	if s.asleep, err = s.Asleep.Memory(); err != nil {
 		return nil, fmt.Errorf("eBPF: map the reader's state: %w", err)
 	}
+	if s.wanted, err = s.Wanted.Memory(); err != nil {
+		return nil, fmt.Errorf("eBPF: map what is wanted: %w", err)
+	}
 	if s.ring, err = ringbuf.NewReader(s.Ring); err != nil {
 		return nil, fmt.Errorf("eBPF: open the ring buffer: %w", err)
 	}
@@ -106,7 +112,21 @@ func Open(config Config) (s *Source, err error) {
 		}
 		s.links = append(s.links, l)
 	}
+	for _, p := range parts {
+		if err := s.open(p, kernel); err != nil {
+			s.limited = append(s.limited, p.what+" are not seen: "+explain(err).Error())
+		}
+	}
 	return s, nil
+}
+
+// Want says what of a kind is to be told from now on: a bit for each of what can
+// happen. At first it is nothing but forks, execs and exits, which are always told.
+func (s *Source) Want(k Kind, mask uint64) error {
+	if _, err := s.wanted.WriteAt(binary.LittleEndian.AppendUint64(nil, mask), 8*int64(k)); err != nil {
+		return fmt.Errorf("eBPF: write what is wanted: %w", err)
+	}
+	return nil
 }
 
 // spec returns the programs and maps, sized for this machine.
@@ -128,7 +148,7 @@ func (s *Source) spec(config Config, kernel *btf.Spec) (*ebpf.CollectionSpec, er
 	}
 	for name, value := range map[string]any{
 		"cpus": uint32(s.cpus), "exit_says_group": says,
-		"all_variables": config.Environment, "names": variables(),
+		"all_variables": config.Environment, "names": variables(), "has_fetch": hasFetch(),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("eBPF: set %s: %w", name, err)
@@ -143,7 +163,7 @@ func (s *Source) load(spec *ebpf.CollectionSpec, kernel *btf.Spec, bare bool) er
 	omit := "process_exec_bare"
 	if bare {
 		omit = "process_exec"
-		s.limited = "paths, control group and environment of an exec are not seen: the kernel has no bpf_loop (5.17)"
+		s.limited = append(s.limited, "paths, control group and environment of an exec are not seen: the kernel has no bpf_loop (5.17)")
 	}
 	list := spec.Copy()
 	for _, name := range []string{"process_fork", "process_exec", "process_exec_bare", "process_exit"} {
@@ -160,7 +180,7 @@ func (s *Source) load(spec *ebpf.CollectionSpec, kernel *btf.Spec, bare bool) er
 	s.ProcessFork, s.ProcessExit = c.DetachProgram("process_fork"), c.DetachProgram("process_exit")
 	s.ProcessExec, s.ProcessExecBare = c.DetachProgram("process_exec"), c.DetachProgram("process_exec_bare")
 	s.Ring, s.Counters = c.DetachMap("ring"), c.DetachMap("counters")
-	s.Asleep, s.Scratches = c.DetachMap("asleep"), c.DetachMap("scratches")
+	s.Asleep, s.Scratches, s.Wanted = c.DetachMap("asleep"), c.DetachMap("scratches"), c.DetachMap("wanted")
 	options.MapReplacements = map[string]*ebpf.Map{"scratches": s.Scratches}
 	s.list.load(list, options)
 	return nil
@@ -185,12 +205,15 @@ func (s *Source) close() error {
 		errs = append(errs, s.ring.Close())
 		s.reading.Unlock()
 	}
+	for _, c := range s.parts {
+		c.Close()
+	}
 	errs = append(errs, s.list.close(), s.processObjects.Close())
 	return errors.Join(errs...)
 }
 
-// Limits says what this kernel can not tell, "" when it tells all.
-func (s *Source) Limits() string { return s.limited }
+// Limits says what this kernel can not tell, nothing when it tells all.
+func (s *Source) Limits() []string { return s.limited }
 
 // Sync lets a Read return ErrSynced as soon as all that was in the ring buffer
 // before has been returned, by it or those before it.
@@ -276,8 +299,13 @@ func (s *Source) drain(list []Event) ([]Event, error) {
 			s.malformed.Add(1)
 			continue
 		}
-		s.missing.Add(e.Sequence - s.last[e.CPU] - 1)
-		s.last[e.CPU] = e.Sequence
+		// An interrupt's record may come before one with a lower number.
+		if ahead := int64(e.Sequence - s.last[e.CPU]); ahead > 0 {
+			s.last[e.CPU] = e.Sequence
+			s.missing.Add(ahead - 1)
+		} else {
+			s.missing.Add(-1)
+		}
 		s.received[e.Kind].Add(1)
 		list = append(list, e)
 	}
@@ -290,7 +318,7 @@ func (s *Source) Stats() (Stats, error) {
 	for k := range t.Received {
 		t.Received[k] = s.received[k].Load()
 	}
-	t.Missing, t.Malformed = s.missing.Load(), s.malformed.Load()
+	t.Missing, t.Malformed = uint64(max(s.missing.Load(), 0)), s.malformed.Load()
 	const size = 8 * (1 + 2*len(t.Sent))
 	raw := make([]byte, s.cpus*size)
 	if _, err := s.counts.ReadAt(raw, 0); err != nil {

@@ -497,7 +497,7 @@ func TestAllEnvironment(t *testing.T) {
 // TestWithoutLoop: on a kernel without bpf_loop an exec is seen without paths.
 func TestWithoutLoop(t *testing.T) {
 	s := open(t, Config{NoLoop: true})
-	if s.Limits() == "" {
+	if len(s.Limits()) == 0 {
 		t.Error("no limit is told")
 	}
 	_, images, _ := observe(t, record(t, s), exec.Command("/bin/true", "x"))

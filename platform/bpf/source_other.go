@@ -13,8 +13,11 @@ func Open(Config) (*Source, error) { return nil, ErrNotSupported }
 // Close does nothing.
 func (*Source) Close() error { return nil }
 
-// Limits returns "".
-func (*Source) Limits() string { return "" }
+// Limits returns nothing.
+func (*Source) Limits() []string { return nil }
+
+// Want returns ErrNotSupported.
+func (*Source) Want(Kind, uint64) error { return ErrNotSupported }
 
 // Read returns ErrNotSupported.
 func (*Source) Read([]Event) ([]Event, error) { return nil, ErrNotSupported }

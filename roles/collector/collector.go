@@ -16,6 +16,7 @@ import (
 
 	"daemoneye/bus"
 	"daemoneye/bus/event"
+	"daemoneye/platform/bpf"
 	"daemoneye/platform/procfs"
 	"daemoneye/roles/api"
 	"daemoneye/roles/log/core"
@@ -82,6 +83,7 @@ type collector struct {
 
 	events    *outbox
 	happened  *happenings // its columns
+	actions   map[bpf.Kind]*actions
 	gathering bool        // gathered runs
 	gathered  *time.Timer // when events that the agent may take later are published
 	samples   *sampler
@@ -117,13 +119,14 @@ func Run(ctx context.Context, cfg Config) error {
 // connect opens the kernel's source and the way to the agent, which is told
 // what there is.
 func (c *collector) connect() {
-	can := limits()
-	if reason := c.openKernel(); reason != "" {
-		can = append(can, reason)
-	}
+	can := append(limits(), c.openKernel()...)
 	c.agent = newAgentLink(c.cfg, &c.losses, c.hasher, c.source(), can)
 	c.events = newOutbox(c.agent.publisher, "process_events", &c.losses)
 	c.happened = newHappenings(c.events.builder)
+	c.actions = map[bpf.Kind]*actions{}
+	for kind, t := range actionTables() {
+		c.actions[kind] = newActions(t, newOutbox(c.agent.publisher, t.name, &c.losses))
+	}
 	c.gathered = time.NewTimer(time.Hour)
 	c.gathered.Stop()
 	c.samples = newSampler(newOutbox(c.agent.publisher, "process_samples", &c.losses), c.cfg.SampleInterval)
@@ -193,7 +196,7 @@ func (c *collector) run(ctx context.Context) error {
 			}
 		case <-c.gathered.C:
 			c.gathering = false
-			if err := c.events.flush(); err != nil {
+			if err := c.flush(); err != nil {
 				return err
 			}
 		case <-digests:

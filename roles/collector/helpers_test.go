@@ -302,7 +302,7 @@ func (a *testAgent) event(kind string, pid int, more func(row) bool) row {
 	}()
 	a.await(fmt.Sprintf("%s of process %d", kind, pid), func() bool {
 		found = a.find(func(r row) bool {
-			return ours(r, pid) && r["command_line"] != own && is(r) && (more == nil || more(r))
+			return ours(r, pid) && r["command_line"] != own && r["command_line"] != nil && is(r) && (more == nil || more(r)) // no command line: a scan fell into the exec
 		})
 		return len(found) > 0
 	})

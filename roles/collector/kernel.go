@@ -29,9 +29,9 @@ type kernel struct {
 	stop    chan struct{}
 	done    sync.WaitGroup
 
-	unlisted bool      // its list does not work
-	lost     uint64    // reported
-	checked  time.Time // when these were all
+	unlisted bool              // its list does not work
+	lost     map[string]uint64 // reported, by table
+	checked  time.Time         // when these were all
 	forks    forks
 }
 
@@ -55,7 +55,7 @@ func openKernel(config bpf.Config) (*kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &kernel{source: source, batches: make(chan kernelBatch, kernelBatches), stop: make(chan struct{}), checked: time.Now()}
+	k := &kernel{source: source, batches: make(chan kernelBatch, kernelBatches), stop: make(chan struct{}), lost: map[string]uint64{}, checked: time.Now()}
 	k.forks.at = k.checked
 	k.done.Go(k.read)
 	return k, nil
@@ -86,14 +86,24 @@ func (k *kernel) close() error {
 	return err
 }
 
-// losses returns what was lost since the last call, and since when.
-func (k *kernel) losses(now time.Time) (rows int64, from time.Time, err error) {
+// losses returns how many rows were lost since the last call, by table, and
+// since when. A record that was not understood counts as one of a process.
+func (k *kernel) losses(now time.Time) (rows map[string]int64, from time.Time, err error) {
 	stats, err := k.source.Stats()
 	if err != nil {
-		return 0, from, err
+		return nil, from, err
 	}
-	lost := bpf.Total(stats.Lost) + stats.Malformed
-	rows, from = int64(lost-k.lost), k.checked
+	lost := map[string]uint64{"process_events": stats.Malformed}
+	for kind, n := range stats.Lost {
+		lost[tableOf(bpf.Kind(kind))] += n
+	}
+	rows = map[string]int64{}
+	for table, n := range lost {
+		if n > k.lost[table] {
+			rows[table] = int64(n - k.lost[table])
+		}
+	}
+	from = k.checked
 	k.lost, k.checked = lost, now
 	return rows, from, nil
 }
@@ -117,10 +127,10 @@ func (k *kernel) stopped(youngest time.Duration, boot func(time.Time) time.Durat
 }
 
 // openKernel opens the kernel's source, and gives up what only that takes. It
-// returns why there is none, as a sentence for people.
-func (c *collector) openKernel() (reason string) {
+// returns why there is none, or what it can not tell, as sentences for people.
+func (c *collector) openKernel() []string {
 	if c.cfg.NoKernel {
-		return ""
+		return nil
 	}
 	defer debug.FreeOSMemory() // the kernel's types are some megabytes
 	k, err := openKernel(bpf.Config{RingBytes: c.cfg.RingBytes, Environment: c.cfg.Scan.Environment})
@@ -129,9 +139,14 @@ func (c *collector) openKernel() (reason string) {
 	}
 	if err != nil {
 		c.log.Info("processes are seen by scans only", core.Err(err))
-		return unseen + err.Error()
+		return []string{unseen + err.Error()}
 	}
 	c.kernel, c.live = k, newLive(c.enumerator, c.rows, c.cfg.Scan.Environment)
+	for kind, t := range actionTables() {
+		if err := k.source.Want(kind, t.wanted); err != nil {
+			c.log.Warn("choose what the kernel tells", core.String("table", t.name), core.Err(err))
+		}
+	}
 	return k.source.Limits()
 }
 
@@ -220,7 +235,14 @@ func (c *collector) checkKernel(ctx context.Context) error {
 func (c *collector) apply(ctx context.Context, batch kernelBatch) error {
 	known := lineage{}
 	for i := range batch.events {
-		h := c.live.apply(&batch.events[i])
+		e := &batch.events[i]
+		if a := c.actions[e.Kind]; a != nil {
+			if err := a.add(e, c.live, known); err != nil {
+				return err
+			}
+			continue
+		}
+		h := c.live.apply(e)
 		c.rows.add(&c.happened.columns, h.process, c.before, known)
 		c.happened.add(&h)
 		c.events.builder.EndRow()
@@ -256,11 +278,24 @@ const (
 // flushOrGather publishes events, or leaves them to gathered.
 func (c *collector) flushOrGather() error {
 	if c.agent.publisher.Stats().PendingFrames <= farBehind {
-		return c.events.flush()
+		return c.flush()
 	}
 	if !c.gathering {
 		c.gathering = true
 		c.gathered.Reset(gatherTime)
+	}
+	return nil
+}
+
+// flush publishes the events that wait.
+func (c *collector) flush() error {
+	if err := c.events.flush(); err != nil {
+		return err
+	}
+	for _, a := range c.actions {
+		if err := a.flush(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -315,8 +350,8 @@ func (c *collector) noteKernelLosses(now time.Time) {
 		c.log.Warn("read the kernel's counters", core.Err(err))
 		return
 	}
-	if rows > 0 {
-		c.losses.note("process_events", "the kernel's ring buffer was full", rows, from, now)
+	for table, n := range rows {
+		c.losses.note(table, "the kernel's ring buffer was full", n, from, now)
 	}
 }
 
@@ -324,7 +359,11 @@ func (c *collector) noteKernelLosses(now time.Time) {
 func (c *collector) kernelFailed(ctx context.Context, err error) error {
 	c.log.Warn("the kernel's source has ended, processes are seen by scans only", core.Err(err))
 	c.settle()
-	c.losses.blind("process_events", "the kernel's source ended", c.kernel.checked, time.Now())
+	now := time.Now()
+	c.losses.blind("process_events", "the kernel's source ended", c.kernel.checked, now)
+	for _, t := range actionTables() {
+		c.losses.blind(t.name, "the kernel's source ended", c.kernel.checked, now)
+	}
 	c.closeKernel()
 	c.agent.observe(api.SourceProc, append(limits(), unseen+err.Error()))
 	if _, err := c.agent.state(ctx); err != nil {

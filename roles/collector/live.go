@@ -91,20 +91,25 @@ func (l *live) apply(e *bpf.Event) happening {
 	return h
 }
 
+// actor returns the process that an event tells of: when its begin was lost,
+// with no more than the event says.
+func (l *live) actor(e *bpf.Event) *procfs.Process {
+	if p := l.find(e.PID, e.Start); p != nil {
+		return p
+	}
+	p := &procfs.Process{
+		PID: e.PID, PPID: e.PPID, Name: e.Name, HasStat: true, LoginUID: procfs.NoUser,
+		StartTime: e.Start, StartTicks: procfs.Ticks(e.Start),
+	}
+	l.enumerator.Complete(p)
+	p.Parent = bounded(l.find(e.PPID, e.ParentStart))
+	return p
+}
+
 // ended returns a process as it was at its end.
 func (l *live) ended(e *bpf.Event, old *procfs.Process) *procfs.Process {
-	var p procfs.Process
-	if old != nil {
-		p = *old
-		p.Collected = time.Now()
-	} else { // its begin was lost
-		p = procfs.Process{
-			PID: e.PID, PPID: e.PPID, Name: e.Name, HasStat: true, LoginUID: procfs.NoUser,
-			StartTime: e.Start, StartTicks: procfs.Ticks(e.Start),
-		}
-		l.enumerator.Complete(&p)
-		p.Parent = bounded(l.find(e.PPID, e.ParentStart))
-	}
+	p := *l.actor(e)
+	p.Collected = time.Now()
 	p.State, p.Threads = 'X', 0
 	p.CPUTicks = procfs.Ticks(e.CPUTime)
 	if lived := e.Time - e.Start; lived > 0 {

@@ -56,38 +56,53 @@ func newRows(redact *redactor, hasher *procfs.Hasher) *rows {
 	}
 }
 
+// actor is the columns of a process that all tables have which tell what
+// processes do, looked up once.
+type actor struct {
+	entityID, pid, ppid, name, executablePath, commandLine, userID, effectiveUserID, userName, loginUserID, containerID,
+	parentEntityID, parentName, parentExecutablePath, parentCommandLine, ancestors *event.ColumnBuilder
+}
+
+func newActor(b *event.Builder) actor {
+	return actor{
+		entityID: b.Column("entity_id"), pid: b.Column("pid"), ppid: b.Column("ppid"), name: b.Column("name"),
+		executablePath: b.Column("executable_path"), commandLine: b.Column("command_line"),
+		userID: b.Column("user_id"), effectiveUserID: b.Column("effective_user_id"), userName: b.Column("user_name"),
+		loginUserID: b.Column("login_user_id"), containerID: b.Column("container_id"),
+		parentEntityID: b.Column("parent_entity_id"), parentName: b.Column("parent_name"),
+		parentExecutablePath: b.Column("parent_executable_path"), parentCommandLine: b.Column("parent_command_line"),
+		ancestors: b.Column("ancestors"),
+	}
+}
+
 // columns are the builder's, looked up once.
 type columns struct {
-	entityID, pid, ppid, name, executablePath, invokedPath, commandLine, commandLineTruncated, cwd,
-	startTime, startTimeNS, userID, effectiveUserID, groupID, effectiveGroupID, userName, status,
+	actor
+	invokedPath, commandLineTruncated, cwd,
+	startTime, startTimeNS, groupID, effectiveGroupID, status,
 	cpuUsage, cpuTime, memoryUsage, virtualMemory, threads, sessionID, processGroupID, tty, cgroup,
-	containerID, namespaces, capabilities, kernelThread, executableHash, hashAlgorithm,
-	executableBlake3, executableInode, executableDevice, executableMode, executableUserID, loginUserID, fileExists, accessible, environmentVars,
-	parentEntityID, parentName, parentExecutablePath, parentCommandLine, ancestors,
+	namespaces, capabilities, kernelThread, executableHash, hashAlgorithm,
+	executableBlake3, executableInode, executableDevice, executableMode, executableUserID, fileExists, accessible, environmentVars,
 	collectionTime, platformData *event.ColumnBuilder
 }
 
 func newColumns(b *event.Builder) columns {
 	return columns{
-		entityID: b.Column("entity_id"), pid: b.Column("pid"), ppid: b.Column("ppid"), name: b.Column("name"),
-		executablePath: b.Column("executable_path"), invokedPath: b.Column("invoked_path"),
-		commandLine: b.Column("command_line"), commandLineTruncated: b.Column("command_line_truncated"),
+		actor:       newActor(b),
+		invokedPath: b.Column("invoked_path"), commandLineTruncated: b.Column("command_line_truncated"),
 		cwd: b.Column("cwd"), startTime: b.Column("start_time"), startTimeNS: b.Column("start_time_ns"),
-		userID: b.Column("user_id"), effectiveUserID: b.Column("effective_user_id"),
 		groupID: b.Column("group_id"), effectiveGroupID: b.Column("effective_group_id"),
-		userName: b.Column("user_name"), status: b.Column("status"), cpuUsage: b.Column("cpu_usage"),
+		status: b.Column("status"), cpuUsage: b.Column("cpu_usage"),
 		cpuTime: b.Column("cpu_time"), memoryUsage: b.Column("memory_usage"), virtualMemory: b.Column("virtual_memory"),
 		threads: b.Column("threads"), sessionID: b.Column("session_id"), processGroupID: b.Column("process_group_id"),
-		tty: b.Column("tty"), cgroup: b.Column("cgroup"), containerID: b.Column("container_id"),
+		tty: b.Column("tty"), cgroup: b.Column("cgroup"),
 		namespaces: b.Column("namespaces"), capabilities: b.Column("capabilities"), kernelThread: b.Column("kernel_thread"),
 		executableHash: b.Column("executable_hash"), hashAlgorithm: b.Column("hash_algorithm"),
 		executableBlake3: b.Column("executable_blake3"), executableInode: b.Column("executable_inode"),
 		executableDevice: b.Column("executable_device"), executableMode: b.Column("executable_mode"),
-		executableUserID: b.Column("executable_user_id"), loginUserID: b.Column("login_user_id"), fileExists: b.Column("file_exists"),
+		executableUserID: b.Column("executable_user_id"), fileExists: b.Column("file_exists"),
 		accessible: b.Column("accessible"), environmentVars: b.Column("environment_vars"),
-		parentEntityID: b.Column("parent_entity_id"), parentName: b.Column("parent_name"),
-		parentExecutablePath: b.Column("parent_executable_path"), parentCommandLine: b.Column("parent_command_line"),
-		ancestors: b.Column("ancestors"), collectionTime: b.Column("collection_time"), platformData: b.Column("platform_data"),
+		collectionTime: b.Column("collection_time"), platformData: b.Column("platform_data"),
 	}
 }
 
@@ -109,12 +124,34 @@ type lineage map[*procfs.Process][]string
 // add writes the columns of one process, of a table that has them.
 func (r *rows) add(to *columns, p *procfs.Process, before *state, known lineage) {
 	r.to = to
+	r.actor(&to.actor, p, known)
 	r.identity(p)
 	r.credentials(p)
 	r.usage(p)
 	r.surroundings(p)
 	r.executable(p, before)
-	r.parent(p, known)
+}
+
+// actor writes the columns that say which process did something.
+func (r *rows) actor(c *actor, p *procfs.Process, known lineage) {
+	c.entityID.Text(p.EntityID)
+	c.pid.Int(int64(p.PID))
+	c.commandLine.TextOrNull(r.text(p).commandLine)
+	c.executablePath.TextOrNull(p.Executable)
+	c.containerID.TextOrNull(p.ContainerID)
+	if p.HasStat {
+		c.ppid.Int(int64(p.PPID))
+		c.name.Text(p.Name)
+	}
+	if p.HasStatus {
+		c.userID.Int(int64(p.UID[0]))
+		c.effectiveUserID.Int(int64(p.UID[1]))
+		c.userName.TextOrNull(p.UserName)
+		if p.LoginUID != procfs.NoUser {
+			c.loginUserID.Int(int64(p.LoginUID))
+		}
+	}
+	r.parent(c, p, known)
 }
 
 // keep forgets the texts of all other processes.
@@ -242,21 +279,16 @@ func cutPath(s string, limit int) string {
 
 func (r *rows) identity(p *procfs.Process) {
 	c, t := r.to, r.text(p)
-	c.entityID.Text(p.EntityID)
-	c.pid.Int(int64(p.PID))
 	c.collectionTime.Time(p.Collected)
 	c.accessible.Bool(p.Accessible)
 	c.kernelThread.Bool(p.KernelThread)
 	c.invokedPath.TextOrNull(t.invoked)
-	c.commandLine.TextOrNull(t.commandLine)
 	if p.HasStat && !p.KernelThread {
 		c.commandLineTruncated.Bool(t.cut || p.CmdlineTruncated)
 	}
 	if !p.HasStat {
 		return
 	}
-	c.ppid.Int(int64(p.PPID))
-	c.name.Text(p.Name)
 	c.startTime.Time(p.Started)
 	c.startTimeNS.Int(p.Started.UnixNano())
 	c.sessionID.Int(int64(p.SID))
@@ -269,14 +301,8 @@ func (r *rows) credentials(p *procfs.Process) {
 		return
 	}
 	c := r.to
-	c.userID.Int(int64(p.UID[0]))
-	c.effectiveUserID.Int(int64(p.UID[1]))
 	c.groupID.Int(int64(p.GID[0]))
 	c.effectiveGroupID.Int(int64(p.GID[1]))
-	c.userName.TextOrNull(p.UserName)
-	if p.LoginUID != procfs.NoUser {
-		c.loginUserID.Int(int64(p.LoginUID))
-	}
 	names, ok := r.capabilities[p.CapEffective]
 	if !ok {
 		names = procfs.CapabilityNames(p.CapEffective)
@@ -329,7 +355,6 @@ func (r *rows) surroundings(p *procfs.Process) {
 	c := r.to
 	c.cwd.TextOrNull(p.CWD)
 	c.cgroup.TextOrNull(p.Cgroup)
-	c.containerID.TextOrNull(p.ContainerID)
 	if p.Namespaces != (procfs.Namespaces{}) {
 		raw, ok := r.namespaces[p.Namespaces]
 		if !ok {
@@ -348,7 +373,6 @@ func (r *rows) surroundings(p *procfs.Process) {
 
 func (r *rows) executable(p *procfs.Process, before *state) {
 	c := r.to
-	c.executablePath.TextOrNull(p.Executable)
 	if p.FileExists != procfs.ExistenceUnknown {
 		c.fileExists.Bool(p.FileExists == procfs.Exists)
 	}
@@ -379,12 +403,11 @@ func (r *rows) executable(p *procfs.Process, before *state) {
 	}
 }
 
-func (r *rows) parent(p *procfs.Process, known lineage) {
+func (r *rows) parent(c *actor, p *procfs.Process, known lineage) {
 	parent := p.Parent
 	if parent == nil {
 		return
 	}
-	c := r.to
 	c.parentEntityID.Text(parent.EntityID)
 	c.parentName.TextOrNull(parent.Name)
 	c.parentExecutablePath.TextOrNull(parent.Executable)

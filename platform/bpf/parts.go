@@ -1,0 +1,61 @@
+//go:build linux && (amd64 || arm64)
+
+package bpf
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+)
+
+// part is an object of programs that a kernel may refuse; the others then run
+// without them.
+type part struct {
+	what string // for people, in the plural
+	load func() (*ebpf.CollectionSpec, error)
+	set  func(*ebpf.CollectionSpec) error // its variables; may be nil
+}
+
+// parts are all of them.
+var parts []part
+
+// open loads a part, which shares the maps of the programs for processes, and
+// attaches each of its programs.
+func (s *Source) open(p part, kernel *btf.Spec) error {
+	spec, err := p.load()
+	if err != nil {
+		return fmt.Errorf("read the programs: %w", err)
+	}
+	if p.set != nil {
+		if err := p.set(spec); err != nil {
+			return err
+		}
+	}
+	if v := spec.Variables["has_fetch"]; v != nil {
+		if err := v.Set(hasFetch()); err != nil {
+			return fmt.Errorf("set has_fetch: %w", err)
+		}
+	}
+	options := ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: kernel}, MapReplacements: map[string]*ebpf.Map{}}
+	for name, m := range map[string]*ebpf.Map{"ring": s.Ring, "counters": s.Counters, "asleep": s.Asleep, "wanted": s.Wanted, "scratches": s.Scratches} {
+		if spec.Maps[name] != nil {
+			spec.Maps[name].MaxEntries = m.MaxEntries()
+			options.MapReplacements[name] = m
+		}
+	}
+	c, err := ebpf.NewCollectionWithOptions(spec, options)
+	if err != nil {
+		return err
+	}
+	s.parts = append(s.parts, c)
+	for name, program := range c.Programs {
+		l, err := link.AttachTracing(link.TracingOptions{Program: program})
+		if err != nil {
+			return fmt.Errorf("attach %s: %w", name, err)
+		}
+		s.links = append(s.links, l)
+	}
+	return nil
+}
