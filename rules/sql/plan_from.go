@@ -84,6 +84,7 @@ func (p *planner) filter(in *stage, conjuncts []expr, split bool) (*stage, error
 	}
 	f := &filterNode{input: in.op, cond: cond, halves: split}
 	if s, ok := in.op.(*scanNode); ok {
+		s.where = cond
 		s.findBounds(cond)
 		s.passing = passing(in.cols, conjuncts)
 		f.drop = s.passing

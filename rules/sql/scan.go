@@ -11,7 +11,8 @@ import (
 type scanNode struct {
 	table   *event.Table
 	columns []int           // positions in table.Columns, those in use
-	conds   []scanCondition // proven by WHERE
+	where   expr            // nil: none; what of it concerns this scan alone
+	conds   []scanCondition // proven by it
 	passing []int           // of columns: those that only the filter above reads
 }
 
