@@ -10,6 +10,7 @@ import (
 func access() []bus.Access {
 	return []bus.Access{
 		{Role: bus.Collector, Verb: bus.Request, Name: api.Register},
+		{Role: bus.Collector, Verb: bus.Request, Name: api.CollectorNeeds},
 		{Role: bus.Collector, Verb: bus.Publish, Name: api.EventsTopic + "+"},
 		{Role: bus.Collector, Verb: bus.Publish, Name: api.HeartbeatTopic},
 
@@ -24,9 +25,10 @@ func access() []bus.Access {
 // handlers are the functions behind the requests of the table.
 func (a *agent) handlers() map[string]bus.Handler {
 	return map[string]bus.Handler{
-		api.Register:    a.register,
-		api.Health:      a.health,
-		api.Query:       a.query,
-		api.RulesReload: a.rulesReload,
+		api.Register:       a.register,
+		api.CollectorNeeds: a.collectorNeeds,
+		api.Health:         a.health,
+		api.Query:          a.query,
+		api.RulesReload:    a.rulesReload,
 	}
 }

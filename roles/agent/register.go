@@ -156,7 +156,7 @@ func (a *agent) heartbeat(ctx context.Context, beat api.Heartbeat) {
 	if beat.Scans > s.Scans {
 		s.LastScanAt = s.LastSeen
 	}
-	s.Scans, s.LastScan, s.Processes, s.Found = beat.Scans, beat.LastScan, beat.Processes, beat.Found
+	s.Scans, s.LastScan, s.Processes, s.Found, s.Told = beat.Scans, beat.LastScan, beat.Processes, beat.Found, beat.Told
 	if beat.Scans > 0 && !r.announced {
 		r.announced = true
 		close(r.scanned)

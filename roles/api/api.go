@@ -59,6 +59,7 @@ type Heartbeat struct {
 	Processes   int           `msgpack:"processes"`
 	HashQueue   int           `msgpack:"hash_queue"`
 	Found       uint64        `msgpack:"found"` // processes that the kernel's events had not told of, found by scans after the first
+	Told        []string      `msgpack:"told"`  // tables beside process_events, and which of their events the kernel tells now
 }
 
 // RoleStatus is one of our processes as the kernel reports it.
@@ -92,6 +93,7 @@ type CollectorStatus struct {
 	Sequence    uint64        `msgpack:"sequence" json:"sequence"`
 	Queued      int           `msgpack:"queued" json:"queued"`
 	Dropped     uint64        `msgpack:"dropped" json:"dropped"`
+	Told        []string      `msgpack:"told" json:"told"`   // tables beside process_events, and which of their events the kernel tells now
 	Found       uint64        `msgpack:"found" json:"found"` // by scans after the first, which no event had told of; of SourceKernel
 }
 

@@ -149,6 +149,9 @@ func healthCollector(s *sheet, h *api.HealthReply) {
 	s.line("", "%s; %s%s", scan, term.Plural(int64(c.Processes), "process", "processes"), found)
 	s.line("", "%s queued, %s dropped, %s", term.Plural(int64(c.Queued), "batch", "batches"), term.Plural(int64(c.Dropped), "row", "rows"),
 		term.Plural(int64(c.Scans), "scan", "scans"))
+	for _, told := range c.Told {
+		s.line("", "%s", told)
+	}
 	for _, limit := range c.Limits {
 		s.line("", "%s", limit)
 	}

@@ -8,7 +8,8 @@ import (
 
 // actionTable is a table that tells what processes do, beside process_events.
 type actionTable struct {
-	name string
+	name   string
+	events []string // the column event, by Event.What; "" where there is none
 	// open looks up the columns that are the table's own; what it returns
 	// writes them for one event.
 	open func(*event.Builder) func(*bpf.Event, *live)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,7 +38,9 @@ type agentLink struct {
 	first     chan *state // the baseline, once
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
-	beat      chan struct{} // capacity 1: a heartbeat is due
+	beat      chan struct{}   // capacity 1: a heartbeat is due
+	needs     chan api.Needs  // capacity 1: the newest
+	ctx       context.Context // ends with close
 	outage    outage
 
 	mu        sync.Mutex
@@ -49,16 +52,17 @@ type agentLink struct {
 	scans     uint64
 	lastScan  time.Duration
 	processes int
-	found     uint64 // processes that only a scan told of, after the first one
+	found     uint64   // processes that only a scan told of, after the first one
+	told      []string // tables, and which events of them the kernel tells now
 }
 
 func newAgentLink(cfg Config, l *losses, hasher *procfs.Hasher, source string, limits []string) *agentLink {
 	a := &agentLink{
 		source: source, limits: limits, cfg: cfg, log: cfg.Log, losses: l, hasher: hasher,
-		first: make(chan *state, 1), beat: make(chan struct{}, 1), outage: outage{log: cfg.Log},
+		first: make(chan *state, 1), beat: make(chan struct{}, 1), needs: make(chan api.Needs, 1), outage: outage{log: cfg.Log},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	a.cancel = cancel
+	a.ctx, a.cancel = ctx, cancel
 	// The publisher may connect before NewPublisher returns.
 	ready := make(chan struct{})
 	a.publisher = bus.NewPublisher(bus.PublisherConfig{
@@ -98,6 +102,7 @@ func (a *agentLink) connected(ctx context.Context, conn *bus.Conn) error {
 		return err
 	}
 	a.outage.ended()
+	a.wg.Go(func() { a.followNeeds(a.ctx, conn) })
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.conn = conn
@@ -190,6 +195,16 @@ func (a *agentLink) observe(source string, limits []string) {
 	a.source, a.limits = source, limits
 }
 
+// tells is what the next heartbeats say of what the kernel tells.
+func (a *agentLink) tells(told []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !slices.Equal(a.told, told) {
+		a.told = told
+		a.due()
+	}
+}
+
 // forgotten reports whether the agent came back without what it had
 // acknowledged: its store was removed.
 func (a *agentLink) forgotten() bool {
@@ -248,7 +263,7 @@ func (a *agentLink) heartbeat(ctx context.Context) error {
 	conn := a.conn
 	beat := api.Heartbeat{
 		CollectorID: a.cfg.ID, Time: time.Now(), Sequence: stats.Published, Queued: stats.PendingFrames,
-		Dropped: a.losses.count(), Scans: a.scans, LastScan: a.lastScan, Processes: a.processes, Found: a.found,
+		Dropped: a.losses.count(), Scans: a.scans, LastScan: a.lastScan, Processes: a.processes, Found: a.found, Told: a.told,
 	}
 	a.mu.Unlock()
 	if conn == nil {

@@ -84,6 +84,7 @@ type collector struct {
 	events    *outbox
 	happened  *happenings // its columns
 	actions   map[bpf.Kind]*actions
+	lease     *lease
 	gathering bool        // gathered runs
 	gathered  *time.Timer // when events that the agent may take later are published
 	samples   *sampler
@@ -123,6 +124,8 @@ func (c *collector) connect() {
 	c.agent = newAgentLink(c.cfg, &c.losses, c.hasher, c.source(), can)
 	c.events = newOutbox(c.agent.publisher, "process_events", &c.losses)
 	c.happened = newHappenings(c.events.builder)
+	c.lease = newLease()
+	c.tell(api.Needs{})
 	c.actions = map[bpf.Kind]*actions{}
 	for kind, t := range actionTables() {
 		c.actions[kind] = newActions(t, newOutbox(c.agent.publisher, t.name, &c.losses))
@@ -199,6 +202,10 @@ func (c *collector) run(ctx context.Context) error {
 			if err := c.flush(); err != nil {
 				return err
 			}
+		case n := <-c.agent.needs:
+			c.grant(n)
+		case <-c.lease.ends.C:
+			c.tell(api.Needs{})
 		case <-digests:
 			if !hashing {
 				hashing = true

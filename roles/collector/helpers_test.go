@@ -43,6 +43,7 @@ type testAgent struct {
 	token  bus.Token
 	broker *bus.Broker
 	served chan error
+	needs  chan api.Needs // what the collector is told
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when something arrives
@@ -57,7 +58,7 @@ type testAgent struct {
 
 func newTestAgent(t *testing.T) *testAgent {
 	a := &testAgent{
-		t: t, dir: t.TempDir(), token: bus.NewToken(), changed: make(chan struct{}),
+		t: t, dir: t.TempDir(), token: bus.NewToken(), changed: make(chan struct{}), needs: make(chan api.Needs),
 		stored: map[string]uint64{}, state: map[string]*event.Batch{},
 	}
 	a.start()
@@ -65,10 +66,29 @@ func newTestAgent(t *testing.T) *testAgent {
 	return a
 }
 
+// tellNeeds answers api.CollectorNeeds with what comes over needs.
+func (a *testAgent) tellNeeds(ctx context.Context, c *bus.Call) error {
+	for {
+		select {
+		case n := <-a.needs:
+			body, err := msgpack.Marshal(n)
+			if err != nil {
+				return err
+			}
+			if err := c.Reply(ctx, body); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 func (a *testAgent) start() {
 	a.t.Helper()
 	b, err := bus.NewBroker(bus.Config{Access: []bus.Access{
 		{Role: bus.Collector, Verb: bus.Request, Name: api.Register},
+		{Role: bus.Collector, Verb: bus.Request, Name: api.CollectorNeeds},
 		{Role: bus.Collector, Verb: bus.Publish, Name: api.EventsTopic + "+"},
 		{Role: bus.Collector, Verb: bus.Publish, Name: api.HeartbeatTopic},
 	}})
@@ -76,6 +96,9 @@ func (a *testAgent) start() {
 		a.t.Fatal(err)
 	}
 	if err := b.HandleRequest(api.Register, a.register); err != nil {
+		a.t.Fatal(err)
+	}
+	if err := b.HandleRequest(api.CollectorNeeds, a.tellNeeds); err != nil {
 		a.t.Fatal(err)
 	}
 	if err := b.HandleIngest(api.EventsTopic+"+", a); err != nil {

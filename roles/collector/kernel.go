@@ -142,11 +142,6 @@ func (c *collector) openKernel() []string {
 		return []string{unseen + err.Error()}
 	}
 	c.kernel, c.live = k, newLive(c.enumerator, c.rows, c.cfg.Scan.Environment)
-	for kind, t := range actionTables() {
-		if err := k.source.Want(kind, t.wanted); err != nil {
-			c.log.Warn("choose what the kernel tells", core.String("table", t.name), core.Err(err))
-		}
-	}
 	return k.source.Limits()
 }
 
@@ -365,6 +360,7 @@ func (c *collector) kernelFailed(ctx context.Context, err error) error {
 		c.losses.blind(t.name, "the kernel's source ended", c.kernel.checked, now)
 	}
 	c.closeKernel()
+	c.agent.tells(nil)
 	c.agent.observe(api.SourceProc, append(limits(), unseen+err.Error()))
 	if _, err := c.agent.state(ctx); err != nil {
 		c.log.Warn("tell the agent of the source", core.Err(err))

@@ -1,0 +1,110 @@
+package collector
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"daemoneye/bus"
+	"daemoneye/platform/bpf"
+	"daemoneye/roles/api"
+	"daemoneye/roles/log/core"
+)
+
+// followNeeds takes up what the agent needs, until the connection ends.
+func (a *agentLink) followNeeds(ctx context.Context, conn *bus.Conn) {
+	replies, err := conn.Request(ctx, api.CollectorNeeds, nil)
+	if err != nil {
+		return // with the connection; what is connected next asks again
+	}
+	defer replies.Close()
+	for {
+		body, err := replies.Next(ctx)
+		if err != nil {
+			return
+		}
+		var n api.Needs
+		if err := msgpack.Unmarshal(body, &n); err != nil {
+			a.log.Warn("decode what the agent needs", core.Err(err))
+			continue
+		}
+		select {
+		case <-a.needs: // which this one replaces
+		default:
+		}
+		select {
+		case a.needs <- n:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// lease is what the agent needs beyond what is always told, until it ends.
+type lease struct {
+	ends  *time.Timer
+	masks map[bpf.Kind]uint64 // what the kernel tells, by kind
+}
+
+func newLease() *lease {
+	l := &lease{ends: time.NewTimer(time.Hour), masks: map[bpf.Kind]uint64{}}
+	l.ends.Stop()
+	return l
+}
+
+// grant lets the kernel tell what the agent needs, for as long as a lease.
+func (c *collector) grant(n api.Needs) {
+	c.lease.ends.Reset(api.LeaseTime)
+	c.tell(n)
+}
+
+// tell lets the kernel tell what is needed and what always is.
+func (c *collector) tell(n api.Needs) {
+	if c.kernel == nil {
+		return
+	}
+	var told []string
+	for kind, t := range actionTables() {
+		mask := t.wanted
+		if i := slices.IndexFunc(n.Tables, func(x api.Need) bool { return x.Table == t.name }); i >= 0 {
+			mask |= t.mask(n.Tables[i].Events)
+		}
+		if names := t.names(mask); len(names) > 0 {
+			told = append(told, fmt.Sprintf("%s: %s", t.name, strings.Join(names, ", ")))
+		}
+		if before, ok := c.lease.masks[kind]; ok && before == mask {
+			continue
+		}
+		if err := c.kernel.source.Want(kind, mask); err != nil {
+			c.log.Warn("choose what the kernel tells", core.String("table", t.name), core.Err(err))
+			continue
+		}
+		c.lease.masks[kind] = mask
+	}
+	slices.Sort(told)
+	c.agent.tells(told)
+}
+
+// mask has a bit for each of the events; none named means all.
+func (t actionTable) mask(events []string) (mask uint64) {
+	for what, name := range t.events {
+		if name != "" && (len(events) == 0 || slices.Contains(events, name)) {
+			mask |= 1 << what
+		}
+	}
+	return mask
+}
+
+// names is the reverse of mask.
+func (t actionTable) names(mask uint64) (list []string) {
+	for what, name := range t.events {
+		if mask>>what&1 != 0 && !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
