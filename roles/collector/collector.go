@@ -78,8 +78,9 @@ type collector struct {
 	comparison *comparison
 	agent      *agentLink
 	losses     losses
-	kernel     *kernel // nil: scans only
-	live       *live   // with kernel
+	lossLogged time.Time // when a loss was last said: a long one is said again at intervals
+	kernel     *kernel   // nil: scans only
+	live       *live     // with kernel
 
 	events    *outbox
 	happened  *happenings // its columns
@@ -366,7 +367,10 @@ func (c *collector) reportLosses(now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("publish event gaps: %w", err)
 	}
-	c.log.Warn("events were lost and are reported as gaps", core.Int("tables", len(list)), core.Int("rows", int(c.losses.count())))
+	if now.Sub(c.lossLogged) >= repeatFirst {
+		c.lossLogged = now
+		c.log.Warn("events were lost and are reported as gaps", core.Int("tables", len(list)), core.Int("rows", int(c.losses.count())))
+	}
 	return nil
 }
 
