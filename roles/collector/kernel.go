@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"runtime/debug"
 	"slices"
@@ -33,6 +34,15 @@ type kernel struct {
 	lost     map[string]uint64 // reported, by table
 	checked  time.Time         // when these were all
 	forks    forks
+	quiet    map[bpf.Kind]quiet // of execs and exits
+}
+
+// quiet is for how many looks in a row the programs have counted as many.
+type quiet struct {
+	sent   uint64
+	looks  int
+	at     time.Time // of the look
+	before time.Time // of the last look at which they were fewer
 }
 
 // forks is how many forks the programs had counted at the last look.
@@ -55,7 +65,7 @@ func openKernel(config bpf.Config) (*kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &kernel{source: source, batches: make(chan kernelBatch, kernelBatches), stop: make(chan struct{}), lost: map[string]uint64{}, checked: time.Now()}
+	k := &kernel{source: source, batches: make(chan kernelBatch, kernelBatches), stop: make(chan struct{}), lost: map[string]uint64{}, quiet: map[bpf.Kind]quiet{}, checked: time.Now()}
 	k.forks.at = k.checked
 	k.done.Go(k.read)
 	return k, nil
@@ -108,22 +118,42 @@ func (k *kernel) losses(now time.Time) (rows map[string]int64, from time.Time, e
 	return rows, from, nil
 }
 
-// stopped reports whether a process began, youngest after boot, that the
-// programs did not count, as they do even when the ring buffer is full. It is
-// called after each scan. boot is time since boot, right to a second.
-func (k *kernel) stopped(youngest time.Duration, boot func(time.Time) time.Duration) (bool, error) {
+// stopped says what happened that the programs did not count, as they do even
+// when the ring buffer is full, or "": a process began, or scans have found an
+// exec or an exit while none was counted since the scan before these. What
+// happened after checked may then be unknown. It is called after each scan. boot is time since boot, right to a second.
+func (k *kernel) stopped(l *live, boot func(time.Time) time.Duration) (string, error) {
 	stats, err := k.source.Stats()
 	if err != nil {
-		return false, err
+		return "", err
+	}
+	now := time.Now()
+	for _, kind := range []bpf.Kind{bpf.Exec, bpf.Exit} {
+		q, known := k.quiet[kind]
+		if sent := stats.Sent[kind]; known && q.sent == sent {
+			q.looks++
+		} else {
+			q = quiet{sent: sent, before: q.at}
+		}
+		q.at = now
+		k.quiet[kind] = q
+		if l.missed[kind] > 0 && q.looks >= 2 {
+			k.checked = q.before
+			return fmt.Sprintf("there was an %v and the programs in the kernel did not count it", kind), nil
+		}
 	}
 	f := &k.forks
-	now, sent := time.Now(), stats.Sent[bpf.Fork]
+	sent := stats.Sent[bpf.Fork]
 	if sent != f.sent || f.since == 0 {
 		*f = forks{sent: sent, at: now, since: boot(now), before: f.at}
-		return false, nil
+		return "", nil
 	}
 	f.at = now
-	return youngest > f.since+2*time.Second, nil
+	if l.youngest > f.since+2*time.Second {
+		k.checked = f.before
+		return "a process began and the programs in the kernel did not count it", nil
+	}
+	return "", nil
 }
 
 // openKernel opens the kernel's source, and gives up what only that takes. It
@@ -215,13 +245,12 @@ func (c *collector) catchUp(ctx context.Context, snap *procfs.Snapshot) error {
 // checkKernel ends a source whose programs do not run any more, as after the
 // last scan.
 func (c *collector) checkKernel(ctx context.Context) error {
-	stopped, err := c.kernel.stopped(c.live.youngest, c.enumerator.Boot)
+	stopped, err := c.kernel.stopped(c.live, c.enumerator.Boot)
 	if err != nil {
 		return c.kernelFailed(ctx, err)
 	}
-	if stopped {
-		c.kernel.checked = c.kernel.forks.before
-		return c.kernelFailed(ctx, errors.New("a process began and the programs in the kernel did not count it"))
+	if stopped != "" {
+		return c.kernelFailed(ctx, errors.New(stopped))
 	}
 	return nil
 }

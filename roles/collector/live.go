@@ -31,6 +31,7 @@ type live struct {
 	suspects  map[string]uint64          // by entity: the image that the last scan alone has found; 0: its end
 	found     int                        // processes that the last scan alone has told of
 	youngest  time.Duration              // since boot: when the last of these began, at the earliest
+	missed    map[bpf.Kind]int           // execs and exits that the last two scans have found and no event told
 }
 
 func newLive(e *procfs.Enumerator, r *rows, environ bool) *live {
@@ -202,7 +203,7 @@ const settling = time.Second
 // of an end; what it finds and no event has told counts only when the next one
 // finds it again.
 func (l *live) merge(snap *procfs.Snapshot, boot time.Duration) {
-	l.found, l.youngest = 0, 0
+	l.found, l.youngest, l.missed = 0, 0, map[bpf.Kind]int{}
 	suspects := map[string]uint64{}
 	again := func(id string, image uint64) bool {
 		suspects[id] = image
@@ -225,7 +226,9 @@ func (l *live) merge(snap *procfs.Snapshot, boot time.Duration) {
 			l.found++
 			l.youngest = max(l.youngest, began)
 		case old.StartStack != p.StartStack:
-			if !again(p.EntityID, p.StartStack) {
+			if again(p.EntityID, p.StartStack) {
+				l.missed[bpf.Exec]++
+			} else {
 				p = old
 			}
 		case !p.EnvironKnown:
@@ -235,7 +238,12 @@ func (l *live) merge(snap *procfs.Snapshot, boot time.Duration) {
 		list = append(list, p)
 	}
 	for _, p := range l.processes {
-		if _, told := l.touched[p.EntityID]; !told && !found[p.EntityID] && !again(p.EntityID, 0) {
+		if _, told := l.touched[p.EntityID]; told || found[p.EntityID] {
+			continue
+		}
+		if again(p.EntityID, 0) {
+			l.missed[bpf.Exit]++
+		} else {
 			list = append(list, p)
 		}
 	}
