@@ -4,6 +4,7 @@ package bpf
 
 import (
 	"fmt"
+	"runtime"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -20,6 +21,21 @@ type part struct {
 
 // parts are all of them.
 var parts []part
+
+// setCalls says what each system call, by name, is to the programs of a part
+// that has syscall.h.
+func setCalls(spec *ebpf.CollectionSpec, what map[string]uint8) error {
+	calls, compat, err := numberCalls(what, runtime.GOARCH)
+	if err != nil {
+		return err
+	}
+	for name, value := range map[string]any{"calls": calls, "compat_calls": compat} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
+}
 
 // open loads a part, which shares the maps of the programs for processes, and
 // attaches each of its programs.
