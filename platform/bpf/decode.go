@@ -64,7 +64,8 @@ type Event struct {
 	Name               string        // comm
 	What               uint32        // has happened, by Kind
 
-	Process *procfs.Process // of Fork, Exec and Task; of Fork without any text
+	Process *procfs.Process // of Fork, Exec, Task and Changed; of Fork and Changed without any text
+	System  *Call           // of System
 
 	Filename string // of Exec: the path that was asked for; of a script, its own
 	Interp   string // of Exec of a script: its interpreter
@@ -117,8 +118,10 @@ func Decode(b []byte) (Event, error) {
 		return e, fmt.Errorf("record of pid %d at %d: a negative number", e.PID, e.Time)
 	}
 	switch e.Kind {
-	case Fork, Exec, Task:
+	case Fork, Exec, Task, Changed:
 		return e, e.process(r, len(b))
+	case System:
+		return e, e.call(r, len(b))
 	case Exit:
 		if len(b) < endedSize {
 			return e, fmt.Errorf("exit record of %d bytes, want %d", len(b), endedSize)

@@ -125,9 +125,13 @@ func FuzzDecode(f *testing.F) {
 	exit := execRecord()[:endedSize]
 	exit[30] = byte(Exit)
 	f.Add(exit)
+	f.Add(callRecord())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := Decode(b)
 		if err != nil || e.Process == nil {
+			if c := e.System; err == nil && c != nil && len(strings.Join(c.Texts[:], ""))+len(c.Bytes)+len(c.Path) > len(b)+len("…") {
+				t.Errorf("%d bytes of text of a record of %d", len(strings.Join(c.Texts[:], "")), len(b))
+			}
 			return
 		}
 		p := e.Process

@@ -10,6 +10,11 @@
 //
 // The reader is woken when it waits; while records keep coming it looks every
 // millisecond, which costs the processes it watches nothing.
+//
+// Other objects, which a kernel may refuse, write into the same ring buffer.
+// system.bpf.c looks at the end of system calls by which a process changes
+// itself or the kernel, or reaches into another process. Texts that a call
+// points to are read then: a process can have changed them since the kernel did.
 package bpf
 
 import "errors"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// What process.bpf.c needs of the kernel: the fields that it reads, of which the
+// What the programs need of the kernel: the fields that it reads, of which the
 // loader takes the offsets from the BTF of the running kernel (CO-RE), and the
 // helpers by their numbers, bpf-helpers(7). A struct with ___ in its name is
 // that of other kernel versions.
@@ -11,6 +11,7 @@
 typedef unsigned char __u8;
 typedef unsigned short __u16;
 typedef unsigned int __u32;
+typedef int __s32;
 typedef unsigned long long __u64;
 typedef long long __s64;
 typedef _Bool bool;
@@ -28,8 +29,10 @@ typedef _Bool bool;
 
 enum {
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_F_MMAPABLE = 1 << 10,
+	BPF_NOEXIST = 1,
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
 };
@@ -37,6 +40,7 @@ enum {
 struct task_struct;
 
 static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+static long (*bpf_map_update_elem)(void *map, const void *key, const void *value, __u64 flags) = (void *)2;
 static __u32 (*bpf_get_smp_processor_id)(void) = (void *)8;
 static long (*bpf_probe_read_user)(void *to, __u32 size, const void *from) = (void *)112;
 static long (*bpf_probe_read_kernel)(void *to, __u32 size, const void *from) = (void *)113;
@@ -49,11 +53,15 @@ static void *(*bpf_ringbuf_reserve)(void *ring, __u64 size, __u64 flags) = (void
 static void (*bpf_ringbuf_submit)(void *data, __u64 flags) = (void *)132;
 static void (*bpf_ringbuf_discard)(void *data, __u64 flags) = (void *)133;
 static struct task_struct *(*bpf_get_current_task_btf)(void) = (void *)158; // from 5.11
+static long (*bpf_find_vma)(struct task_struct *t, __u64 at, void *callback, void *context, __u64 flags) = (void *)180; // from 5.17
 static long (*bpf_loop)(__u32 times, void *callback, void *context, __u64 flags) = (void *)181;
 static long (*bpf_copy_from_user_task)(void *to, __u32 size, const void *from, void *task, __u64 flags) = (void *)191;
 
 extern void bpf_rcu_read_lock(void) __weak __ksym;
 extern void bpf_rcu_read_unlock(void) __weak __ksym;
+extern struct task_struct *bpf_task_from_pid(int pid) __weak __ksym;   // from 6.2
+extern struct task_struct *bpf_task_from_vpid(int pid) __weak __ksym; // from 6.14
+extern void bpf_task_release(struct task_struct *t) __weak __ksym;
 
 // exists: whether the running kernel's struct has the field.
 #define exists(field) __builtin_preserve_field_info(field, 2)
@@ -333,6 +341,36 @@ struct task_struct {
 
 struct task_struct___5 {
 	long state;
+} relocated;
+
+struct fdtable {
+	__u32 max_fds;
+	struct file **fd;
+} relocated;
+
+struct files_struct {
+	struct fdtable *fdt;
+} relocated;
+
+struct task_struct___files {
+	struct files_struct *files;
+} relocated;
+
+struct proc_inode {
+	struct pid *pid;
+	struct inode vfs_inode;
+} relocated;
+
+struct anon_vma;
+
+struct vm_area_struct {
+	unsigned long vm_flags;
+	struct anon_vma *anon_vma;
+	struct file *vm_file;
+} relocated;
+
+struct kernel_siginfo {
+	int si_code;
 } relocated;
 
 struct linux_binprm {

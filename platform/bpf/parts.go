@@ -19,8 +19,10 @@ type part struct {
 	set  func(*ebpf.CollectionSpec) error // its variables; may be nil
 }
 
-// parts are all of them.
-var parts []part
+// parts are all of them; never changed.
+var parts = []part{
+	{"changes of processes and of the kernel", loadSystem, setSystem},
+}
 
 // setCalls says what each system call, by name, is to the programs of a part
 // that has syscall.h.
@@ -66,6 +68,11 @@ func (s *Source) open(p part, kernel *btf.Spec) error {
 		return err
 	}
 	s.parts = append(s.parts, c)
+	if m := c.Maps["protected"]; m != nil {
+		if s.protected, err = m.Memory(); err != nil {
+			return fmt.Errorf("map what is protected: %w", err)
+		}
+	}
 	for name, program := range c.Programs {
 		l, err := link.AttachTracing(link.TracingOptions{Program: program})
 		if err != nil {

@@ -37,15 +37,16 @@ const (
 // may be called at once, and so may Stats and List; Read is for one goroutine.
 type Source struct {
 	processObjects
-	links   []link.Link
-	ring    *ringbuf.Reader
-	counts  *ebpf.Memory // struct counters of each CPU
-	asleep  *ebpf.Memory // the reader's state
-	wanted  *ebpf.Memory // a mask of what is wanted, by Kind
-	parts   []*ebpf.Collection
-	cpus    int
-	limited []string
-	doze    time.Duration
+	links     []link.Link
+	ring      *ringbuf.Reader
+	counts    *ebpf.Memory // struct counters of each CPU
+	asleep    *ebpf.Memory // the reader's state
+	wanted    *ebpf.Memory // a mask of what is wanted, by Kind
+	protected *ebpf.Memory // pids, of the part that has them
+	parts     []*ebpf.Collection
+	cpus      int
+	limited   []string
+	doze      time.Duration
 
 	closing  sync.Once
 	closeErr error

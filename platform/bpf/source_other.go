@@ -19,6 +19,9 @@ func (*Source) Limits() []string { return nil }
 // Want returns ErrNotSupported.
 func (*Source) Want(Kind, uint64) error { return ErrNotSupported }
 
+// Protect returns ErrNotSupported.
+func (*Source) Protect([]int32) error { return ErrNotSupported }
+
 // Read returns ErrNotSupported.
 func (*Source) Read([]Event) ([]Event, error) { return nil, ErrNotSupported }
 

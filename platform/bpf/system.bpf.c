@@ -1,0 +1,567 @@
+//go:build ignore
+
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//
+// What processes do to the kernel, to each other, and to their own credentials,
+// at the end of system calls; signals; and new names. What is read of a call is
+// told by its form, which the loader makes; system.go reads the records.
+
+#include "process.h"
+#include "syscall.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+enum {
+	MAX_FORMS = 112,
+	MAX_BYTES = 128, // of memory that an argument points to
+	MAX_PROTECTED = 16,
+	PROC_MAGIC = 0x9fa0,
+	PR_SET_PTRACER = 0x59616d61,
+	EPERM = 1,
+	EACCES = 13,
+};
+
+// What of CHANGED, as in system.go.
+enum change {
+	CREDENTIALS = 1,
+	NAMESPACES,
+	SESSION,
+	CONFINEMENT, // no_new_privs, seccomp
+	NAME,
+};
+
+// What of SYSTEM, as in system.go.
+enum action {
+	MODULE_LOAD = 1,
+	MODULE_UNLOAD,
+	BPF,
+	PTRACE,
+	VM_READ,
+	VM_WRITE,
+	MEMORY_OPEN, // /proc/PID/mem for writing
+	MEMFD_CREATE,
+	MEMORY_EXECUTABLE,
+	MOUNT,
+	UNMOUNT,
+	KEXEC,
+	IO_PORTS,
+	KEY,
+	PRCTL,
+	IO_URING,
+	USERFAULTFD,
+	PERF_EVENT,
+	OPEN_BY_HANDLE,
+	SWAP,
+	REBOOT,
+	HOST_NAME,
+	TIME,
+	SIGNAL,       // of another user's process, or a protected one
+	SIGNAL_OTHER, // of another process of the same user
+	CHROOT,
+	NAMESPACE,
+};
+
+// form is what of a system call is told. Arguments are numbered from 1, 0: none.
+struct form {
+	__u8 what;
+	__u8 changed;
+	__u8 texts;   // a bit for each argument that is a path or another text
+	__u8 bytes;   // points to memory
+	__u8 size;    // of it
+	__u8 target;  // a pid
+	__u8 file;    // a descriptor
+	__u8 number;  // what decides whether it is told: a request, flags, a protection
+	__u8 flags;
+};
+
+enum form_flags {
+	ALWAYS = 1, // told whatever the error is
+	SIZED = 2,  // the argument after bytes says how large it is
+	PEEK = 16,  // number points to it
+	BLOCK = 4,  // of a 32-bit process of x86: the arguments are in memory, as of old_mmap
+	WRITES = 8, // an open without flags
+};
+
+struct call {
+	struct record r;
+	__u64 args[6];
+	__s64 result;
+	__u64 target_start; // boot clock, ns
+	__u32 target_pid;   // 0: not found
+	__u32 target_uid;
+	char target_name[16];
+	__u16 text_size[6]; // by argument
+	__u16 path_size, bytes_size;
+	__u16 number; // of the system call
+	__u8 compat;
+	__u8 form; // 0: of no system call
+	__u8 reserved[4];
+};
+
+enum call_flags {
+	TEXT_CUT = 1,
+	TEXT_UNREAD = 2, // a page was not there
+	PATH_CUT = 4,
+};
+
+enum { CALL_AT = HEAD - sizeof(struct call) }; // in a scratch
+
+_Static_assert(sizeof(struct call) == 176, "as in system.go");
+
+volatile const struct form forms[MAX_FORMS] = {};
+
+// The processes of which each signal is told.
+struct protected {
+	__u32 pids[MAX_PROTECTED];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct protected);
+} protected SEC(".maps");
+
+// Images that have made memory executable: this is told once of each, and by
+// each kind of call, since a compiler at run time does it all the time.
+struct image {
+	__u64 start, stack;
+	__u32 pid, call;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct image);
+	__type(value, __u8);
+} images SEC(".maps");
+
+inlined void tell_change(struct task_struct *t, __u32 what, const void *name)
+{
+	if (!wants(CHANGED, what))
+		return;
+	struct counters *c;
+	struct process *p = reserve(sizeof(*p), CHANGED, t, &c);
+	if (!p)
+		return;
+	p->r.what = what;
+	fill(p, t);
+	if (name)
+		bpf_probe_read_kernel_str(p->r.comm, sizeof(p->r.comm), name);
+	submit(p, c);
+}
+
+// file_of returns an open file, whose fields are read by copy.
+inlined struct file *file_of(struct task_struct *t, __u32 fd)
+{
+	struct fdtable *table = ((struct task_struct___files *)t)->files->fdt;
+	struct file *file = NULL;
+	if (fd < table->max_fds)
+		bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
+	return file;
+}
+
+inlined void set_target(struct call *c, struct task_struct *t)
+{
+	struct task_struct *leader = t->group_leader;
+	c->target_pid = leader->tgid;
+	c->target_start = leader->start_boottime;
+	c->target_uid = leader->real_cred->uid.val;
+	copy(c->target_name, leader->comm);
+}
+
+// find_target looks up what a pid names for the process.
+inlined void find_target(struct call *c, struct task_struct *t, int pid)
+{
+	if (pid == 0) {
+		set_target(c, t);
+		return;
+	}
+	struct task_struct *target = NULL;
+	if (bpf_task_from_vpid)
+		target = bpf_task_from_vpid(pid);
+	else if (bpf_task_from_pid && t->thread_pid->level == 0)
+		target = bpf_task_from_pid(pid);
+	else
+		return;
+	if (target) {
+		set_target(c, target);
+		bpf_task_release(target);
+	}
+}
+
+struct region {
+	struct file *file;
+	bool found, private_pages, shared;
+};
+
+static long region_found(struct task_struct *t, struct vm_area_struct *vma, struct region *r)
+{
+	r->found = 1;
+	r->file = vma->vm_file;
+	r->private_pages = vma->anon_vma != NULL;
+	r->shared = vma->vm_flags & 8; // VM_SHARED
+	return 0;
+}
+
+// first reports whether the image makes memory executable by this call for the
+// first time.
+inlined bool first(struct task_struct *t, __u32 call)
+{
+	struct task_struct *leader = t->group_leader;
+	struct image key = {.start = leader->start_boottime, .pid = leader->tgid, .call = call};
+	struct mm_struct *mm = t->mm;
+	if (mm)
+		key.stack = mm->start_stack;
+	__u8 value = 1;
+	return bpf_map_update_elem(&images, &key, &value, BPF_NOEXIST) == 0;
+}
+
+// memory_of returns the process whose /proc/PID/mem the file is, as it is
+// numbered at the outermost; 0: it is another file.
+inlined int memory_of(struct file *file)
+{
+	struct inode *inode;
+	struct super_block *sb;
+	struct dentry *dentry;
+	const unsigned char *name;
+	unsigned long magic;
+	__u32 text;
+	if (copy(inode, file->f_inode) || copy(sb, inode->i_sb) || copy(magic, sb->s_magic) || magic != PROC_MAGIC ||
+	    copy(dentry, file->f_path.dentry) || copy(name, dentry->d_name.name) || bpf_probe_read_kernel(&text, 4, name) ||
+	    text != 0x006d656d /* "mem" */)
+		return 0;
+	struct proc_inode *proc = (void *)inode - __builtin_preserve_field_info(((struct proc_inode *)0)->vfs_inode, 0);
+	struct pid *pid;
+	int number;
+	if (copy(pid, proc->pid) || bpf_probe_read_kernel(&number, 4, address(pid->numbers[0].nr)))
+		return 0;
+	return number;
+}
+
+// names_memory reports whether a path may be that of /proc/PID/mem.
+inlined bool names_memory(const void *path)
+{
+	char text[40] = {};
+	long n = bpf_probe_read_user_str(text, sizeof(text), path);
+	if (n < 10 || n > 32 || *(__u32 *)text != 0x6f72702f /* "/pro" */)
+		return 0;
+	__u32 end = n - 5;
+	return text[end & 31] == '/' && text[(end + 1) & 31] == 'm' && text[(end + 2) & 31] == 'e' && text[(end + 3) & 31] == 'm';
+}
+
+// changes reports whether a call may have changed the process that made it.
+inlined bool changes(struct task_struct *t, struct form *f, const __u64 *args)
+{
+	if (f->what == PRCTL)
+		return args[0] == 22 /* PR_SET_SECCOMP */ || args[0] == 38 /* PR_SET_NO_NEW_PRIVS */;
+	if (f->changed == SESSION) // setpgid(2) of another process is followed by its own, or an exec
+		return f->number == 0 || args[0] == 0 || args[0] == t->tgid;
+	return 1;
+}
+
+inlined bool has(__u64 set, __u64 bit) { return bit < 64 && set >> bit & 1; }
+
+// Commands of bpf(2) that load, attach, detach or pin, or open what others have.
+#define BPF_COMMANDS (1ULL << 5 | 1ULL << 6 | 1ULL << 8 | 1ULL << 9 | 1ULL << 13 | 1ULL << 14 | 1ULL << 17 | 1ULL << 28 | 1ULL << 29 | 1ULL << 30 | 1ULL << 34)
+// Operations of keyctl(2) that change keys, or read their payload.
+#define KEY_OPERATIONS (1ULL << 2 | 1ULL << 3 | 1ULL << 4 | 1ULL << 5 | 1ULL << 7 | 1ULL << 9 | 1ULL << 11 | 1ULL << 12 | 1ULL << 20 | 1ULL << 21 | 1ULL << 29)
+
+inlined bool notable_prctl(__u64 option, __u64 value)
+{
+	switch (option) {
+	case 4:          // PR_SET_DUMPABLE
+	case 28:         // PR_SET_SECUREBITS
+	case 35:         // PR_SET_MM
+	case 59:         // PR_SET_SYSCALL_USER_DISPATCH
+	case PR_SET_PTRACER:
+		return 1;
+	case 47: // PR_CAP_AMBIENT
+		return value == 2; // PR_CAP_AMBIENT_RAISE
+	}
+	return 0;
+}
+
+inlined bool notable_ptrace(__u64 request)
+{
+	// TRACEME, POKETEXT, POKEDATA, POKEUSR, SETREGS, SETFPREGS, ATTACH; SETREGSET, SEIZE
+	return has(1 << 0 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 13 | 1 << 15 | 1 << 16, request) || request == 0x4205 || request == 0x4206;
+}
+
+// subject is what of a call was looked up before it is told.
+struct subject {
+	struct file *file;
+	int pid;      // of the target, as the process names it
+	int owner;    // of the target, as it is numbered at the outermost
+};
+
+// notable reports whether a call is to be told, of those whose arguments decide.
+inlined bool notable(struct task_struct *t, struct form *f, __u32 index, const __u64 *args, __u64 number, __s64 result, struct subject *s)
+{
+	switch (f->what) {
+	case MEMORY_EXECUTABLE: {
+		if (f->file) { // mmap
+			if (!(number & 2 /* PROT_WRITE */) || !first(t, index))
+				return 0;
+			if (!(args[3] & 0x20 /* MAP_ANONYMOUS */))
+				s->file = file_of(t, args[4]);
+			return 1;
+		}
+		struct region r = {};
+		bpf_find_vma(t, args[0], region_found, &r, 0);
+		if (r.found && r.file && !r.private_pages && !r.shared)
+			return 0;
+		s->file = r.file;
+		return number & 2 ? first(t, index) : first(t, index + MAX_FORMS);
+	}
+	case MEMORY_OPEN:
+		if (!(f->flags & WRITES) && !(number & 3 /* O_ACCMODE */))
+			return 0;
+		if (result < 0)
+			return names_memory((void *)args[f->texts > 1]);
+		s->file = file_of(t, result);
+		s->owner = s->file ? memory_of(s->file) : 0;
+		return s->owner != 0;
+	case OPEN_BY_HANDLE:
+		if (result >= 0)
+			s->file = file_of(t, result);
+		return 1;
+	case MODULE_LOAD:
+	case KEXEC:
+		if (f->file)
+			s->file = file_of(t, args[0]);
+		return 1;
+	case PTRACE:
+		return notable_ptrace(number);
+	case VM_READ:
+	case VM_WRITE:
+		return args[0] != t->tgid;
+	case BPF:
+		return has(BPF_COMMANDS, number);
+	case KEY:
+		return !f->number || has(KEY_OPERATIONS, number);
+	case PRCTL:
+		return notable_prctl(number, args[1]);
+	case TIME:
+		return !f->number || (number & 0x100 /* ADJ_SETOFFSET */);
+	case MOUNT:
+		return !f->number || (number & 1 /* OPEN_TREE_CLONE */);
+	case NAMESPACE: // any, of unshare(2)
+		return !f->number || (number & 0x7e020080);
+	case SIGNAL: {
+		if (result < 0)
+			return 1;
+		int code = 0; // signal_generate tells of the usual ones
+		if (!f->bytes || bpf_probe_read_user(&code, 4, (void *)args[(f->bytes - 1) & 3] + 8))
+			return 0;
+		return code < 0 && code != -1 && code != -6;
+	}
+	}
+	return 1;
+}
+
+inlined void text(struct scratch *s, struct call *c, int i, const void *from)
+{
+	char *to = room(s, MAX_PATH);
+	if (!to || !from)
+		return;
+	long n = bpf_probe_read_user_str(to, MAX_PATH, from);
+	if (n <= 0) {
+		c->r.flags |= TEXT_UNREAD;
+		return;
+	}
+	if (n == MAX_PATH)
+		c->r.flags |= TEXT_CUT;
+	s->used += n;
+	c->text_size[i] = n;
+}
+
+// texts appends what the arguments point to.
+inlined void texts(struct scratch *s, struct call *c, struct form *f)
+{
+#pragma unroll
+	for (int i = 0; i < 6; i++) {
+		if (f->texts >> i & 1)
+			text(s, c, i, (void *)c->args[i]);
+	}
+	if (!f->bytes || f->bytes > 6 || !c->args[f->bytes - 1])
+		return;
+	__u64 size = f->size;
+	if (f->flags & SIZED && f->bytes < 6 && c->args[f->bytes] < size)
+		size = c->args[f->bytes];
+	char *to = room(s, MAX_BYTES);
+	if (!to || size > MAX_BYTES)
+		return;
+	if (bpf_probe_read_user(to, size, (void *)c->args[f->bytes - 1])) {
+		c->r.flags |= TEXT_UNREAD;
+		return;
+	}
+	s->used += size;
+	c->bytes_size = size;
+	if (f->what == BPF && size >= 8 && (c->args[0] == 6 /* BPF_OBJ_PIN */ || c->args[0] == 17 /* BPF_RAW_TRACEPOINT_OPEN */))
+		text(s, c, 1, *(void **)to);
+}
+
+inlined void path_of(struct scratch *s, __u32 slot, struct call *c, struct file *file)
+{
+	struct walk w = {.slot = slot};
+	if (copy(w.mnt, file->f_path.mnt) || copy(w.dentry, file->f_path.dentry))
+		return;
+	c->path_size = loop(s, &w, path_step, MAX_PATH);
+	if (w.cut)
+		c->r.flags |= PATH_CUT;
+}
+
+inlined void tell_call(struct task_struct *t, struct form *f, __u32 index, const __u64 *args, __s64 result, __u32 number, bool compat, struct subject *subject)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	if (!s)
+		return;
+	struct call *c = (void *)s->head + CALL_AT;
+	__builtin_memset(c, 0, sizeof(*c));
+	s->used = 0;
+	struct counters *counters = begin(&c->r, SYSTEM, cpu, t->group_leader);
+	if (!counters)
+		return;
+	c->r.what = f->what;
+	__builtin_memcpy(c->args, args, sizeof(c->args));
+	c->result = result;
+	c->number = number;
+	c->compat = compat;
+	c->form = index;
+	if (subject->owner) {
+		c->target_pid = subject->owner;
+		if (bpf_task_from_pid) {
+			struct task_struct *target = bpf_task_from_pid(subject->owner);
+			if (target) {
+				set_target(c, target);
+				bpf_task_release(target);
+			}
+		}
+	} else if (f->what == PTRACE && args[0] == 0 /* PTRACE_TRACEME */) {
+		set_target(c, t->real_parent);
+	} else if (subject->pid >= 0 && f->target) {
+		find_target(c, t, subject->pid);
+	}
+	texts(s, c, f);
+	if (subject->file)
+		path_of(s, cpu, c, subject->file);
+	__u64 size = sizeof(*c) + s->used;
+	if (size > sizeof(*c) + DATA)
+		size = sizeof(*c) + DATA;
+	output(&c->r, size, SYSTEM, counters);
+}
+
+SEC("tp_btf/sys_exit")
+int system_call(__u64 *context)
+{
+	struct pt_regs *regs = (void *)context[0];
+	__s64 result = context[1];
+	__u64 nr = call_number(regs);
+	if (nr >= MAX_SYSCALLS || !(calls[nr] | compat_calls[nr]))
+		return 0;
+	struct task_struct *t = bpf_get_current_task_btf();
+	bool compat = is_compat(regs, t);
+	__u32 index = compat ? compat_calls[nr] : calls[nr];
+	if (!index || index >= MAX_FORMS)
+		return 0;
+	struct form f = {.what = forms[index].what, .number = forms[index].number, .flags = forms[index].flags};
+	__u64 args[8] = {};
+	if (compat && f.flags & BLOCK) {
+		__u32 block[6] = {};
+		bpf_probe_read_user(block, sizeof(block), (void *)argument(regs, compat, 0));
+#pragma unroll
+		for (int i = 0; i < 6; i++)
+			args[i] = block[i];
+	} else {
+#pragma unroll
+		for (int i = 0; i < 6; i++)
+			args[i] = argument(regs, compat, i);
+	}
+	__u64 number = f.number ? args[(f.number - 1) & 7] : 0;
+	// These are the frequent ones.
+	if (f.what == MEMORY_EXECUTABLE && !(number & 4 /* PROT_EXEC */))
+		return 0;
+	if (f.what == MEMORY_OPEN && !(f.flags & (WRITES | PEEK)) && !(number & 3 /* O_ACCMODE */))
+		return 0;
+	if (f.flags & PEEK) {
+		__u32 value = 0;
+		bpf_probe_read_user(&value, sizeof(value), (void *)number);
+		number = value;
+	}
+	f.changed = forms[index].changed;
+	if (f.changed && result >= 0 && t == t->group_leader && changes(t, &f, args))
+		tell_change(t, f.changed, NULL);
+	if (!f.what || !wants(SYSTEM, f.what))
+		return 0;
+	if (result < 0 && result != -EPERM && result != -EACCES && !(f.flags & ALWAYS))
+		return 0;
+	f.texts = forms[index].texts;
+	f.bytes = forms[index].bytes;
+	f.size = forms[index].size;
+	f.target = forms[index].target;
+	f.file = forms[index].file;
+	struct subject subject = {.pid = -1};
+	if (f.target && (f.what != PRCTL || number == PR_SET_PTRACER))
+		subject.pid = args[(f.target - 1) & 7];
+	if (notable(t, &f, index, args, number, result, &subject))
+		tell_call(t, &f, index, args, result, nr, compat, &subject);
+	return 0;
+}
+
+inlined bool is_protected(__u32 pid)
+{
+	__u32 key = 0;
+	struct protected *p = bpf_map_lookup_elem(&protected, &key);
+	if (!p)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < MAX_PROTECTED; i++)
+		if (p->pids[i] == pid)
+			return 1;
+	return 0;
+}
+
+SEC("tp_btf/signal_generate")
+int signal_sent(__u64 *context)
+{
+	__u64 signal = context[0];
+	if (signal == 17 /* SIGCHLD */)
+		return 0;
+	struct kernel_siginfo *info = (void *)context[1];
+	struct task_struct *target = (void *)context[2], *leader = target->group_leader;
+	struct task_struct *t = bpf_get_current_task_btf();
+	if (leader->tgid == t->tgid || context[1] <= 2 /* SEND_SIG_PRIV and the like */)
+		return 0;
+	int code = info->si_code;
+	if (code != 0 /* SI_USER */ && code != -1 /* SI_QUEUE */ && code != -6 /* SI_TKILL */)
+		return 0; // the kernel's; code that claims to be is told of at the end of its call
+	bool other = t->real_cred->euid.val != leader->real_cred->uid.val;
+	__u32 what = other || is_protected(leader->tgid) ? SIGNAL : SIGNAL_OTHER;
+	if (!wants(SYSTEM, what))
+		return 0;
+	struct counters *counters;
+	struct call *c = reserve(sizeof(*c), SYSTEM, t->group_leader, &counters);
+	if (!c)
+		return 0;
+	c->r.what = what;
+	c->args[1] = signal;
+	set_target(c, target);
+	submit(c, counters);
+	return 0;
+}
+
+// A program that is about to run has no arguments yet: that it has another name
+// then is told by its exec.
+SEC("tp_btf/task_rename")
+int renamed(__u64 *context)
+{
+	struct task_struct *t = (void *)context[0];
+	struct mm_struct *mm = t->mm;
+	if (t->pid != t->tgid || !mm || !mm->arg_end)
+		return 0;
+	tell_change(t, NAME, (void *)context[1]);
+	return 0;
+}

@@ -1,0 +1,47 @@
+//go:build linux && (amd64 || arm64)
+
+package bpf
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
+
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -target amd64,arm64 -tags linux -no-global-types system system.bpf.c -- -O2 -mcpu=v3 -Wall -Werror
+
+// setSystem says what each system call is to the programs of system.bpf.c.
+func setSystem(spec *ebpf.CollectionSpec) error {
+	var forms [maxForms]form
+	calls := map[string]uint8{}
+	for i, f := range callForms {
+		forms[i+1], calls[f.call] = f.form, uint8(i+1)
+	}
+	if err := spec.Variables["forms"].Set(forms); err != nil {
+		return fmt.Errorf("set forms: %w", err)
+	}
+	return setCalls(spec, calls)
+}
+
+// MaxProtected is how many processes can be protected at once.
+const MaxProtected = 16
+
+// Protect says of which processes all signals are told: MaxProtected at most.
+func (s *Source) Protect(pids []int32) error {
+	if s.protected == nil {
+		return nil // Limits says that no signals are told
+	}
+	if len(pids) > MaxProtected {
+		return errors.New("eBPF: too many processes to protect")
+	}
+	raw := make([]byte, 4*MaxProtected)
+	for i, pid := range pids {
+		binary.LittleEndian.PutUint32(raw[4*i:], uint32(pid))
+	}
+	if _, err := s.protected.WriteAt(raw, 0); err != nil {
+		return fmt.Errorf("eBPF: write what is protected: %w", err)
+	}
+	return nil
+}
