@@ -104,6 +104,9 @@ func (r *recorder) until(t testing.TB, accept func(*Event) bool) []Event {
 			if r.err != nil {
 				t.Fatalf("the source ended: %v", r.err)
 			}
+			if stats, err := r.source.Stats(); err != nil || Total(stats.Lost) > 0 {
+				t.Fatalf("what is waited for may be lost: %+v, %v", stats, err)
+			}
 			r.more.Wait()
 		}
 		if accept(&r.events[i]) {
