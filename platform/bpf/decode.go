@@ -70,6 +70,8 @@ type Event struct {
 	Filename string // of Exec: the path that was asked for; of a script, its own
 	Interp   string // of Exec of a script: its interpreter
 
+	Network *Connection // of Network
+
 	Status  uint32        // of Exit, as wait(2) gives it
 	CPUTime time.Duration // of Exit: all threads'
 	PeakRSS int64         // of Exit: bytes
@@ -128,6 +130,8 @@ func Decode(b []byte) (Event, error) {
 		}
 		e.CPUTime, e.PeakRSS, e.Status = time.Duration(r.u64()), int64(r.u64())*int64(os.Getpagesize()), r.u32()
 		return e, nil
+	case Network:
+		return e, e.network(r, len(b))
 	}
 	return e, fmt.Errorf("record of kind %d", e.Kind)
 }

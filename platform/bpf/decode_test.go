@@ -126,8 +126,12 @@ func FuzzDecode(f *testing.F) {
 	exit[30] = byte(Exit)
 	f.Add(exit)
 	f.Add(callRecord())
+	f.Add(networkRecord(UnixConnect, "\x00name"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := Decode(b)
+		if err == nil && e.Network != nil && len(e.Network.Path) > len(b) {
+			t.Errorf("a path of %d bytes of a record of %d", len(e.Network.Path), len(b))
+		}
 		if err != nil || e.Process == nil {
 			if c := e.System; err == nil && c != nil && len(strings.Join(c.Texts[:], ""))+len(c.Bytes)+len(c.Path) > len(b)+len("…") {
 				t.Errorf("%d bytes of text of a record of %d", len(strings.Join(c.Texts[:], "")), len(b))

@@ -22,6 +22,7 @@ type part struct {
 // parts are all of them; never changed.
 var parts = []part{
 	{"changes of processes and of the kernel", loadSystem, setSystem},
+	{"network events", loadNetwork, setNetwork},
 }
 
 // setCalls says what each system call, by name, is to the programs of a part

@@ -156,9 +156,9 @@ inlined void output(struct record *r, __u64 size, __u8 kind, struct counters *c)
 	wake(c);
 }
 
-// reserve returns a record of size bytes, a constant, zeros but for its head,
-// that is sent by submit; NULL when the ring is full.
-inlined void *reserve(__u64 size, __u8 kind, struct task_struct *leader, struct counters **counters)
+// reserve_head returns a record of size bytes, a constant, that is sent by
+// submit; NULL when the ring is full. Only its head is set.
+inlined void *reserve_head(__u64 size, __u8 kind, struct task_struct *leader, struct counters **counters)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct counters *c = counters_of(cpu);
@@ -167,12 +167,19 @@ inlined void *reserve(__u64 size, __u8 kind, struct task_struct *leader, struct 
 	*counters = c;
 	__u64 sequence = number(c, kind);
 	void *r = bpf_ringbuf_reserve(&ring, size, 0);
-	if (!r) {
+	if (r)
+		fill_record(r, sequence, kind, cpu, leader);
+	else
 		__sync_fetch_and_add(&c->lost[kind], 1);
-		return NULL;
-	}
-	__builtin_memset(r, 0, size);
-	fill_record(r, sequence, kind, cpu, leader);
+	return r;
+}
+
+// reserve is reserve_head, with zeros behind the head.
+inlined void *reserve(__u64 size, __u8 kind, struct task_struct *leader, struct counters **counters)
+{
+	void *r = reserve_head(size, kind, leader, counters);
+	if (r)
+		__builtin_memset(r + sizeof(struct record), 0, size - sizeof(struct record));
 	return r;
 }
 

@@ -42,6 +42,9 @@ func TestMain(m *testing.M) {
 		}()
 		panic(<-done)
 	}
+	if what := os.Getenv(networkVariable); what != "" {
+		os.Exit(useNetwork(what))
+	}
 	os.Exit(m.Run())
 }
 

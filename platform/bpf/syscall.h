@@ -61,7 +61,7 @@ struct user_pt_regs {
 struct pt_regs {
 	struct user_pt_regs user_regs;
 	__u64 orig_x0;
-	__s32 syscallno;
+	int syscallno;
 } relocated;
 
 inlined __u64 call_number(struct pt_regs *regs) { return (__u32)regs->syscallno; }

@@ -151,6 +151,12 @@ func callTable() map[string]callNumbers {
 		"utimensat_time64":  {0, 412, 0, 412},
 		"futimesat":         {261, 299, 0, 326},
 		"file_setattr":      {469, 469, 469, 469},
+		"socket":            {41, 359, 198, 281},
+		"connect":           {42, 362, 203, 283},
+		"listen":            {50, 363, 201, 284},
+		"accept":            {43, 0, 202, 285},
+		"accept4":           {288, 364, 242, 366},
+		"socketcall":        {0, 102, 0, 0},
 	}
 }
 

@@ -19,7 +19,9 @@ type actionTable struct {
 
 // actionTables are these tables, by the kind of their events.
 func actionTables() map[bpf.Kind]actionTable {
-	return map[bpf.Kind]actionTable{}
+	return map[bpf.Kind]actionTable{
+		bpf.Network: networkTable(),
+	}
 }
 
 // tableOf returns the table whose rows events of the kind become.
@@ -47,7 +49,9 @@ func newActions(t actionTable, o *outbox) *actions {
 func (a *actions) add(e *bpf.Event, l *live, known lineage) error {
 	a.time.Time(l.enumerator.Wall(e.Time))
 	a.source.Text(api.SourceKernel)
-	l.rows.actor(&a.actor, l.actor(e), known)
+	if e.PID != 0 { // else it is not known who did it
+		l.rows.actor(&a.actor, l.actor(e), known)
+	}
 	a.own(e, l)
 	a.builder.EndRow()
 	return a.added()

@@ -46,6 +46,8 @@ type Config struct {
 
 	QueueBytes  int // unacknowledged bytes kept; 0: 16 MiB
 	QueueFrames int // unacknowledged batches kept; 0: 4096
+
+	leaseTime time.Duration // 0: api.LeaseTime
 }
 
 func (c Config) withDefaults() Config {
@@ -60,6 +62,9 @@ func (c Config) withDefaults() Config {
 	c.Interval = max(c.Interval, MinInterval)
 	if c.SampleInterval <= 0 {
 		c.SampleInterval = 30 * time.Second
+	}
+	if c.leaseTime <= 0 {
+		c.leaseTime = api.LeaseTime
 	}
 	if c.Log == nil {
 		c.Log = core.NewLogger(zapcore.NewNopCore())

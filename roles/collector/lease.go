@@ -58,7 +58,7 @@ func newLease() *lease {
 
 // grant lets the kernel tell what the agent needs, for as long as a lease.
 func (c *collector) grant(n api.Needs) {
-	c.lease.ends.Reset(api.LeaseTime)
+	c.lease.ends.Reset(c.cfg.leaseTime)
 	c.tell(n)
 }
 

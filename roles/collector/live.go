@@ -32,6 +32,9 @@ type live struct {
 	found     int                        // processes that the last scan alone has told of
 	youngest  time.Duration              // since boot: when the last of these began, at the earliest
 	missed    map[bpf.Kind]int           // execs and exits that the last two scans have found and no event told
+
+	gone    [256]*procfs.Process // the last that have ended, whose connections may not have
+	goneNow int                  // index of the next one
 }
 
 func newLive(e *procfs.Enumerator, r *rows, environ bool) *live {
@@ -98,6 +101,11 @@ func (l *live) actor(e *bpf.Event) *procfs.Process {
 	if p := l.find(e.PID, e.Start); p != nil {
 		return p
 	}
+	for _, p := range l.gone {
+		if p != nil && p.PID == e.PID && p.StartTime == e.Start {
+			return p
+		}
+	}
 	p := &procfs.Process{
 		PID: e.PID, PPID: e.PPID, Name: e.Name, HasStat: true, LoginUID: procfs.NoUser,
 		StartTime: e.Start, StartTicks: procfs.Ticks(e.Start),
@@ -121,6 +129,8 @@ func (l *live) ended(e *bpf.Event, old *procfs.Process) *procfs.Process {
 	}
 	delete(l.fresh, p.EntityID)
 	l.touch(p.EntityID, nil)
+	l.gone[l.goneNow] = &p
+	l.goneNow = (l.goneNow + 1) % len(l.gone)
 	return &p
 }
 

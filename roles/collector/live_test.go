@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"daemoneye/platform/bpf"
 	"daemoneye/platform/procfs"
 )
 
@@ -91,5 +92,18 @@ func TestDifferencesAreCompared(t *testing.T) {
 	}
 	if got := differences(a, a); len(got) != 0 {
 		t.Errorf("a process differs from itself in %v", got)
+	}
+}
+
+// TestActorHasEnded: what a connection does after its process has ended is
+// still told with that process.
+func TestActorHasEnded(t *testing.T) {
+	start := 5 * time.Second
+	p := &procfs.Process{EntityID: "one", PID: 7, StartTime: start, StartTicks: procfs.Ticks(start), Executable: "/bin/one"}
+	l := newLive(nil, nil, false)
+	l.seed(&procfs.Snapshot{Processes: []*procfs.Process{p}})
+	l.ended(&bpf.Event{Kind: bpf.Exit, PID: 7, Start: start}, p)
+	if got := l.actor(&bpf.Event{PID: 7, Start: start}); got.EntityID != "one" || got.Executable != "/bin/one" {
+		t.Errorf("actor %+v, want the one that has ended", *got)
 	}
 }

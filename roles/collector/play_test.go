@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"syscall"
@@ -39,6 +40,14 @@ func play(role string) int {
 			return 1
 		}
 		step()
+	case "dial": // twice
+		for range 2 {
+			c, err := net.Dial("tcp", os.Args[1])
+			if err == nil {
+				defer c.Close()
+			}
+			step()
+		}
 	case "once":
 		err := Once(context.Background(), Config{Scan: procfs.Config{}}, OnceConfig{
 			Format: os.Args[1], Verbose: true, Out: &term.Output{Writer: os.Stdout}, Err: &term.Output{Writer: os.Stderr},

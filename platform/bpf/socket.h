@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//
+// Sockets: what is read of the kernel's, and from a descriptor to the socket.
+
+#ifndef SOCKET_H
+#define SOCKET_H
+
+#include "record.h"
+
+enum {
+	AF_UNIX = 1,
+	AF_INET = 2,
+	AF_INET6 = 10,
+	AF_PACKET = 17,
+	SOCK_RAW = 3,
+	SOCK_PACKET = 10, // obsolete, as AF_PACKET
+	IPPROTO_TCP = 6,
+	IPPROTO_UDP = 17,
+	IPPROTO_MPTCP = 262,
+	S_IFMT = 0170000,
+	S_IFSOCK = 0140000,
+	SOCK_DONE = 1, // a bit of sk_flags: the other side has ended
+};
+
+enum {
+	TCP_ESTABLISHED = 1,
+	TCP_SYN_SENT = 2,
+	TCP_SYN_RECV = 3,
+	TCP_CLOSE = 7,
+	TCP_LISTEN = 10,
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct in6_addr {
+	__u8 bytes[16];
+};
+
+struct sock_common {
+	__u32 skc_daddr;
+	__u32 skc_rcv_saddr;
+	__u16 skc_dport; // in network order
+	__u16 skc_num;
+	__u16 skc_family;
+	__u8 skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+	unsigned long skc_flags;
+} relocated;
+
+struct sock {
+	struct sock_common __sk_common;
+	__u16 sk_protocol;
+	__u16 sk_type;
+	int sk_err;
+} relocated;
+
+struct inet_sock {
+	__u16 inet_sport; // in network order
+} relocated;
+
+struct tcp_sock {
+	__u64 bytes_received;
+	__u64 bytes_sent;
+	__u64 bytes_retrans;
+} relocated;
+
+struct socket {
+	struct sock *sk;
+} relocated;
+
+struct file___socket {
+	void *private_data;
+} relocated;
+
+// ends is what a connection is between. An address of IPv4 is in the first
+// four bytes; ports are in network order.
+struct ends {
+	__u8 local[16], remote[16];
+	__u16 local_port, remote_port;
+	__u16 family;
+	__u16 protocol;
+	__u32 net; // namespace
+};
+
+// fill_ends reads a socket of the internet families.
+inlined void fill_ends(struct ends *e, struct sock *sk)
+{
+	struct inet_sock *inet = (void *)sk;
+	struct net *net = NULL;
+	copy(e->family, sk->__sk_common.skc_family);
+	copy(e->protocol, sk->sk_protocol);
+	copy(e->remote_port, sk->__sk_common.skc_dport);
+	copy(e->local_port, inet->inet_sport);
+	if (!e->local_port) { // not yet there, of one that is bound
+		__u16 number = 0;
+		copy(number, sk->__sk_common.skc_num);
+		e->local_port = __builtin_bswap16(number);
+	}
+	copy(net, sk->__sk_common.skc_net.net);
+	if (net)
+		copy(e->net, net->ns.inum);
+	if (e->family == AF_INET6) {
+		bpf_probe_read_kernel(e->local, 16, address(sk->__sk_common.skc_v6_rcv_saddr));
+		bpf_probe_read_kernel(e->remote, 16, address(sk->__sk_common.skc_v6_daddr));
+	} else {
+		bpf_probe_read_kernel(e->local, 4, address(sk->__sk_common.skc_rcv_saddr));
+		bpf_probe_read_kernel(e->remote, 4, address(sk->__sk_common.skc_daddr));
+	}
+}
+
+// sock_of returns the socket of a descriptor of the current process, NULL if it
+// is none.
+inlined struct sock *sock_of(struct task_struct *t, __u64 fd)
+{
+	struct task_struct___files *owner = (void *)t;
+	struct files_struct *files = owner->files;
+	if (!files)
+		return NULL;
+	struct fdtable *table = files->fdt;
+	if (!table || (__u32)fd >= table->max_fds)
+		return NULL;
+	struct file **slots = NULL, *file = NULL;
+	struct inode *inode = NULL;
+	struct socket *socket = NULL;
+	struct sock *sk = NULL;
+	__u16 mode = 0;
+	copy(slots, table->fd);
+	if (bpf_probe_read_kernel(&file, sizeof(file), slots + (__u32)fd) || !file)
+		return NULL;
+	if (copy(inode, file->f_inode) || copy(mode, inode->i_mode) || (mode & S_IFMT) != S_IFSOCK)
+		return NULL;
+	struct file___socket *with = (void *)file;
+	copy(socket, with->private_data);
+	copy(sk, socket->sk);
+	return sk;
+}
+
+#endif
