@@ -66,6 +66,7 @@ type Event struct {
 
 	Process *procfs.Process // of Fork, Exec, Task and Changed; of Fork and Changed without any text
 	System  *Call           // of System
+	File    *File           // of Files
 
 	Filename string // of Exec: the path that was asked for; of a script, its own
 	Interp   string // of Exec of a script: its interpreter
@@ -124,6 +125,8 @@ func Decode(b []byte) (Event, error) {
 		return e, e.process(r, len(b))
 	case System:
 		return e, e.call(r, len(b))
+	case Files:
+		return e, e.file(r, len(b))
 	case Exit:
 		if len(b) < endedSize {
 			return e, fmt.Errorf("exit record of %d bytes, want %d", len(b), endedSize)

@@ -127,19 +127,26 @@ func FuzzDecode(f *testing.F) {
 	f.Add(exit)
 	f.Add(callRecord())
 	f.Add(networkRecord(UnixConnect, "\x00name"))
+	f.Add(fileRecord())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := Decode(b)
-		if err == nil && e.Network != nil && len(e.Network.Path) > len(b) {
-			t.Errorf("a path of %d bytes of a record of %d", len(e.Network.Path), len(b))
-		}
-		if err != nil || e.Process == nil {
-			if c := e.System; err == nil && c != nil && len(strings.Join(c.Texts[:], ""))+len(c.Bytes)+len(c.Path) > len(b)+len("…") {
-				t.Errorf("%d bytes of text of a record of %d", len(strings.Join(c.Texts[:], "")), len(b))
-			}
+		if err != nil {
 			return
 		}
-		p := e.Process
 		const marks = 2 * len("…")
+		if c := e.Network; c != nil && len(c.Path) > len(b) {
+			t.Errorf("a path of %d bytes of a record of %d", len(c.Path), len(b))
+		}
+		if c := e.System; c != nil && len(strings.Join(c.Texts[:], ""))+len(c.Bytes)+len(c.Path) > len(b)+marks {
+			t.Errorf("%d bytes of text of a record of %d", len(strings.Join(c.Texts[:], "")), len(b))
+		}
+		if f := e.File; f != nil && len(f.Path)+len(f.Target)+len(f.Attribute) > len(b)+marks {
+			t.Errorf("%d bytes of paths of a record of %d", len(f.Path)+len(f.Target)+len(f.Attribute), len(b))
+		}
+		p := e.Process
+		if p == nil {
+			return
+		}
 		if n := len(e.Filename) + len(e.Interp) + len(p.Executable) + len(p.CWD) + len(p.Cgroup) + len(p.Cmdline) + len(p.Environ); n > len(b)+marks {
 			t.Errorf("%d bytes of text of a record of %d", n, len(b))
 		}

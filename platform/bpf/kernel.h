@@ -30,6 +30,7 @@ typedef _Bool bool;
 enum {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_F_MMAPABLE = 1 << 10,
 	BPF_NOEXIST = 1,
@@ -85,6 +86,7 @@ typedef struct {
 } atomic_long_t;
 
 struct qstr {
+	__u32 len;
 	const unsigned char *name;
 } relocated;
 
@@ -151,8 +153,18 @@ struct inode___5 {
 } relocated;
 
 struct file {
+	__u32 f_mode;
 	struct inode *f_inode;
 	struct path f_path;
+} relocated;
+
+struct fdtable {
+	__u32 max_fds;
+	struct file **fd;
+} relocated;
+
+struct files_struct {
+	struct fdtable *fdt;
 } relocated;
 
 struct percpu_counter {
@@ -295,6 +307,7 @@ struct signal_struct {
 } relocated;
 
 struct fs_struct {
+	struct path root;
 	struct path pwd;
 } relocated;
 
@@ -333,6 +346,7 @@ struct task_struct {
 	const struct cred *real_cred;
 	char comm[16];
 	struct fs_struct *fs;
+	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
 	kuid_t loginuid;
@@ -342,19 +356,6 @@ struct task_struct {
 
 struct task_struct___5 {
 	long state;
-} relocated;
-
-struct fdtable {
-	__u32 max_fds;
-	struct file **fd;
-} relocated;
-
-struct files_struct {
-	struct fdtable *fdt;
-} relocated;
-
-struct task_struct___files {
-	struct files_struct *files;
 } relocated;
 
 struct proc_inode {

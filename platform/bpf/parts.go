@@ -23,6 +23,7 @@ type part struct {
 var parts = []part{
 	{"changes of processes and of the kernel", loadSystem, setSystem},
 	{"network events", loadNetwork, setNetwork},
+	{"file events", loadFiles, setFileCalls},
 }
 
 // setCalls says what each system call, by name, is to the programs of a part

@@ -19,6 +19,13 @@ enum {
 	DATA = 6 * MAX_PATH + MAX_ARGS + MAX_ENV + MAX_VARIABLE,
 };
 
+// has_subvolumes reports whether stat(2) tells a device for each subvolume of a
+// file system, by its number of magic.h.
+inlined bool has_subvolumes(unsigned long magic)
+{
+	return magic == 0x9123683e /* btrfs */ || magic == 0xca451a4e /* bcachefs */;
+}
+
 // scratch is where a record is made that is sent by output: a struct of the
 // kind, and behind it the texts.
 struct scratch {

@@ -36,12 +36,6 @@ volatile const bool exit_says_group = 0;  // sched_process_exit has the argument
 volatile const bool all_variables = 0;
 volatile const struct name names[MAX_NAMES] = {};
 
-// File systems of which stat(2) tells a device for each subvolume: magic.h.
-enum {
-	BTRFS = 0x9123683e,
-	BCACHEFS = 0xca451a4e,
-};
-
 inlined __u64 nanoseconds(__s64 seconds, __u32 rest)
 {
 	// The highest bit says in newer kernels that the time was asked for.
@@ -60,7 +54,7 @@ inlined void fill_executable(struct process *p, struct file *exe)
 	p->group = inode->i_gid.val;
 	p->nlink = inode->i_nlink;
 	struct super_block *sb = inode->i_sb;
-	if (sb->s_magic != BTRFS && sb->s_magic != BCACHEFS)
+	if (!has_subvolumes(sb->s_magic))
 		p->dev = sb->s_dev;
 	struct inode___6_7 *m7 = (void *)inode;
 	struct inode___6_6 *c6 = (void *)inode;

@@ -116,8 +116,7 @@ inlined void fill_ends(struct ends *e, struct sock *sk)
 // is none.
 inlined struct sock *sock_of(struct task_struct *t, __u64 fd)
 {
-	struct task_struct___files *owner = (void *)t;
-	struct files_struct *files = owner->files;
+	struct files_struct *files = t->files;
 	if (!files)
 		return NULL;
 	struct fdtable *table = files->fdt;

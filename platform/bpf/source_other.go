@@ -22,6 +22,9 @@ func (*Source) Want(Kind, uint64) error { return ErrNotSupported }
 // Protect returns ErrNotSupported.
 func (*Source) Protect([]int32) error { return ErrNotSupported }
 
+// Watch returns ErrNotSupported.
+func (*Source) Watch([]string, []string) error { return ErrNotSupported }
+
 // Read returns ErrNotSupported.
 func (*Source) Read([]Event) ([]Event, error) { return nil, ErrNotSupported }
 

@@ -155,7 +155,7 @@ inlined void tell_change(struct task_struct *t, __u32 what, const void *name)
 // file_of returns an open file, whose fields are read by copy.
 inlined struct file *file_of(struct task_struct *t, __u32 fd)
 {
-	struct fdtable *table = ((struct task_struct___files *)t)->files->fdt;
+	struct fdtable *table = t->files->fdt;
 	struct file *file = NULL;
 	if (fd < table->max_fds)
 		bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);

@@ -1,0 +1,584 @@
+//go:build ignore
+
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//
+// What is done to files whose paths are watched. A system call is looked at
+// when it ends. Of an open file the path is the one that the kernel has; of a
+// path that was passed it is the text as it stands in the process by then,
+// behind the directory from which it counts. files.go reads the records and
+// says where a call has its arguments; watch.go makes the tables.
+
+#include "path.h"
+#include "syscall.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+enum {
+	MAX_CALLS = 256, // as many as a number in calls can say
+	MAX_DEPTH = 16, // beyond, nothing but the end of a watched directory's path is left to be found
+	STATES = 4096,
+	EDGES = 8192,
+	MAX_PROBES = 64,
+	KEYS = 256,
+	MAX_KEY_PROBES = 16,
+};
+
+// What was done; record.what.
+enum file_event {
+	WRITE, // opened for writing
+	CREATE,
+	READ, // opened for reading
+	TRUNCATE,
+	RENAME,
+	LINK,
+	SYMLINK,
+	DELETE,
+	MKDIR,
+	MKNOD,
+	CHMOD,
+	CHOWN,
+	SETXATTR,
+	REMOVEXATTR,
+};
+
+enum file_flags {
+	RESOLVED = 1, // the path is that of an open file
+	CUT = 2, // first names of the path are missing
+	TARGET_CUT = 4,
+	UNREAD = 8, // the text could not be read
+	TARGET_UNREAD = 16,
+};
+
+// uapi/asm-generic/fcntl.h and fs.h
+enum {
+	O_ACCMODE = 03,
+	O_CREAT = 0100,
+	O_TRUNC = 01000,
+	O_PATH = 010000000,
+	O_TMPFILE_BIT = 020000000,
+	FMODE_CREATED = 0x100000,
+	S_IFMT = 0170000,
+	S_IFREG = 0100000,
+	EPERM = 1,
+	EACCES = 13,
+	AT_FDCWD = -100,
+};
+
+struct file_record {
+	struct record r;
+	__u64 inode;
+	__u64 call_flags;
+	__u32 dev, mode, owner, group; // of an open file; dev 0: it has none, or several
+	__u32 new_mode, new_owner, new_group; // that were asked for
+	__u32 error;
+	// Of the texts, in their order: the path passed, the directory's names, the
+	// same of the target, and the attribute's name.
+	__u16 text_size, base_size, target_size, target_base_size, name_size;
+	__u8 call;
+	__u8 reserved[5];
+};
+
+_Static_assert(sizeof(struct file_record) == 128, "as in files.go");
+
+// shape says what a system call does, and with which arguments: the first is 1,
+// and 0 none.
+struct shape {
+	__u32 flags; // that it has without an argument
+	__u8 event;
+	__u8 opens;
+	__u8 fd, dir, path, target_dir, target;
+	__u8 flags_at, how, mode, owner, group, name;
+	__u8 reserved[3];
+};
+
+_Static_assert(sizeof(struct shape) == 20, "as in files.go");
+
+enum { WORKING_DIRECTORY = 7 }; // as an argument
+
+#define separate __attribute__((noinline))
+
+volatile const struct shape shapes[MAX_CALLS] = {};
+
+// The tables of which paths are watched: a finite automaton that takes a path
+// name by name, from the root on. State 0 is none.
+struct state {
+	__u16 others; // the state after a name that no edge has
+	__u16 watched; // WATCH_*
+};
+
+struct edge {
+	__u64 hash; // of the name
+	__u32 from, to;
+};
+
+enum {
+	WATCH_CHANGES = 1,
+	WATCH_READS = 2,
+	ROOT = 1,
+};
+
+struct tables {
+	struct state states[STATES];
+	struct edge edges[EDGES]; // by hash and state, with open addressing
+	__u64 keys[KEYS];         // of the names that a file may have, or its directory, whose reads are watched
+	__u64 lengths;            // of these names, modulo 64
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct tables);
+} watched SEC(".maps");
+
+// Which of the two counts.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+} watching SEC(".maps");
+
+// passed is a path of a call.
+struct passed {
+	__u16 text_size, base_size;
+	bool cut, unread;
+	bool resolved; // it is the path of an open file
+	__u8 watched; // WATCH_*
+};
+
+// match is where a path stands in the automaton.
+struct match {
+	struct passed path, target;
+	__u64 arguments[8];
+	__u64 hashes[MAX_DEPTH]; // of the names nearest to the root; the last one last
+	__u32 names;
+	__u32 depth;
+	__u32 floor; // no .. leads above
+	__u32 at;    // in the scratch's data
+	__u32 length; // of the last name
+	__u32 table;
+	__u32 states[MAX_DEPTH + 1]; // by depth
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct match);
+} matches SEC(".maps");
+
+inlined struct match *match_of(void)
+{
+	__u32 key = 0;
+	return bpf_map_lookup_elem(&matches, &key);
+}
+
+// Functions that are global are verified once, and not at each call.
+
+// hash_name returns FNV-1a of the name at an offset of a scratch's data, which
+// ends with NUL or a slash, and leaves its length in the match.
+separate __u64 hash_name(__u32 slot, __u32 at)
+{
+	struct match *m = match_of();
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
+	if (!m || !s || at > DATA - MAX_NAME)
+		return 0;
+	const char *name = s->data + at;
+	__u64 hash = 0xcbf29ce484222325;
+	__u32 i;
+	for (i = 0; i < MAX_NAME - 1; i++) {
+		__u8 c = name[i];
+		if (!c || c == '/')
+			break;
+		hash = (hash ^ c) * 0x100000001b3;
+	}
+	m->length = i;
+	return hash;
+}
+
+// step returns the state to which a name leads.
+separate __u32 step(__u32 table, __u32 from, __u64 hash)
+{
+	struct tables *tables = bpf_map_lookup_elem(&watched, &table);
+	if (!tables)
+		return 0;
+	__u32 slot = hash ^ hash >> 32 ^ from * 0x9e3779b1;
+	for (int i = 0; i < MAX_PROBES; i++) {
+		struct edge *e = &tables->edges[slot++ & (EDGES - 1)];
+		if (!e->to)
+			break;
+		if (e->hash == hash && e->from == from)
+			return e->to;
+	}
+	return tables->states[from & (STATES - 1)].others;
+}
+
+inlined __u32 bounded(__u32 depth)
+{
+	return depth < MAX_DEPTH ? depth : MAX_DEPTH;
+}
+
+// enter goes on by a name.
+inlined void enter(struct match *m, __u64 hash)
+{
+	__u32 state = m->states[bounded(m->depth)];
+	if (state)
+		state = step(m->table, state, hash);
+	m->depth++;
+	m->states[bounded(m->depth)] = state;
+}
+
+// file_step is path_step, and takes the hash of the name.
+static long file_step(__u32 i, struct walk *w)
+{
+	struct match *m = match_of();
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &w->slot);
+	if (!m || !s)
+		return 1;
+	__u32 before = s->used;
+	long end = path_step(i, w);
+	if (s->used != before)
+		m->hashes[m->names++ & (MAX_DEPTH - 1)] = hash_name(w->slot, before);
+	return end;
+}
+
+// text_step takes one name of the text that was passed.
+static long text_step(__u32 i, __u32 *slot)
+{
+	struct match *m = match_of();
+	struct scratch *s = bpf_map_lookup_elem(&scratches, slot);
+	if (!m || !s)
+		return 1;
+	__u32 at = m->at;
+	if (at > DATA - MAX_NAME)
+		return 1;
+	__u64 hash = hash_name(*slot, at);
+	__u32 length = m->length & (MAX_NAME - 1);
+	const char *name = s->data + at;
+	if (length == 2 && name[0] == '.' && name[1] == '.') {
+		if (m->depth > m->floor)
+			m->depth--;
+	} else if (length && !(length == 1 && name[0] == '.')) {
+		enter(m, hash);
+	}
+	m->at = at + length + 1;
+	return !name[length];
+}
+
+// descend takes the names that file_step has found.
+separate int descend(void)
+{
+	struct match *m = match_of();
+	if (!m)
+		return 0;
+	__u32 names = m->names, kept = bounded(names);
+	m->depth = 0;
+	m->states[0] = ROOT;
+	for (__u32 i = 0; i < MAX_DEPTH; i++) {
+		if (i >= kept)
+			break;
+		enter(m, m->hashes[(names - 1 - i) & (MAX_DEPTH - 1)]);
+	}
+	m->depth = names;
+	return 0;
+}
+
+inlined struct file *file_of(struct task_struct *t, __u32 fd)
+{
+	struct files_struct *files = t->files;
+	if (!files)
+		return NULL;
+	struct fdtable *table = files->fdt;
+	struct file *f = NULL;
+	if (fd < table->max_fds)
+		bpf_probe_read_kernel(&f, sizeof(f), table->fd + fd);
+	return f;
+}
+
+inlined void path_of(struct file *f, struct walk *w)
+{
+	copy(w->mnt, f->f_path.mnt);
+	copy(w->dentry, f->f_path.dentry);
+}
+
+// walk_up writes the names of a directory's or file's path.
+inlined void walk_up(struct scratch *s, struct match *m, struct walk *w, struct passed *p)
+{
+	m->names = 0;
+	p->base_size = loop(s, w, file_step, MAX_PATH);
+	p->cut = w->cut;
+	descend();
+}
+
+// judge says whether the path is watched. One that is not known whole may be.
+inlined void judge(struct match *m, struct passed *p)
+{
+	struct tables *tables = bpf_map_lookup_elem(&watched, &m->table);
+	if (p->cut || p->unread)
+		p->watched = WATCH_CHANGES | WATCH_READS;
+	else if (tables)
+		p->watched = tables->states[m->states[bounded(m->depth)] & (STATES - 1)].watched;
+}
+
+// take_file writes the path of an open file.
+separate int take_file(__u32 slot, __u64 file)
+{
+	struct match *m = match_of();
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
+	if (!m || !s)
+		return 0;
+	struct walk w = {.slot = slot};
+	path_of((void *)file, &w);
+	walk_up(s, m, &w, &m->path);
+	m->path.resolved = 1;
+	judge(m, &m->path);
+	return 0;
+}
+
+// take_path writes a path that was passed, behind the path of its directory.
+inlined void take_path(__u32 slot, __u32 dir, __u64 text, bool of_link, struct match *m, struct passed *p)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct fs_struct *fs = t->fs;
+	if (!s || !fs)
+		return;
+	struct walk w = {.slot = slot};
+	__u32 at = s->used;
+	char *to = room(s, MAX_PATH);
+	long n = to ? bpf_probe_read_user_str(to, MAX_PATH, (void *)text) : 0;
+	if (n <= 0) {
+		p->unread = 1;
+		return;
+	}
+	s->used += n;
+	p->text_size = n;
+	bool absolute = to[0] == '/';
+	if (absolute || !of_link) {
+		if (absolute) {
+			w.mnt = fs->root.mnt;
+			w.dentry = fs->root.dentry;
+		} else if (dir == AT_FDCWD) {
+			w.mnt = fs->pwd.mnt;
+			w.dentry = fs->pwd.dentry;
+		} else {
+			struct file *f = file_of(t, dir);
+			if (!f) { // closed meanwhile
+				p->cut = 1;
+				return;
+			}
+			path_of(f, &w);
+		}
+		walk_up(s, m, &w, p);
+		m->floor = absolute ? m->depth : 0;
+	} else if (m->depth) {
+		m->depth--;
+	}
+	p->resolved = n == 1;
+	m->at = at;
+	bpf_loop(MAX_PATH / 2 + 1, text_step, &slot, 0);
+}
+
+separate int take_passed(__u32 slot, __u32 dir, __u64 text)
+{
+	struct match *m = match_of();
+	if (!m)
+		return 0;
+	take_path(slot, dir, text, 0, m, &m->path);
+	judge(m, &m->path);
+	return 0;
+}
+
+// take_target does the same for the second path. That of a symbolic link counts
+// from the link's directory.
+separate int take_target(__u32 slot, __u32 dir, __u64 text, __u32 of_link)
+{
+	struct match *m = match_of();
+	if (!m)
+		return 0;
+	take_path(slot, dir, text, of_link, m, &m->target);
+	judge(m, &m->target);
+	return 0;
+}
+
+// is_key reports whether a file, or its directory, may have a name that is
+// watched for reads.
+separate bool is_key(__u32 table, __u64 dentry)
+{
+	struct tables *tables = bpf_map_lookup_elem(&watched, &table);
+	struct dentry *d = (void *)dentry;
+	if (!tables)
+		return 0;
+	__u32 length = 0;
+	copy(length, d->d_name.len);
+	if (!(tables->lengths >> (length & 63) & 1))
+		return 0;
+	const unsigned char *name = NULL;
+	__u64 start = 0;
+	copy(name, d->d_name.name);
+	bpf_probe_read_kernel(&start, length < 8 ? length & 7 : 8, name);
+	__u64 key = (start + length) * 0x9e3779b97f4a7c15 | 1;
+	__u32 slot = key >> 56;
+	for (int i = 0; i < MAX_KEY_PROBES; i++) {
+		__u64 k = tables->keys[slot++ & (KEYS - 1)];
+		if (!k)
+			return 0;
+		if (k == key)
+			return 1;
+	}
+	return 0;
+}
+
+inlined bool may_be_read(__u32 table, struct file *f)
+{
+	struct dentry *d = NULL, *parent = NULL;
+	copy(d, f->f_path.dentry);
+	if (is_key(table, (__u64)d))
+		return 1;
+	copy(parent, d->d_parent);
+	return is_key(table, (__u64)parent);
+}
+
+inlined void fill_file(struct file_record *r, struct file *f)
+{
+	struct inode *inode = NULL;
+	struct super_block *sb = NULL;
+	copy(inode, f->f_inode);
+	copy(r->inode, inode->i_ino);
+	__u16 mode = 0;
+	copy(mode, inode->i_mode);
+	r->mode = mode;
+	copy(r->owner, inode->i_uid.val);
+	copy(r->group, inode->i_gid.val);
+	copy(sb, inode->i_sb);
+	unsigned long magic = 0;
+	copy(magic, sb->s_magic);
+	if (!has_subvolumes(magic))
+		copy(r->dev, sb->s_dev);
+}
+
+inlined __u64 argument_of(struct match *m, __u8 i)
+{
+	return m->arguments[i & 7];
+}
+
+// opened returns what an open amounts to.
+inlined __u32 opened(__u64 flags, struct file *f)
+{
+	if (f && flags & O_CREAT) {
+		__u32 mode = 0;
+		copy(mode, f->f_mode);
+		if (mode & FMODE_CREATED)
+			return CREATE;
+	}
+	if (flags & O_TMPFILE_BIT)
+		return CREATE;
+	return flags & (O_ACCMODE | O_TRUNC) ? WRITE : READ;
+}
+
+SEC("tp_btf/sys_exit")
+int file_call(__u64 *context)
+{
+	struct pt_regs *regs = (void *)context[0];
+	struct task_struct *t = bpf_get_current_task_btf();
+	bool compat = is_compat(regs, t);
+	__u8 call = call_of(regs, compat);
+	if (!call)
+		return 0;
+	int result = context[1];
+	if (result < 0 && result != -EACCES && result != -EPERM)
+		return 0;
+	const volatile struct shape *shape = &shapes[call];
+	__u32 event = shape->event;
+	if (!shape->opens && !wants(FILES, event))
+		return 0;
+	__u32 key = 0;
+	__u64 *current = bpf_map_lookup_elem(&watching, &key);
+	struct match *m = match_of();
+	if (!current || !m)
+		return 0;
+	m->table = *current & 1;
+	m->arguments[1] = argument(regs, compat, 0);
+	m->arguments[2] = argument(regs, compat, 1);
+	m->arguments[3] = argument(regs, compat, 2);
+	m->arguments[4] = argument(regs, compat, 3);
+	m->arguments[5] = argument(regs, compat, 4);
+	m->arguments[6] = argument(regs, compat, 5);
+	m->arguments[WORKING_DIRECTORY] = AT_FDCWD;
+
+	__u64 flags = argument_of(m, shape->flags_at) | shape->flags;
+	struct file *f = NULL;
+	if (shape->opens) {
+		if (shape->how)
+			bpf_probe_read_user(&flags, sizeof(flags), (void *)argument_of(m, shape->how));
+		if (flags & O_PATH)
+			return 0;
+		if (result >= 0)
+			f = file_of(t, result);
+		event = opened(flags, f);
+		if (!wants(FILES, event))
+			return 0;
+		if (event == READ && f && !may_be_read(m->table, f))
+			return 0;
+	} else if (shape->fd) {
+		f = file_of(t, argument_of(m, shape->fd));
+		if (!f) // closed meanwhile
+			return 0;
+	}
+
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	if (!s)
+		return 0;
+	s->used = 0;
+	__builtin_memset(&m->path, 0, sizeof(m->path));
+	__builtin_memset(&m->target, 0, sizeof(m->target));
+	if (f)
+		take_file(cpu, (__u64)f);
+	else
+		take_passed(cpu, argument_of(m, shape->dir), argument_of(m, shape->path));
+	if (shape->target)
+		take_target(cpu, argument_of(m, shape->target_dir), argument_of(m, shape->target), event == SYMLINK);
+	if (!((m->path.watched | m->target.watched) & (event == READ ? WATCH_READS : WATCH_CHANGES)))
+		return 0;
+
+	struct file_record *r = (void *)s->head;
+	__builtin_memset(r, 0, sizeof(*r));
+	if (f) {
+		fill_file(r, f);
+		if (event == READ && (r->mode & S_IFMT) != S_IFREG)
+			return 0;
+	}
+	struct counters *c = begin(&r->r, FILES, cpu, t->group_leader);
+	if (!c)
+		return 0;
+	r->r.what = event;
+	r->r.flags = m->path.resolved * RESOLVED | m->path.cut * CUT | m->target.cut * TARGET_CUT | m->path.unread * UNREAD |
+		     m->target.unread * TARGET_UNREAD;
+	r->call = call;
+	r->call_flags = flags;
+	r->error = result < 0 ? -result : 0;
+	r->new_mode = argument_of(m, shape->mode);
+	r->new_owner = argument_of(m, shape->owner);
+	r->new_group = argument_of(m, shape->group);
+	r->text_size = m->path.text_size;
+	r->base_size = m->path.base_size;
+	r->target_size = m->target.text_size;
+	r->target_base_size = m->target.base_size;
+	if (shape->name) {
+		char *to = room(s, MAX_NAME);
+		long n = to ? bpf_probe_read_user_str(to, MAX_NAME, (void *)argument_of(m, shape->name)) : 0;
+		if (n > 0) {
+			r->name_size = n;
+			s->used += n;
+		}
+	}
+	__u64 size = offset_of(struct scratch, data) + s->used;
+	if (size > sizeof(*s))
+		size = sizeof(*s);
+	output(&r->r, size, FILES, c);
+	return 0;
+}

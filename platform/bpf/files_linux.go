@@ -1,0 +1,78 @@
+//go:build linux && (amd64 || arm64)
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/cilium/ebpf"
+)
+
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -target amd64,arm64 -tags linux -no-global-types files files.bpf.c -- -O2 -mcpu=v3 -Wall -Werror
+
+const (
+	maxFileCalls = 256 // MAX_CALLS of files.bpf.c
+	maxSyscalls  = 576 // MAX_SYSCALLS of syscall.h
+)
+
+// setFileCalls tells the programs which system calls there are.
+func setFileCalls(spec *ebpf.CollectionSpec) error {
+	var shapes [maxFileCalls]shape
+	var calls, compat [maxSyscalls]uint8
+	for i, c := range fileCalls() {
+		shapes[i] = c.shape
+		native, narrow := c.amd64, c.i386
+		if runtime.GOARCH == "arm64" {
+			native, narrow = c.arm64, c.arm
+		}
+		calls[native], compat[narrow] = uint8(i), uint8(i)
+	}
+	calls[0], compat[0] = 0, 0 // stands for none
+	for name, value := range map[string]any{"shapes": shapes, "calls": calls, "compat_calls": compat} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Watch says of which paths Files are told from now on: changes of paths and of
+// all below, and reads of files that are named in reads, or stand directly in
+// directories that are. A name * in a path stands for any one. It takes no
+// capability, is for one goroutine, and changes nothing when it returns an error.
+func (s *Source) Watch(paths, reads []string) error {
+	tables, err := watchTables(paths, reads)
+	if err != nil {
+		return err
+	}
+	for _, c := range s.parts {
+		if c.Maps["watched"] == nil {
+			continue
+		}
+		watched, err := c.Maps["watched"].Memory()
+		if err != nil {
+			return fmt.Errorf("eBPF: map the watched paths: %w", err)
+		}
+		watching, err := c.Maps["watching"].Memory()
+		if err != nil {
+			return fmt.Errorf("eBPF: map which paths are watched: %w", err)
+		}
+		next := make([]byte, 8)
+		if _, err := watching.ReadAt(next, 0); err != nil {
+			return fmt.Errorf("eBPF: read which paths are watched: %w", err)
+		}
+		// The programs use the other tables until these are whole.
+		next[0] ^= 1
+		if _, err := watched.WriteAt(tables, int64(next[0])*watchedSize); err != nil {
+			return fmt.Errorf("eBPF: write the watched paths: %w", err)
+		}
+		s.fence.Add(1) // a full memory barrier
+		if _, err := watching.WriteAt(next, 0); err != nil {
+			return fmt.Errorf("eBPF: write which paths are watched: %w", err)
+		}
+		return nil
+	}
+	return fmt.Errorf("eBPF: watch files: %w", errors.ErrUnsupported)
+}
