@@ -69,6 +69,7 @@ type recorder struct {
 	mu     sync.Mutex
 	more   *sync.Cond
 	events []Event
+	from   int // of events: where until begins
 	err    error
 	done   chan struct{}
 }
@@ -97,12 +98,13 @@ func record(t testing.TB, s *Source) *recorder {
 	return r
 }
 
-// until waits for an event that the function accepts and returns all up to it.
+// until waits for an event that the function accepts, from from on, and returns
+// all up to it.
 func (r *recorder) until(t testing.TB, accept func(*Event) bool) []Event {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i := 0; ; i++ {
+	for i := r.from; ; i++ {
 		for i >= len(r.events) {
 			if r.err != nil {
 				t.Fatalf("the source ended: %v", r.err)
@@ -113,7 +115,7 @@ func (r *recorder) until(t testing.TB, accept func(*Event) bool) []Event {
 			r.more.Wait()
 		}
 		if accept(&r.events[i]) {
-			return append([]Event{}, r.events[:i+1]...)
+			return append([]Event{}, r.events[r.from:i+1]...)
 		}
 	}
 }
@@ -147,6 +149,9 @@ func observe(t *testing.T, r *recorder, cmd *exec.Cmd) (fork Event, images []Eve
 	t.Helper()
 	var out bytes.Buffer
 	cmd.Stderr = &out
+	r.mu.Lock()
+	r.from = len(r.events) // another may have had the pid before
+	r.mu.Unlock()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

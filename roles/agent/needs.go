@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"daemoneye/bus"
 	"daemoneye/bus/event"
 	"daemoneye/roles/api"
 	"daemoneye/rules"
+	"daemoneye/rules/sql"
 )
 
 const (
@@ -66,31 +68,54 @@ func needs(set *rules.Set, subscribers []bus.SubscriptionStats) api.Needs {
 }
 
 // needOf is what the rules read of one table.
-func needOf(set *rules.Set, t *event.Table) (need api.Need, needed bool) {
-	need.Table = t.Name
+func needOf(set *rules.Set, t *event.Table) (_ api.Need, needed bool) {
+	need := need{api.Need{Table: t.Name}}
 	all := false
 	for _, r := range set.Rules {
 		if !r.Enabled || !slices.Contains(r.Tables, t.Name) {
 			continue
 		}
 		needed = true
-		if events, ok := r.Query().Restricts(t.Name, "event"); ok && len(events.Prefixes) == 0 {
+		events, restricted := r.Query().Restricts(t.Name, "event")
+		if restricted = restricted && len(events.Prefixes) == 0; restricted {
 			need.Events = append(need.Events, events.Values...)
 		} else {
 			all = true
 		}
-		if t.Index("path") >= 0 {
-			if paths, ok := r.Query().Restricts(t.Name, "path"); ok {
-				need.Paths = slices.Concat(need.Paths, paths.Values, paths.Prefixes)
-			}
+		if t.Index("path") < 0 {
+			continue
+		}
+		if paths, ok := r.Query().Restricts(t.Name, "path"); ok {
+			reads := !restricted || slices.Contains(events.Values, "read")
+			changes := !restricted || slices.ContainsFunc(events.Values, func(e string) bool { return e != "read" })
+			need.watch(paths, changes, reads)
 		}
 	}
-	need.Events, need.Paths = unique(need.Events), unique(need.Paths)
+	need.Events, need.Paths, need.Reads = unique(need.Events), unique(need.Paths), unique(need.Reads)
 	if all || len(need.Events) > maxNeeds {
 		need.Events = nil
 	}
-	need.Paths = need.Paths[:min(len(need.Paths), maxNeeds)]
-	return need, needed
+	need.Paths, need.Reads = need.Paths[:min(len(need.Paths), maxNeeds)], need.Reads[:min(len(need.Reads), maxNeeds)]
+	return need.Need, needed
+}
+
+// need is an api.Need that is being gathered.
+type need struct{ api.Need }
+
+// watch adds what a rule says of path. Of a text with which paths begin the
+// directory is what is watched, but not the root: that would be everything.
+func (n *need) watch(paths sql.Restriction, changes, reads bool) {
+	if changes {
+		n.Paths = append(n.Paths, paths.Values...)
+		for _, p := range paths.Prefixes {
+			if dir := p[:strings.LastIndexByte(p, '/')+1]; len(dir) > 1 {
+				n.Paths = append(n.Paths, strings.TrimSuffix(dir, "/"))
+			}
+		}
+	}
+	if reads {
+		n.Reads = append(n.Reads, paths.Values...)
+	}
 }
 
 func unique(list []string) []string {

@@ -96,3 +96,28 @@ func TestCollectorHearsOfNeeds(t *testing.T) {
 		t.Errorf("process_events is needed: %v, while it is watched %v, then %v", before, during, after)
 	}
 }
+
+// Of files it is told which are named: a directory where the begin of paths is
+// given, and not the root.
+func TestNeedsOfFiles(t *testing.T) {
+	for where, want := range map[string]api.Need{
+		"path LIKE '/etc/cron%' AND event = 'create'":                     {Events: []string{"create"}, Paths: []string{"/etc"}},
+		"path LIKE '/etc/cron.d/%' OR path = '/etc/crontab'":              {Paths: []string{"/etc/cron.d", "/etc/crontab"}, Reads: []string{"/etc/crontab"}},
+		"event = 'read' AND path IN ('/etc/shadow', '/b')":                {Events: []string{"read"}, Reads: []string{"/b", "/etc/shadow"}},
+		"event IN ('read', 'write') AND starts_with(path, '/srv/x/y')":    {Events: []string{"read", "write"}, Paths: []string{"/srv/x"}},
+		"path LIKE '/%' AND event = 'write'":                              {Events: []string{"write"}},
+		"event = 'write' AND path ~ '^/etc/'":                             {Events: []string{"write"}},
+		"event = 'delete' AND user_id = 0 AND executable_path = '/bin/x'": {Events: []string{"delete"}},
+	} {
+		text := "-- id: x\n-- title: T\n-- severity: low\n-- dedup: pid\nSELECT pid FROM file_events WHERE " + where + "\n"
+		r, err := rules.Parse("x.sql", []byte(text), sql.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Enabled = true
+		want.Table = "file_events"
+		if got := needs(&rules.Set{Rules: []*rules.Rule{r}}, nil); len(got.Tables) != 1 || !reflect.DeepEqual(got.Tables[0], want) {
+			t.Errorf("%s: %+v, want %+v", where, got.Tables, want)
+		}
+	}
+}

@@ -21,5 +21,6 @@ type Needs struct {
 type Need struct {
 	Table  string   `msgpack:"table"`
 	Events []string `msgpack:"events"` // values of the column event; empty: all
-	Paths  []string `msgpack:"paths"`  // begins of the column path; empty: those that the collector is configured for
+	Paths  []string `msgpack:"paths"`  // what is changed here or below, beside what the collector is configured for
+	Reads  []string `msgpack:"reads"`  // files that are read, as well
 }

@@ -21,6 +21,7 @@ type actionTable struct {
 func actionTables() map[bpf.Kind]actionTable {
 	return map[bpf.Kind]actionTable{
 		bpf.Network: networkTable(),
+		bpf.Files:   fileTable(),
 	}
 }
 

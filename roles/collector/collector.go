@@ -37,8 +37,10 @@ type Config struct {
 	Interval       time.Duration // between the beginnings of two scans; 0: 30 s
 	SampleInterval time.Duration // between two samples of one process; 0: 30 s
 	Scan           procfs.Config
-	NoKernel       bool // scans of /proc only
-	RingBytes      int  // of the kernel's ring buffer; 0: 4 MiB
+	NoKernel       bool     // scans of /proc only
+	RingBytes      int      // of the kernel's ring buffer; 0: 4 MiB
+	WatchedPaths   []string // of file_events: changes there, and below
+	WatchedReads   []string // and reads of these files, or directly in these directories
 	Redaction      Redaction
 	NoHash         bool
 	Hash           procfs.HasherConfig

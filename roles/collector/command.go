@@ -134,8 +134,9 @@ func FromConfig(cfg *config.Config, logger *core.Logger) Config {
 	c := cfg.Collector
 	return Config{
 		Interval: c.Interval, SampleInterval: c.SampleInterval, Log: logger,
-		NoKernel:  c.Source == api.SourceProc,
-		Scan:      procfs.Config{MaxCommandLine: int(c.CommandLineLimit), Environment: c.Environment},
+		NoKernel:     c.Source == api.SourceProc,
+		Scan:         procfs.Config{MaxCommandLine: int(c.CommandLineLimit), Environment: c.Environment},
+		WatchedPaths: c.Files.Paths, WatchedReads: c.Files.Reads,
 		Redaction: Redaction{Off: !c.Redact.Enabled, Options: c.Redact.Options, Patterns: c.Redact.Patterns},
 		NoHash:    !c.Hash.Enabled,
 		Hash:      procfs.HasherConfig{Rate: c.Hash.Rate, MaxFile: c.Hash.MaxFile, Cache: int(c.Hash.Cache)},

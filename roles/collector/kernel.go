@@ -172,6 +172,10 @@ func (c *collector) openKernel() []string {
 		return []string{unseen + err.Error()}
 	}
 	c.kernel, c.live = k, newLive(c.enumerator, c.rows, c.cfg.Scan.Environment)
+	if err := k.source.Watch(c.cfg.WatchedPaths, c.cfg.WatchedReads); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		c.log.Warn("choose the files that are watched", core.Err(err))
+		return append(k.source.Limits(), "no files are watched: "+err.Error())
+	}
 	return k.source.Limits()
 }
 

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,6 +49,8 @@ func (a *agentLink) followNeeds(ctx context.Context, conn *bus.Conn) {
 type lease struct {
 	ends  *time.Timer
 	masks map[bpf.Kind]uint64 // what the kernel tells, by kind
+	// The files that are watched.
+	paths, reads []string
 }
 
 func newLease() *lease {
@@ -70,8 +73,13 @@ func (c *collector) tell(n api.Needs) {
 	var told []string
 	for kind, t := range actionTables() {
 		mask := t.wanted
+		var need api.Need
 		if i := slices.IndexFunc(n.Tables, func(x api.Need) bool { return x.Table == t.name }); i >= 0 {
-			mask |= t.mask(n.Tables[i].Events)
+			need = n.Tables[i]
+			mask |= t.mask(need.Events)
+		}
+		if kind == bpf.Files {
+			c.watchFiles(need)
 		}
 		if names := t.names(mask); len(names) > 0 {
 			told = append(told, fmt.Sprintf("%s: %s", t.name, strings.Join(names, ", ")))
@@ -87,6 +95,24 @@ func (c *collector) tell(n api.Needs) {
 	}
 	slices.Sort(told)
 	c.agent.tells(told)
+}
+
+// watchFiles chooses the files of which is told: those of the configuration, and
+// those that are needed, if there is room for them.
+func (c *collector) watchFiles(n api.Need) {
+	paths, reads := slices.Concat(c.cfg.WatchedPaths, n.Paths), slices.Concat(c.cfg.WatchedReads, n.Reads)
+	if slices.Equal(paths, c.lease.paths) && slices.Equal(reads, c.lease.reads) {
+		return
+	}
+	c.lease.paths, c.lease.reads = paths, reads
+	err := c.kernel.source.Watch(paths, reads)
+	if err == nil || errors.Is(err, errors.ErrUnsupported) {
+		return
+	}
+	c.log.Warn("watch the files that rules name", core.Err(err))
+	if err := c.kernel.source.Watch(c.cfg.WatchedPaths, c.cfg.WatchedReads); err != nil {
+		c.log.Warn("watch the files of the configuration", core.Err(err))
+	}
 }
 
 // mask has a bit for each of the events; none named means all.

@@ -45,8 +45,16 @@ type Collector struct {
 	User             string        // name or number; "": daemoneye if there is one, else nobody
 	Environment      bool          // collect environment variables
 	CommandLineLimit int64         // bytes
+	Files            Files
 	Redact           Redact
 	Hash             Hash
+}
+
+// Files is about the files of which file_events tells. A name * in a path
+// stands for any one.
+type Files struct {
+	Paths []string // whose changes are told, with all below
+	Reads []string // files, or directories of files, whose reads are
 }
 
 // Redact is about secrets in arguments.

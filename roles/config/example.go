@@ -33,7 +33,9 @@ func WriteExample(w io.Writer) error {
 		for _, text := range wrap(s.Doc+" Expected: "+s.Expected()+".", 110-len(indent)) {
 			lines = append(lines, indent+"# "+text)
 		}
-		lines = append(lines, indent+"#"+name+": "+s.yamlDefault())
+		for _, line := range strings.Split(name+": "+s.yamlDefault(), "\n") {
+			lines = append(lines, strings.TrimRight(indent+"#"+line, " "))
+		}
 	}
 	for _, line := range lines {
 		// The error of a bufio.Writer stays until Flush.
@@ -45,7 +47,10 @@ func WriteExample(w io.Writer) error {
 func (s Setting) yamlDefault() string {
 	switch s.Type {
 	case List, PathList:
-		return "[]"
+		if s.Default == "" {
+			return "[]"
+		}
+		return "\n  - " + strings.ReplaceAll(s.Default, ",", "\n  - ") // none needs quotes
 	case Text, Path:
 		return `"` + s.Default + `"`
 	}

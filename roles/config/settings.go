@@ -118,6 +118,18 @@ func collectorSettings() []Setting {
 			field: func(c *Config) any { return &c.Collector.CommandLineLimit },
 		},
 		{
+			Key: "collector.files.paths", Type: PathList, Default: strings.Join(watchedPaths(), ","),
+			expected: "a list of absolute paths; * stands for a whole name", check: isWatchable,
+			Doc:   "Paths whose changes, with all below, become rows of file_events. * stands for any one name.",
+			field: func(c *Config) any { return &c.Collector.Files.Paths },
+		},
+		{
+			Key: "collector.files.reads", Type: PathList, Default: strings.Join(watchedReads(), ","),
+			expected: "a list of absolute paths; * stands for a whole name, but for the last one", check: isWatchableRead,
+			Doc:   "Files of which each opening for reading becomes a row of file_events; of a directory those directly in it.",
+			field: func(c *Config) any { return &c.Collector.Files.Reads },
+		},
+		{
 			Key: "collector.redact.enabled", Flag: "no-redact", Type: Bool, Default: "true",
 			Doc:   "Replace secrets in arguments before anything is stored.",
 			field: func(c *Config) any { return &c.Collector.Redact.Enabled },
@@ -305,7 +317,9 @@ func (s Setting) Expected() string {
 	case Path:
 		return "a path"
 	case PathList:
-		return "a list of paths"
+		if s.expected == "" {
+			return "a list of paths"
+		}
 	}
 	if s.expected != "" {
 		return s.expected
@@ -345,6 +359,21 @@ func isUser(s string) bool {
 }
 
 func isRuleID(s string) bool { return regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`).MatchString(s) }
+
+// isWatchable is what bpf.Source.Watch takes of one path.
+func isWatchable(s string) bool {
+	for _, name := range strings.Split(s, "/") {
+		if len(name) > 255 || name != "*" && strings.Contains(name, "*") {
+			return false
+		}
+	}
+	return strings.HasPrefix(s, "/") && strings.Count(s, "/") <= 14
+}
+
+func isWatchableRead(s string) bool {
+	s = strings.TrimRight(strings.TrimSuffix(strings.TrimRight(s, "/"), "/*"), "/")
+	return isWatchable(s) && !strings.HasSuffix(s, "/*")
+}
 
 func isOption(s string) bool {
 	return s != "" && !strings.ContainsAny(s, "= \t\r\n\x00")
