@@ -20,6 +20,7 @@ type report struct {
 	Before     Status // as started
 	After      Status // after Confine
 	Loaded     Status // after giving up what loading programs takes
+	Bare       Status // after giving up all
 	Grandchild string // capability lines of /proc/self/status in a program that it started
 	Executable string // what it reads from the parent's /proc/PID/exe
 	WriteEtc   string // error of writing to /etc
@@ -29,6 +30,14 @@ type report struct {
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "test-restricted" {
 		_ = json.NewEncoder(os.Stdout).Encode(restricted())
+		os.Exit(0)
+	}
+	if len(os.Args) == 4 && os.Args[1] == "test-caged" {
+		var c Cage
+		if err := json.Unmarshal([]byte(os.Args[2]), &c); err != nil {
+			panic(err)
+		}
+		_ = json.NewEncoder(os.Stdout).Encode(caged(c, os.Args[3]))
 		os.Exit(0)
 	}
 	switch os.Args[0] {
@@ -65,6 +74,9 @@ func inside() report {
 			r.WriteEtc = err.Error()
 		}
 	}
+	errs = append(errs, GiveUpAll())
+	r.Bare, err = ReadStatus(r.PID)
+	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		r.Error = err.Error()
 	}
