@@ -3,22 +3,23 @@ package platform
 // Cage is what a role may still do once it runs. What is not here is refused:
 // starting programs, making processes, memory that can be executed, sockets
 // but Unix ones, tracing, mounting, loading programs into the kernel, other
-// users, signals to other processes. Which system calls there are otherwise
+// users, signals to other processes (but 0, which only asks). Which system calls there are otherwise
 // was found by running the roles; see calls of cage_calls_linux.go.
 //
 // A role closes its cage after Confine, and after it has opened what only its
-// start needs: descriptors, maps and memory that it has then go on working.
+// start needs: descriptors, maps and memory that it has then go on working. It
+// may close a tighter one inside the first; what both allow is then possible.
 type Cage struct {
 	Seccomp  string // SeccompErrno, SeccompKill or SeccompOff; "": SeccompErrno
 	Landlock bool   // restrict files and network by Landlock; see Paths
 
-	Listens bool // Unix sockets may be made, listened on and connected
 	Dials   bool // Unix sockets may be made and connected
+	Listens bool // Unix sockets may be made and listened on
 	Writes  bool // files may be opened for writing, made, renamed and removed
 	Lists   bool // iterators of BPF links that are open may be opened
 
-	// Paths are the files and directories, with all below, that may be opened.
-	// Only Landlock holds to them. It also refuses every reading of /proc/PID
+	// Paths are the files and directories, with all below, that may be opened;
+	// what is not there is left out. Only Landlock holds to them. It also refuses every reading of /proc/PID
 	// that takes the right to trace that process, whatever the capabilities.
 	Paths []Path
 }
@@ -52,5 +53,6 @@ type Walls struct {
 	Seccomp  string   // SeccompErrno, SeccompKill or SeccompOff
 	Calls    int      // system calls that the filter allows, some only with certain arguments
 	Landlock int      // ABI version that is enforced; 0: none
-	Missing  []string // sentences for people: what was asked for and this kernel does not do
+	Missing  []string // sentences for people: a wall that was asked for and is not there
+	Limits   []string // sentences for people: what this kernel's Landlock leaves open
 }

@@ -36,10 +36,17 @@ func (c Cage) calls() []call {
 	}
 	if c.Dials || c.Listens {
 		unixOnly := condition{values: []uint32{unix.AF_UNIX}}
-		list = append(list, call{unix.SYS_SOCKET, []condition{unixOnly}}, call{number: unix.SYS_CONNECT})
+		list = append(list, call{unix.SYS_SOCKET, []condition{unixOnly}})
+	}
+	if c.Dials {
+		list = append(list, anyhow(unix.SYS_CONNECT)...)
 	}
 	if c.Listens {
-		list = append(list, anyhow(unix.SYS_BIND, unix.SYS_LISTEN, unix.SYS_ACCEPT4)...)
+		list = append(list, anyhow(unix.SYS_BIND, unix.SYS_LISTEN)...)
+		// When it listens, a role may close a tighter cage.
+		list = append(list, call{unix.SYS_SECCOMP, []condition{
+			{values: []uint32{unix.SECCOMP_SET_MODE_FILTER}}, {argument: 1, values: []uint32{unix.SECCOMP_FILTER_FLAG_TSYNC}},
+		}})
 	}
 	if c.Lists {
 		// Since 5.19 it takes no capability; before that, the kernel refuses it.
@@ -65,10 +72,10 @@ func always() []call {
 		unix.SYS_FUTEX, unix.SYS_READ, unix.SYS_WRITE, unix.SYS_EPOLL_PWAIT, unix.SYS_NANOSLEEP, unix.SYS_CLOSE,
 		unix.SYS_FSTAT, unix.SYS_PREAD64, unix.SYS_READV, unix.SYS_WRITEV, unix.SYS_LSEEK,
 		unix.SYS_SENDTO, unix.SYS_RECVFROM, unix.SYS_SENDMSG, unix.SYS_RECVMSG, unix.SYS_SHUTDOWN,
-		unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_GETSOCKOPT, unix.SYS_SETSOCKOPT,
+		unix.SYS_ACCEPT4, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_GETSOCKOPT, unix.SYS_SETSOCKOPT,
 
 		// Threads and the scheduler.
-		unix.SYS_SCHED_YIELD, unix.SYS_SCHED_GETAFFINITY, unix.SYS_GETCPU, unix.SYS_RSEQ, unix.SYS_SET_ROBUST_LIST,
+		unix.SYS_SCHED_YIELD, unix.SYS_SCHED_GETAFFINITY, unix.SYS_GETCPU, unix.SYS_RSEQ, unix.SYS_MEMBARRIER, unix.SYS_SET_ROBUST_LIST,
 		unix.SYS_GETTID, unix.SYS_GETPID, unix.SYS_GETPPID, unix.SYS_EXIT, unix.SYS_EXIT_GROUP,
 		unix.SYS_SETPRIORITY, unix.SYS_GETPRIORITY,
 
@@ -101,13 +108,15 @@ func always() []call {
 		// see filter, which makes the C library fall back to clone.
 		{unix.SYS_CLONE, []condition{{mask: unix.CLONE_THREAD | namespaces, values: []uint32{unix.CLONE_THREAD}}}},
 		{unix.SYS_TGKILL, []condition{self}},
-		{unix.SYS_KILL, []condition{self}},
+		// Signal 0: whether a process is there, such as the one that has the store.
+		{unix.SYS_KILL, []condition{{argument: 1, values: []uint32{0}}}},
 		{unix.SYS_FCNTL, []condition{{argument: 1, values: []uint32{
 			unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD, unix.F_DUPFD_CLOEXEC,
 		}}}},
 		{unix.SYS_IOCTL, []condition{{argument: 1, values: []uint32{unix.TCGETS, unix.TIOCGWINSZ}}}},
-		// Names of memory, which Go and the C library give when told to.
-		{unix.SYS_PRCTL, []condition{{values: []uint32{unix.PR_SET_VMA}}}},
+		// Names of memory, which Go and the C library give when told to; and what
+		// Close begins with.
+		{unix.SYS_PRCTL, []condition{{values: []uint32{unix.PR_SET_VMA, unix.PR_SET_NO_NEW_PRIVS}}}},
 		// Read limits, not set them.
 		{unix.SYS_PRLIMIT64, []condition{{argument: 2, values: []uint32{0}}, {argument: 2, high: true, values: []uint32{0}}}},
 	})
@@ -123,7 +132,7 @@ func reading() []call {
 func writing() []call {
 	return anyhow(
 		unix.SYS_OPENAT, unix.SYS_PWRITE64, unix.SYS_PWRITEV, unix.SYS_FSYNC, unix.SYS_FDATASYNC, unix.SYS_FTRUNCATE, unix.SYS_FALLOCATE,
-		unix.SYS_MKDIRAT, unix.SYS_UNLINKAT, unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2, unix.SYS_FLOCK, unix.SYS_FCHMOD, unix.SYS_FCHMODAT,
+		unix.SYS_MKDIRAT, unix.SYS_UNLINKAT, unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2, unix.SYS_FLOCK, unix.SYS_FCHMOD, unix.SYS_FCHMODAT, unix.SYS_FCHMODAT2,
 		unix.SYS_COPY_FILE_RANGE, unix.SYS_SENDFILE, unix.SYS_SPLICE, unix.SYS_MSYNC,
 	)
 }

@@ -3,6 +3,7 @@ package platform
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
@@ -21,7 +22,7 @@ func (c Cage) Close() Walls {
 		if w.Landlock, err = c.closeLandlock(); err != nil {
 			w.Missing = append(w.Missing, "Landlock is not in force: "+err.Error())
 		}
-		w.Missing = append(w.Missing, unrestricted(w.Landlock)...)
+		w.Limits = c.Unrestricted(w.Landlock)
 	}
 	if c.Seccomp == SeccompOff {
 		return w
@@ -69,7 +70,11 @@ func (c Cage) closeLandlock() (int, error) {
 	}
 	var rules []landlock.Rule
 	for _, p := range c.Paths {
-		rules = append(rules, landlock.PathAccess(p.Access.rights(), p.Name))
+		rights := p.Access.rights()
+		if info, err := os.Stat(p.Name); err == nil && !info.IsDir() {
+			rights &= ll.AccessFSReadFile | ll.AccessFSWriteFile | ll.AccessFSTruncate // all others are directories'
+		}
+		rules = append(rules, landlock.PathAccess(rights, p.Name).IgnoreIfMissing())
 	}
 	if err := landlock.V11.BestEffort().Restrict(rules...); err != nil {
 		return 0, err
@@ -95,23 +100,23 @@ func (a Access) rights() (set landlock.AccessFSSet) {
 	return set
 }
 
-// unrestricted says what that version of Landlock leaves open and a later one
-// does not. Sockets but Unix ones are no matter of it: the filter refuses them.
-func unrestricted(version int) []string {
+// Unrestricted says what that version of Landlock leaves open and a later one
+// does not, as far as the filter of system calls lets the role do it at all.
+func (c Cage) Unrestricted(version int) []string {
 	if version == 0 {
 		return nil
 	}
 	var list []string
 	for _, x := range []struct {
-		since int
-		what  string
+		since  int
+		what   string
+		matter bool
 	}{
-		{3, "truncating files (Linux 6.2)"},
-		{5, "ioctl on devices (6.10)"},
-		{6, "abstract Unix sockets and signals (6.12)"},
-		{9, "connecting to Unix sockets by their path"},
+		{3, "truncating files (Linux 6.2)", c.Writes},
+		{6, "connecting to abstract Unix sockets (6.12)", c.Dials},
+		{9, "connecting to Unix sockets by their path", c.Dials},
 	} {
-		if version < x.since {
+		if x.matter && version < x.since {
 			list = append(list, fmt.Sprintf("Landlock version %d does not restrict %s", version, x.what))
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -83,6 +83,9 @@ func TestFilter(t *testing.T) {
 		{unix.SYS_SOCKET, []uint64{unix.AF_INET}, refused, refused},
 		{unix.SYS_SOCKET, []uint64{unix.AF_NETLINK}, refused, refused},
 		{unix.SYS_LISTEN, nil, refused, allowed},
+		{unix.SYS_CONNECT, nil, allowed, allowed},
+		{unix.SYS_SECCOMP, []uint64{unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC}, refused, allowed},
+		{unix.SYS_SECCOMP, []uint64{unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER}, refused, refused},
 		{unix.SYS_BPF, []uint64{unix.BPF_ITER_CREATE}, allowed, refused},
 		{unix.SYS_BPF, []uint64{unix.BPF_PROG_LOAD}, refused, refused},
 		{unix.SYS_OPENAT, []uint64{0, 0, unix.O_RDONLY | unix.O_CLOEXEC | unix.O_DIRECTORY}, allowed, allowed},
@@ -95,9 +98,10 @@ func TestFilter(t *testing.T) {
 		{unix.SYS_MMAP, []uint64{0, 0, unix.PROT_READ | unix.PROT_WRITE}, allowed, allowed},
 		{unix.SYS_MMAP, []uint64{0, 0, unix.PROT_READ | unix.PROT_EXEC}, refused, refused},
 		{unix.SYS_MPROTECT, []uint64{0, 0, unix.PROT_EXEC}, refused, refused},
-		{unix.SYS_KILL, []uint64{pid}, allowed, allowed},
-		{unix.SYS_KILL, []uint64{pid + 1}, refused, refused},
-		{unix.SYS_TGKILL, []uint64{1}, refused, refused},
+		{unix.SYS_TGKILL, []uint64{pid}, allowed, allowed},
+		{unix.SYS_TGKILL, []uint64{pid + 1}, refused, refused},
+		{unix.SYS_KILL, []uint64{pid + 1, 0}, allowed, allowed},
+		{unix.SYS_KILL, []uint64{pid + 1, uint64(unix.SIGKILL)}, refused, refused},
 		{unix.SYS_IOCTL, []uint64{1, unix.TCGETS}, allowed, allowed},
 		{unix.SYS_IOCTL, []uint64{1, unix.TIOCGWINSZ}, allowed, allowed},
 		{unix.SYS_IOCTL, []uint64{1, unix.TIOCSTI}, refused, refused},
@@ -164,6 +168,9 @@ func caged(c Cage, dir string) (r cagedReport) {
 	for range threads {
 		<-ready
 	}
+	if os.Getenv("TEST_CONTAINER") != "" {
+		refuseWalls()
+	}
 	c.Paths = []Path{{dir, Read | Write}, {"/proc", Read}}
 	r.Walls = c.Close()
 	close(closed)
@@ -189,6 +196,28 @@ func caged(c Cage, dir string) (r cagedReport) {
 	return r
 }
 
+// refuseWalls does what a container's filter may do: it refuses to this process
+// the calls that a cage is made with.
+func refuseWalls() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	const load, equal, give = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
+	program := []unix.SockFilter{
+		{Code: load},
+		{Code: equal, K: unix.SYS_SECCOMP, Jt: 1},
+		{Code: equal, K: unix.SYS_LANDLOCK_CREATE_RULESET, Jf: 1},
+		{Code: give, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+		{Code: give, K: unix.SECCOMP_RET_ALLOW},
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		panic(err)
+	}
+	f := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&f))); errno != 0 {
+		panic(errno)
+	}
+}
+
 // attempts returns which of some things that the cage is to prevent this thread
 // can do.
 func attempts() (done []string) {
@@ -202,7 +231,7 @@ func attempts() (done []string) {
 	_ = unix.Close(fd)
 	_, err = unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_EXEC, unix.MAP_ANON|unix.MAP_PRIVATE)
 	try("executable memory", err)
-	try("signal", unix.Kill(os.Getppid(), 0))
+	try("signal", unix.Kill(os.Getppid(), unix.SIGURG))
 	try("personality", errnoOf(unix.SYS_PERSONALITY, 0xffffffff))
 	return done
 }
@@ -277,14 +306,35 @@ func TestCage(t *testing.T) {
 	}
 }
 
+// Where a container refuses both walls, what is missing is said and the role
+// goes on.
+func TestCageInContainer(t *testing.T) {
+	t.Setenv("TEST_CONTAINER", "1")
+	got, _, err := startCaged(t, Cage{Landlock: true, Writes: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := got.Walls; w.Seccomp != SeccompOff || w.Landlock != 0 || len(w.Missing) != 2 || len(w.Limits) != 0 {
+		t.Errorf("walls = %+v, want none and two that are missing", w)
+	}
+	if len(got.Attempts) != 8*4 || len(got.Opened) != 3 || len(got.Written) != 2 {
+		t.Errorf("without walls: %+v, want all possible", got)
+	}
+}
+
 func TestUnrestricted(t *testing.T) {
-	for version, want := range map[int]int{0: 0, 1: 4, 3: 3, 7: 1, 9: 0} {
-		if got := unrestricted(version); len(got) != want {
+	all := Cage{Dials: true, Writes: true}
+	for version, want := range map[int]int{0: 0, 2: 3, 3: 2, 7: 1, 9: 0} {
+		if got := all.Unrestricted(version); len(got) != want {
 			t.Errorf("version %d leaves open %q, want %d", version, got, want)
 		}
 	}
-	if got := fmt.Sprint(unrestricted(5)); !strings.Contains(got, "abstract Unix sockets") {
-		t.Errorf("version 5 leaves open %s", got)
+	if got := (Cage{}).Unrestricted(1); len(got) != 0 {
+		t.Errorf("what the filter refuses is no limit: %q", got)
+	}
+	none := filter(Cage{}.calls(), unix.SECCOMP_RET_KILL_PROCESS)
+	if got := run(t, none, auditArch, unix.SYS_SOCKET, unix.AF_UNIX); got != unix.SECCOMP_RET_KILL_PROCESS {
+		t.Errorf("socket of a role that neither dials nor listens: %#x, want it refused", got)
 	}
 }
 

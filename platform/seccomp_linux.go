@@ -4,6 +4,7 @@ package platform
 
 import (
 	"fmt"
+	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -65,9 +66,16 @@ func (c Cage) closeSeccomp(rules []call) error {
 	}
 	program := filter(rules, refused)
 	f := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	// Refusals are logged, where the kernel's audit is on.
-	const flags = unix.SECCOMP_FILTER_FLAG_TSYNC | unix.SECCOMP_FILTER_FLAG_LOG
-	thread, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&f)))
+	// Who has no CAP_SYS_ADMIN needs no_new_privs, which TSYNC gives to the other
+	// threads, too.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("set no_new_privs: %w", err)
+	}
+	// Without SECCOMP_FILTER_FLAG_LOG, or each new thread would be in the
+	// kernel's audit log, for clone3.
+	thread, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&f)))
 	if errno != 0 {
 		return fmt.Errorf("seccomp: %w", errno)
 	}
