@@ -28,8 +28,8 @@ type LoadConfig struct {
 
 	MaxEntries int // directory entries of one source, whatever they are; 100,000
 
-	Disabled []string // ids of rules that are loaded and not run, whatever their headers say
-	Reader   string   // as whom the files are read, for the refusal of one that can not be; ""
+	Disabled   []string // ids of rules that are loaded and not run, whatever their headers say
+	Unreadable string   // hint for a file that may not be read
 }
 
 // Set is the outcome of one Load. It is shared and must not be changed.
@@ -129,8 +129,8 @@ func (l *loader) refuse(r *Refusal) { l.set.Refused = append(l.set.Refused, r) }
 // unreadable refuses what can not be read, and says who could not.
 func (l *loader) unreadable(file string, err error) {
 	r := refuse(file, "%v", reason(err))
-	if l.cfg.Reader != "" && errors.Is(err, fs.ErrPermission) {
-		r.Problems[0].Hint = fmt.Sprintf("the agent runs as %s, who must be able to read it", l.cfg.Reader)
+	if errors.Is(err, fs.ErrPermission) {
+		r.Problems[0].Hint = l.cfg.Unreadable
 	}
 	l.refuse(r)
 }

@@ -19,6 +19,7 @@ import (
 
 	"daemoneye/bus"
 	"daemoneye/bus/event"
+	"daemoneye/platform"
 	"daemoneye/roles/api"
 	"daemoneye/roles/config"
 	"daemoneye/roles/handoff"
@@ -39,11 +40,13 @@ type Config struct {
 	Dirs       map[string]int                                           // directory → descriptor, see handoff.Start
 	Reload     <-chan os.Signal                                         // each value reloads the rules and opens the alert file anew
 	Restarts   int
-	Supervisor int          // pid, 0 when there is none
-	Out        *term.Output // for a person: opening lines and alerts; nil: none
-	Verbose    bool         // to Out also each new process
-	Invocation string       // how a person runs the client
-	Cores      int          // that a query may use; as many as GOMAXPROCS
+	Supervisor int             // pid, 0 when there is none
+	Out        *term.Output    // for a person: opening lines and alerts; nil: none
+	Verbose    bool            // to Out also each new process
+	Invocation string          // how a person runs the client
+	Cores      int             // that a query may use; as many as GOMAXPROCS
+	Users      userNames       // of the roles
+	Walls      *platform.Walls // of the cage that it is in; nil: none
 
 	readPatience time.Duration // for how long a client may leave an answer unread while others wait; 10 s
 }
@@ -294,6 +297,7 @@ func (a *agent) serve(ctx context.Context) error {
 	if err != nil {
 		return &PermanentError{err}
 	}
+	a.seal()
 	beats, err := a.broker.Subscribe(api.HeartbeatTopic, bus.Shed)
 	if err != nil {
 		return err

@@ -73,10 +73,12 @@ func supervised(ctx context.Context, version string, reload <-chan os.Signal) er
 	if err := platform.Confine(Name); err != nil && !errors.Is(err, platform.ErrNotSupported) {
 		logger.Warn("confine", zap.Error(err))
 	}
+	users := roleUsers(cfg)
+	walls := confine(cfg, start.Dirs, logger)
 	logPrivileges(logger)
 	cores := tune(cfg)
 	run := Config{
-		Config: cfg, Log: logger, Version: version, Token: start.Token, Tokens: child.Follow, Dirs: start.Dirs,
+		Config: cfg, Log: logger, Version: version, Token: start.Token, Tokens: child.Follow, Dirs: start.Dirs, Users: users, Walls: &walls,
 		Reload: reload, Restarts: start.Restarts, Supervisor: start.Supervisor, Verbose: start.Verbose, Invocation: start.Invocation, Cores: cores,
 	}
 	if start.Print {
@@ -116,7 +118,9 @@ func alone(ctx context.Context, c *cli.Context, reload <-chan os.Signal) error {
 	}
 	logPrivileges(logger)
 	cores := tune(cfg)
-	err = Run(ctx, Config{Config: cfg, Log: logger, Version: c.App.Version, TokenFile: cfg.Paths.Token, Reload: reload, Cores: cores})
+	err = Run(ctx, Config{
+		Config: cfg, Log: logger, Version: c.App.Version, TokenFile: cfg.Paths.Token, Reload: reload, Cores: cores, Users: roleUsers(cfg),
+	})
 	var permanent *PermanentError
 	if errors.As(err, &permanent) {
 		return permanent.Err // no supervisor would start it again

@@ -185,16 +185,20 @@ func busStatus(s bus.Stats) api.BusStatus {
 func (a *agent) roles() []api.RoleStatus {
 	var list []api.RoleStatus
 	if a.cfg.Supervisor > 0 {
-		list = append(list, roleStatus("supervisor", a.cfg.Supervisor))
+		list = append(list, a.roleStatus("supervisor", a.cfg.Supervisor))
 	}
 	if status, peer := a.registry.get(); status != nil && status.Connected {
-		list = append(list, roleStatus("procmond", peer.PID))
+		r := a.roleStatus("procmond", peer.PID)
+		r.Confinement = a.registry.confinement(r.Role)
+		list = append(list, r)
 	}
-	return append(list, roleStatus("daemoneye-agent", os.Getpid()))
+	r := a.roleStatus("daemoneye-agent", os.Getpid())
+	r.Confinement = a.confinement()
+	return append(list, r)
 }
 
-func roleStatus(role string, pid int) api.RoleStatus {
-	r := api.RoleStatus{Role: role, PID: pid, Capabilities: []string{}, Bounding: []string{}}
+func (a *agent) roleStatus(role string, pid int) api.RoleStatus {
+	r := api.RoleStatus{Role: role, PID: pid, Capabilities: []string{}, Effective: []string{}, Bounding: []string{}}
 	// In a pid namespace without a /proc of its own the numbers are others'.
 	if self, err := os.Readlink("/proc/self"); err == nil && self != strconv.Itoa(os.Getpid()) {
 		r.Error = "can not tell: /proc belongs to another pid namespace"
@@ -209,9 +213,7 @@ func roleStatus(role string, pid int) api.RoleStatus {
 		return r
 	}
 	r.UID, r.GID, r.NoNewPrivs, r.Memory, r.Started = s.UID, s.GID, s.NoNewPrivs, s.Memory, s.Started
-	r.Capabilities, r.Bounding = slices.Clip(s.Permitted), slices.Clip(s.Bounding)
-	if u, err := platform.LookupUser(strconv.Itoa(s.UID)); err == nil {
-		r.User = u.Name
-	}
+	r.Seccomp, r.User = s.Seccomp, a.cfg.Users[s.UID]
+	r.Capabilities, r.Effective, r.Bounding = slices.Clip(s.Permitted), slices.Clip(s.Effective), slices.Clip(s.Bounding)
 	return r
 }

@@ -23,7 +23,8 @@ type registry struct {
 	status    *api.CollectorStatus // nil before the first
 	scanned   chan struct{}        // closed after the first heartbeat of a scan
 	announced bool
-	put       time.Time // when the store was told last
+	put       time.Time        // when the store was told last
+	reports   []api.RoleReport // of the last heartbeat
 }
 
 // putEvery is how often the store is told that the collector is still there.
@@ -41,6 +42,18 @@ func (r *registry) get() (*api.CollectorStatus, bus.Peer) {
 	}
 	status := *r.status
 	return &status, r.peer
+}
+
+// confinement returns what the role has said of its own, nil before it has.
+func (r *registry) confinement(role string) *api.Confinement {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, report := range r.reports {
+		if report.Role == role {
+			return &report.Confinement
+		}
+	}
+	return nil
 }
 
 // register answers api.Register: it tells the collector what is stored of it
@@ -67,7 +80,7 @@ func (a *agent) register(ctx context.Context, c *bus.Call) error {
 	}
 	r := a.registry
 	r.mu.Lock()
-	r.peer = c.Peer
+	r.peer, r.reports = c.Peer, nil
 	r.status = &api.CollectorStatus{
 		CollectorID: reg.CollectorID, Connected: true, Source: reg.Source, Limits: reg.Limits,
 		Interval: reg.Interval, Registered: time.Now(), LastSeen: time.Now(),
@@ -157,6 +170,7 @@ func (a *agent) heartbeat(ctx context.Context, beat api.Heartbeat) {
 		s.LastScanAt = s.LastSeen
 	}
 	s.Scans, s.LastScan, s.Processes, s.Found, s.Told = beat.Scans, beat.LastScan, beat.Processes, beat.Found, beat.Told
+	r.reports = beat.Roles
 	if beat.Scans > 0 && !r.announced {
 		r.announced = true
 		close(r.scanned)

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,7 +11,6 @@ import (
 
 	"daemoneye/bus"
 	"daemoneye/bus/event"
-	"daemoneye/platform"
 	"daemoneye/roles/api"
 	"daemoneye/roles/history"
 	"daemoneye/rules"
@@ -33,7 +33,7 @@ func (a *agent) loadRules() *rules.Set {
 		source.Optional = c.Paths.RulesDefault
 		sources = append(sources, source)
 	}
-	set := rules.Load(rules.LoadConfig{SQL: sql.Config{Limits: history.Limits(c)}, Disabled: c.Rules.Disabled, Reader: platform.Self().String()}, sources...)
+	set := rules.Load(rules.LoadConfig{SQL: sql.Config{Limits: history.Limits(c)}, Disabled: c.Rules.Disabled, Unreadable: a.unreadable()}, sources...)
 	refused := a.log.Warn
 	if a.matcher == nil && a.cfg.Out != nil && a.cfg.Restarts == 0 {
 		refused = a.log.Info // the opening lines say it to a person
@@ -43,6 +43,15 @@ func (a *agent) loadRules() *rules.Set {
 	}
 	a.log.Info("rules loaded", zap.Int("loaded", len(set.Rules)), zap.Int("refused", len(set.Refused)))
 	return set
+}
+
+// unreadable is what to do about a file that this role may not read.
+func (a *agent) unreadable() string {
+	hint := fmt.Sprintf("the agent runs as %v, who must be able to read it", a.cfg.Users.self())
+	if w := a.cfg.Walls; w != nil && w.Landlock > 0 {
+		hint += "; a directory that was replaced, or that a new link leads to, is read after a restart"
+	}
+	return hint
 }
 
 // reload puts the rules in force that the directories hold now.

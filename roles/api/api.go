@@ -60,6 +60,26 @@ type Heartbeat struct {
 	HashQueue   int           `msgpack:"hash_queue"`
 	Found       uint64        `msgpack:"found"` // processes that the kernel's events had not told of, found by scans after the first
 	Told        []string      `msgpack:"told"`  // tables beside process_events, and which of their events the kernel tells now
+	Roles       []RoleReport  `msgpack:"roles"` // of itself
+}
+
+// RoleReport is what one of our processes says of itself and the kernel tells
+// nobody else.
+type RoleReport struct {
+	Role        string      `msgpack:"role"`
+	PID         int         `msgpack:"pid"`
+	Confinement Confinement `msgpack:"confinement"`
+}
+
+// Confinement is a role's own word about its cage, platform.Walls, and about
+// its descriptors.
+type Confinement struct {
+	Seccomp     string         `msgpack:"seccomp" json:"seccomp"`   // what becomes of other system calls: errno, kill; off: they are made
+	Calls       int            `msgpack:"calls" json:"calls"`       // system calls that are allowed
+	Landlock    int            `msgpack:"landlock" json:"landlock"` // version in force, 0: none
+	Missing     []string       `msgpack:"missing" json:"missing"`   // sentences for people: a wall that was asked for and is not there
+	Limits      []string       `msgpack:"limits" json:"limits"`     // sentences for people: what the kernel's Landlock leaves open
+	Descriptors map[string]int `msgpack:"descriptors" json:"descriptors"`
 }
 
 // RoleStatus is one of our processes as the kernel reports it.
@@ -70,11 +90,15 @@ type RoleStatus struct {
 	GID          int       `msgpack:"gid" json:"gid"`
 	User         string    `msgpack:"user" json:"user"`
 	Capabilities []string  `msgpack:"capabilities" json:"capabilities"` // permitted
+	Effective    []string  `msgpack:"effective" json:"effective"`
 	Bounding     []string  `msgpack:"bounding" json:"bounding"`
 	NoNewPrivs   bool      `msgpack:"no_new_privs" json:"no_new_privs"`
-	Memory       int64     `msgpack:"memory" json:"memory"` // resident set size, bytes
+	Seccomp      int       `msgpack:"seccomp" json:"seccomp"` // mode: 0 off, 1 strict, 2 filter
+	Memory       int64     `msgpack:"memory" json:"memory"`   // resident set size, bytes
 	Started      time.Time `msgpack:"started" json:"started"`
 	Error        string    `msgpack:"error,omitempty" json:"error,omitempty"` // why the rest is not known
+
+	Confinement *Confinement `msgpack:"confinement,omitempty" json:"confinement,omitempty"` // nil: it has not said
 }
 
 // CollectorStatus is what the agent knows of the collector.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -52,8 +53,9 @@ type agentLink struct {
 	scans     uint64
 	lastScan  time.Duration
 	processes int
-	found     uint64   // processes that only a scan told of, after the first one
-	told      []string // tables, and which events of them the kernel tells now
+	found     uint64       // processes that only a scan told of, after the first one
+	told      []string     // tables, and which events of them the kernel tells now
+	confined  *confinement // nil: not
 }
 
 func newAgentLink(cfg Config, l *losses, hasher *procfs.Hasher, source string, limits []string) *agentLink {
@@ -83,6 +85,9 @@ func newAgentLink(cfg Config, l *losses, hasher *procfs.Hasher, source string, l
 func (a *agentLink) close() {
 	a.cancel()
 	a.wg.Wait()
+	if a.confined != nil {
+		a.confined.close()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
 	if err := a.publisher.Flush(ctx); err != nil {
@@ -265,12 +270,16 @@ func (a *agentLink) heartbeat(ctx context.Context) error {
 		CollectorID: a.cfg.ID, Time: time.Now(), Sequence: stats.Published, Queued: stats.PendingFrames,
 		Dropped: a.losses.count(), Scans: a.scans, LastScan: a.lastScan, Processes: a.processes, Found: a.found, Told: a.told,
 	}
+	confined := a.confined
 	a.mu.Unlock()
 	if conn == nil {
 		return nil
 	}
 	if a.hasher != nil {
 		beat.HashQueue = a.hasher.Stats().Queued
+	}
+	if confined != nil {
+		beat.Roles = append(beat.Roles, api.RoleReport{Role: Name, PID: os.Getpid(), Confinement: confined.report()})
 	}
 	body, err := msgpack.Marshal(&beat)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"daemoneye/bus"
 	"daemoneye/bus/event"
+	"daemoneye/platform"
 	"daemoneye/platform/bpf"
 	"daemoneye/platform/procfs"
 	"daemoneye/roles/api"
@@ -44,7 +45,8 @@ type Config struct {
 	Redaction      Redaction
 	NoHash         bool
 	Hash           procfs.HasherConfig
-	Log            *core.Logger // nil: none
+	Cage           *platform.Cage // closed once the kernel's source is open; nil: none
+	Log            *core.Logger   // nil: none
 
 	QueueBytes  int // unacknowledged bytes kept; 0: 16 MiB
 	QueueFrames int // unacknowledged batches kept; 0: 4096
@@ -116,6 +118,7 @@ func Run(ctx context.Context, cfg Config) error {
 	defer c.close()
 	c.connect()
 	defer c.agent.close()
+	c.confine()
 	if c.before, err = c.agent.baseline(ctx); err != nil {
 		return endOf(ctx, err)
 	}

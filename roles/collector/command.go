@@ -178,6 +178,8 @@ func supervised(ctx context.Context, version string) error {
 	}()
 	run := FromConfig(cfg, logger)
 	run.Version = version
+	// No Landlock: with it, what other users run could not be read.
+	run.Cage = &platform.Cage{Seccomp: cfg.Security.Seccomp}
 	run.Dial = func(ctx context.Context) (*bus.Conn, error) {
 		return bus.Dial(ctx, cfg.Paths.Socket, bus.DialConfig{Token: &token})
 	}

@@ -22,6 +22,7 @@ type Config struct {
 	SQL        SQL
 	Store      Store
 	Alerts     Alerts
+	Security   Security
 	Supervisor Supervisor
 
 	// Paths follow from the above and from who runs it. The supervisor's are
@@ -122,6 +123,12 @@ type Alerts struct {
 // JSONL is the JSON Lines file of alerts.
 type JSONL struct {
 	Path string // absolute; "": none
+}
+
+// Security is about what confines the roles that the supervisor starts.
+type Security struct {
+	Seccomp  string // errno, kill or off
+	Landlock bool
 }
 
 // Supervisor is about the role that starts the others.

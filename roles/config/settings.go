@@ -76,6 +76,17 @@ func Settings() []Setting {
 	s = append(s, storeSettings()...)
 	s = append(s, []Setting{
 		{
+			Key: "security.seccomp", Type: Choice, Default: "errno",
+			choices: []string{"errno", "kill", "off"},
+			Doc:     "What becomes of a system call that collector and agent have no need of (Linux). errno: it fails. kill: it ends the role, which is started again. off: nothing.",
+			field:   func(c *Config) any { return &c.Security.Seccomp },
+		},
+		{
+			Key: "security.landlock", Type: Bool, Default: "true",
+			Doc:   "Let the agent open its own directories and those of the rules only (Linux 5.19 or later).",
+			field: func(c *Config) any { return &c.Security.Landlock },
+		},
+		{
 			Key: "supervisor.stop_timeout", Type: Duration, Default: "10s", min: int64(100 * time.Millisecond), max: int64(10 * time.Minute),
 			Doc:   "Time that a role has to close cleanly before it is killed.",
 			field: func(c *Config) any { return &c.Supervisor.StopTimeout },

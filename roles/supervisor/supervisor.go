@@ -214,6 +214,13 @@ func agentLaunch(c *config.Config, user platform.User) (platform.Launch, map[str
 		closeAll(launch.Files[1:])
 		return platform.Launch{}, nil, foreign
 	}
+	// The default directory of rules must be there for the agent to find rules in
+	// it later: its cage opens to what exists.
+	if paths.RulesDefault {
+		for _, path := range paths.RulesDirs {
+			_ = os.MkdirAll(path, 0o755) // else the agent says that it is not there
+		}
+	}
 	// Rules may lie where only root may enter. A directory that can not be
 	// opened is the agent's to report.
 	for _, path := range paths.RulesDirs {
