@@ -28,6 +28,7 @@ import (
 // /proc/self/exe starts the roles from it, too.
 func TestMain(m *testing.M) {
 	run := func() {
+		provokable()
 		os.Exit(Main(context.Background(), "test", os.Args, os.Stdout, os.Stderr))
 	}
 	testscript.Main(m, map[string]func(){

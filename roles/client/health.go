@@ -20,8 +20,12 @@ func healthCommand() *cli.Command {
 		Usage: "show whether everything runs, with which privileges; exit status 1 when it does not",
 		Description: `   daemoneye health
    daemoneye health --format json | jq .problems
+   daemoneye health --security
    daemoneye health > /dev/null || echo "look at DaemonEye"`,
-		Flags:  []cli.Flag{&cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table, json"}},
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table, json"},
+			&cli.BoolFlag{Name: "security", Usage: "show what confines each role, and what it has open, instead"},
+		},
 		Action: run(health),
 	}
 }
@@ -44,6 +48,10 @@ func health(c *call) error {
 		}{false, []string{err.Error()}})
 	case err != nil:
 		return err
+	case c.Bool("security") && name == "json":
+		err = writeJSON(c.out, rolesSecurity(h.Roles))
+	case c.Bool("security"):
+		err = showSecurity(c.out, rolesSecurity(h.Roles))
 	case name == "json":
 		err = writeJSON(c.out, h)
 	default:
@@ -120,6 +128,13 @@ func showHealth(out *term.Output, h *api.HealthReply) error {
 	b := &h.Bus
 	s.line("bus", "%s; %s in, %s out; %s shed, %s malformed, %s refused", term.Plural(int64(b.Connections), "connection", "connections"),
 		term.Count(b.In), term.Count(b.Out), term.Count(b.Dropped), term.Count(b.Malformed), term.Count(b.Refused))
+	for _, r := range h.Roles {
+		if r.Confinement != nil {
+			for _, missing := range r.Confinement.Missing {
+				s.line("security", "%s: %s", r.Role, missing)
+			}
+		}
+	}
 	s.b.WriteByte('\n')
 	if err := s.flush(); err != nil {
 		return err
