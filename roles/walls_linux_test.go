@@ -278,3 +278,43 @@ func TestSeccompKill(t *testing.T) {
 		return ok && h.Healthy && h.pid("daemoneye-agent") != roles["daemoneye-agent"].PID
 	})
 }
+
+// The agent reads the rules that links lead to, and does not go on with those
+// of a directory that another one has replaced.
+func TestCagedRules(t *testing.T) {
+	const rule = "-- id: %s\n-- title: T\n-- severity: low\nSELECT pid FROM process_events WHERE pid = -1\n"
+	dir := writeRule(t, "own.sql", fmt.Sprintf(rule, "test-own"))
+	linked := writeRule(t, "linked.sql", fmt.Sprintf(rule, "test-linked"))
+	for _, name := range []string{filepath.Dir(dir), filepath.Dir(filepath.Dir(dir)), filepath.Dir(linked), filepath.Dir(filepath.Dir(linked))} {
+		if err := os.Chmod(name, 0o755); err != nil { // the agent's user goes there by name
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(linked, filepath.Join(dir, "more")); err != nil {
+		t.Fatal(err)
+	}
+	in, roles := startConfined(t, "--rules", dir)
+	if roles["daemoneye-agent"].Confinement.Landlock == 0 {
+		t.Skip("this kernel has no Landlock")
+	}
+	loaded := func(id string) bool {
+		t.Helper()
+		return len(in.query("SELECT 1 FROM rules WHERE rule_id = '"+id+"'")) == 1
+	}
+	if !loaded("test-own") || !loaded("test-linked") {
+		t.Error("a rule of the directory, or one that a link leads to, is not loaded")
+	}
+	if err := os.WriteFile(filepath.Join(linked, "later.sql"), []byte(fmt.Sprintf(rule, "test-later")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, status := in.client("rules", "reload"); status != 0 || !loaded("test-later") {
+		t.Errorf("a rule that came later is not loaded: status %d, %s", status, out)
+	}
+	if err := errors.Join(os.Rename(dir, dir+".old"), os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "new.sql"), []byte(fmt.Sprintf(rule, "test-new")), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	out, _, status := in.client("rules", "reload")
+	if status != 1 || !strings.Contains(out, "a directory that was replaced") || loaded("test-own") {
+		t.Errorf("the directory was replaced; rules reload: status %d, the old rule is loaded: %t\n%s", status, loaded("test-own"), out)
+	}
+}
