@@ -31,3 +31,12 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// limits returns what is read at most of one process.
+func (c Config) limits() Ask {
+	a := Ask{Cmdline: c.MaxCommandLine}
+	if c.Environment {
+		a.Environ = c.MaxEnviron
+	}
+	return a
+}

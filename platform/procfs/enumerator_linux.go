@@ -1,12 +1,12 @@
 package procfs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,13 +18,14 @@ import (
 // CPU use is the difference to it, and strings that did not change are shared
 // with it. It is not for concurrent use.
 type Enumerator struct {
-	proc    int // descriptor of /proc
+	proc    int // descriptor of /proc; -1 when everything is read through reader
+	reader  Reader
 	bootID  string
 	list    Lister // nil: none
-	most    int    // bytes kept of a command line
+	config  Config
 	self    *scanState
+	local   *Local
 	workers []*worker
-	dirents []byte
 	pids    []int32
 	last    []*Process
 	offset  time.Duration // CLOCK_REALTIME − CLOCK_BOOTTIME
@@ -34,7 +35,6 @@ type Enumerator struct {
 type scanState struct {
 	bootID  string
 	mount   uint64 // our own mount namespace
-	remote  map[uint64]bool
 	users   userNames
 	offset  time.Duration
 	uptime  time.Duration
@@ -54,30 +54,31 @@ func NewEnumerator(config Config) (*Enumerator, error) {
 	if err != nil {
 		return nil, err
 	}
-	proc, err := unix.Open("/proc", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	local, err := NewLocal(config.limits())
 	if err != nil {
-		return nil, fmt.Errorf("open /proc: %w", err)
+		return nil, err
 	}
 	e := &Enumerator{
-		proc: proc, bootID: bootID, list: config.List, most: config.MaxCommandLine,
-		dirents: make([]byte, 64<<10),
-		self:    &scanState{bootID: bootID, pageLen: int64(os.Getpagesize())},
+		proc: local.proc, local: local, bootID: bootID, list: config.List, config: config,
+		self: &scanState{bootID: bootID, mount: local.mount, pageLen: int64(os.Getpagesize())},
 	}
 	if config.Environment {
 		e.list = nil
 	}
-	buf := make([]byte, 64)
-	if n, err := readlinkat(proc, zname("self/ns/mnt\x00"), buf); err == nil {
-		e.self.mount, _ = ParseNamespaceLink(buf[:n])
-	}
-	for range config.Workers {
-		e.workers = append(e.workers, newWorker(e.self, config, proc))
+	e.workers = []*worker{newWorker(e.self, config, local)}
+	for len(e.workers) < config.Workers {
+		e.workers = append(e.workers, newWorker(e.self, config, local.another()))
 	}
 	return e, nil
 }
 
 // Close gives the descriptor of /proc back.
-func (e *Enumerator) Close() error { return unix.Close(e.proc) }
+func (e *Enumerator) Close() error {
+	if e.proc < 0 {
+		return nil
+	}
+	return unix.Close(e.proc)
+}
 
 // BootID returns the kernel's id of the present boot.
 func (e *Enumerator) BootID() string { return e.bootID }
@@ -91,7 +92,12 @@ func (e *Enumerator) BootID() string { return e.bootID }
 func (e *Enumerator) Scan(ctx context.Context) (*Snapshot, error) {
 	snap := &Snapshot{Began: time.Now()}
 	var err error
-	if e.pids, err = readPIDs(e.proc, e.dirents, e.pids[:0]); err != nil {
+	if e.reader != nil {
+		e.pids, err = e.reader.PIDs(ctx, e.pids[:0])
+	} else {
+		e.pids, err = e.local.PIDs(e.pids[:0])
+	}
+	if err != nil {
 		return nil, fmt.Errorf("list /proc: %w", err)
 	}
 	if err := e.prepare(); err != nil {
@@ -104,11 +110,12 @@ func (e *Enumerator) Scan(ctx context.Context) (*Snapshot, error) {
 	slab := make([]Process, len(e.pids))
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for _, w := range e.workers {
-		wg.Go(func() { w.run(ctx, e.pids, slab, &next) })
+	failed := make([]error, len(e.workers))
+	for i, w := range e.workers {
+		wg.Go(func() { failed[i] = w.run(ctx, e.pids, slab, &next) })
 	}
 	wg.Wait()
-	if err := ctx.Err(); err != nil {
+	if err := cmp.Or(ctx.Err(), errors.Join(failed...)); err != nil {
 		return nil, err
 	}
 	snap.Processes = make([]*Process, 0, len(listed)+len(slab))
@@ -152,11 +159,14 @@ func (e *Enumerator) listed(ctx context.Context) ([]*Process, error) {
 			done[p.PID] = true
 		case whole:
 			done[p.PID] = true
-			e.Complete(p)
 			list = append(list, p)
 		}
 		return ctx.Err() == nil
 	})
+	err = errors.Join(err, e.Identify(ctx, list))
+	for _, p := range list {
+		e.Complete(p)
+	}
 	e.pids = slices.DeleteFunc(e.pids, func(pid int32) bool { return done[pid] })
 	return list, err
 }
@@ -177,11 +187,8 @@ func (e *Enumerator) Complete(p *Process) {
 	}
 	p.UserName = s.users.names[p.UID[0]]
 	p.CPUUsage = s.usage(p, old)
-	if len(p.Cmdline) > e.most {
-		p.Cmdline, p.CmdlineTruncated = p.Cmdline[:e.most], true
-	}
-	if p.ExecutableID.Inode != 0 && p.ExecutableID.Device == 0 {
-		e.statExecutable(p)
+	if len(p.Cmdline) > e.config.MaxCommandLine {
+		p.Cmdline, p.CmdlineTruncated = p.Cmdline[:e.config.MaxCommandLine], true
 	}
 }
 
@@ -194,19 +201,6 @@ func (e *Enumerator) Wall(boot time.Duration) time.Time {
 // Boot is the inverse of Wall.
 func (e *Enumerator) Boot(wall time.Time) time.Duration {
 	return time.Duration(wall.UnixNano()) - e.offset
-}
-
-// statExecutable asks for the identity of a file whose device the kernel does
-// not know by itself; of a process that is gone there is none.
-func (e *Enumerator) statExecutable(p *Process) {
-	var st unix.Statx_t
-	name := strconv.AppendInt(nil, int64(p.PID), 10)
-	name = append(name, "/exe\x00"...)
-	if err := statx(e.proc, &name[0], &st); err != nil || st.Ino != p.ExecutableID.Inode {
-		p.ExecutableID = FileID{}
-		return
-	}
-	p.ExecutableID = fileID(&st)
 }
 
 // prepare reads what is the same for all processes of a scan.
@@ -226,9 +220,11 @@ func (e *Enumerator) prepare() error {
 	s.scans++
 	s.offset, s.uptime, s.last = e.offset, uptime, e.last
 	s.users.refresh()
-	s.remote = nil
-	if raw, err := readLimited("/proc/self/mountinfo", 8<<20); err == nil {
-		s.remote = ParseNetworkMounts(raw)
+	if e.reader == nil {
+		devices := remoteDevices()
+		for _, w := range e.workers {
+			w.source.(*Local).refresh(devices)
+		}
 	}
 	return nil
 }

@@ -30,3 +30,9 @@ func (*Enumerator) Wall(time.Duration) time.Time { return time.Time{} }
 
 // Boot returns 0.
 func (*Enumerator) Boot(time.Time) time.Duration { return 0 }
+
+// ReadThrough does nothing.
+func (*Enumerator) ReadThrough(Reader) {}
+
+// Identify does nothing.
+func (*Enumerator) Identify(context.Context, []*Process) error { return nil }

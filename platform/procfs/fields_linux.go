@@ -11,8 +11,8 @@ import (
 // readStat fills what comes from stat, and the identity. It returns the same
 // process in the scan before, or an empty one; a malformed stat is an error
 // and the process has then an identity by its pid alone.
-func (w *worker) readStat(dir int, p, old *Process) (*Process, error) {
-	b, _, err := w.file(dir, "stat\x00", smallFile, p)
+func (w *worker) readStat(p, old *Process) (*Process, error) {
+	b, _, err := w.file(FileStat, p)
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +67,8 @@ func (s *scanState) usage(p, old *Process) float64 {
 	return 100 * float64(spent) / TicksPerSecond / max(span, 1.0/TicksPerSecond)
 }
 
-func (w *worker) readStatus(dir int, p, old *Process) error {
-	b, _, err := w.file(dir, "status\x00", smallFile, p)
+func (w *worker) readStatus(p, old *Process) error {
+	b, _, err := w.file(FileStatus, p)
 	if err != nil || b == nil {
 		return err
 	}
@@ -85,8 +85,8 @@ func (w *worker) readStatus(dir int, p, old *Process) error {
 	return nil
 }
 
-func (w *worker) readCgroup(dir int, p, old *Process) error {
-	b, _, err := w.file(dir, "cgroup\x00", smallFile, p)
+func (w *worker) readCgroup(p, old *Process) error {
+	b, _, err := w.file(FileCgroup, p)
 	if err == unix.EOPNOTSUPP || errors.Is(err, errVanished) && p.KernelThread {
 		return nil // a kernel without control groups
 	}
@@ -105,10 +105,10 @@ func (w *worker) readCgroup(dir int, p, old *Process) error {
 // readImage fills what belongs to the address space and the files of the
 // process. A zombie, and a process that is about to become one, has given
 // these up: such a row keeps what the scan before has seen.
-func (w *worker) readImage(dir int, p, old *Process) error {
+func (w *worker) readImage(p, old *Process) error {
 	gone := p.State == 'Z' || p.State == 'X'
 	if !gone {
-		n, err := readlinkat(dir, zname("exe\x00"), w.link)
+		target, _, err := w.read(FileExe)
 		switch {
 		case err == unix.ENOENT:
 			gone = true
@@ -117,7 +117,7 @@ func (w *worker) readImage(dir int, p, old *Process) error {
 		case err != nil:
 			p.Accessible = false
 		default:
-			w.readExecutable(dir, p, old, w.link[:n])
+			w.readExecutable(p, old, target)
 		}
 	}
 	if gone {
@@ -130,10 +130,13 @@ func (w *worker) readImage(dir int, p, old *Process) error {
 		p.Cmdline, p.CmdlineTruncated = old.Cmdline, old.CmdlineTruncated
 		p.CWD, p.Namespaces, p.LoginUID = old.CWD, old.Namespaces, old.LoginUID
 		p.Environ, p.EnvironKnown = old.Environ, old.EnvironKnown
-	} else if err := w.readOwn(dir, p, old); err != nil {
+	} else if err := w.readOwn(p, old); err != nil {
+		if err == unix.ETIMEDOUT { // the kernel hangs at it; it may have what it had
+			p.CopyImage(old)
+		}
 		return err
 	}
-	w.checkExecutable(dir, p)
+	w.checkExecutable(p)
 	return nil
 }
 
@@ -152,8 +155,8 @@ func (w *worker) quiet(p, old *Process) bool {
 }
 
 // readOwn reads what a process alone governs.
-func (w *worker) readOwn(dir int, p, old *Process) error {
-	b, more, err := w.file(dir, "cmdline\x00", w.config.MaxCommandLine, p)
+func (w *worker) readOwn(p, old *Process) error {
+	b, more, err := w.file(FileCmdline, p)
 	if err != nil {
 		return err
 	}
@@ -162,18 +165,18 @@ func (w *worker) readOwn(dir int, p, old *Process) error {
 		b = bytes.TrimRight(b, "\x00")
 	}
 	p.Cmdline = keep(old.Cmdline, b)
-	switch n, err := readlinkat(dir, zname("cwd\x00"), w.link); {
+	switch target, _, err := w.read(FileCWD); {
 	case err == nil:
-		p.CWD = w.intern(old.CWD, w.link[:n])
+		p.CWD = w.intern(old.CWD, target)
 	case refused(err):
 		p.Accessible = false
 	}
-	w.readNamespaces(dir, p)
-	if err := w.readLoginUID(dir, p); err != nil {
+	w.readNamespaces(p)
+	if err := w.readLoginUID(p); err != nil {
 		return err
 	}
 	if w.config.Environment {
-		b, more, err := w.file(dir, "environ\x00", w.config.MaxEnviron, p)
+		b, more, err := w.file(FileEnviron, p)
 		if err != nil {
 			return err
 		}
@@ -189,8 +192,8 @@ func (w *worker) readOwn(dir int, p, old *Process) error {
 
 // readLoginUID reads the audit system's id of who logged in. A kernel without
 // that system has no such file.
-func (w *worker) readLoginUID(dir int, p *Process) error {
-	b, _, err := w.file(dir, "loginuid\x00", smallFile, p)
+func (w *worker) readLoginUID(p *Process) error {
+	b, _, err := w.file(FileLoginUID, p)
 	if errors.Is(err, errVanished) {
 		return nil
 	}
@@ -202,28 +205,28 @@ func (w *worker) readLoginUID(dir int, p *Process) error {
 
 // readNamespaces reads all links: any thread may change them with setns(2),
 // and only quiet tells that none has.
-func (w *worker) readNamespaces(dir int, p *Process) {
+func (w *worker) readNamespaces(p *Process) {
 	ns := &p.Namespaces
 	for _, l := range [...]struct {
-		name  string
+		file  File
 		inode *uint64
 	}{
-		{"ns/mnt\x00", &ns.Mnt},
-		{"ns/cgroup\x00", &ns.Cgroup},
-		{"ns/ipc\x00", &ns.IPC},
-		{"ns/net\x00", &ns.Net},
-		{"ns/pid\x00", &ns.PID},
-		{"ns/time\x00", &ns.Time},
-		{"ns/user\x00", &ns.User},
-		{"ns/uts\x00", &ns.UTS},
+		{FileNSMnt, &ns.Mnt},
+		{FileNSCgroup, &ns.Cgroup},
+		{FileNSIPC, &ns.IPC},
+		{FileNSNet, &ns.Net},
+		{FileNSPID, &ns.PID},
+		{FileNSTime, &ns.Time},
+		{FileNSUser, &ns.User},
+		{FileNSUTS, &ns.UTS},
 	} {
-		n, err := readlinkat(dir, zname(l.name), w.link)
+		target, _, err := w.read(l.file)
 		if refused(err) {
 			p.Accessible = false
 			return // one permission governs all
 		}
 		if err == nil {
-			*l.inode, _ = ParseNamespaceLink(w.link[:n])
+			*l.inode, _ = ParseNamespaceLink(target)
 		}
 	}
 }

@@ -2,17 +2,9 @@ package procfs
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	"sync"
 	"time"
-
-	"github.com/zeebo/blake3"
-	"golang.org/x/time/rate"
 )
 
 // HasherConfig tunes a Hasher; the zero value is the default.
@@ -21,13 +13,10 @@ type HasherConfig struct {
 	MaxFile int64         // bytes; larger files are not read; 0: 1 GiB
 	Cache   int           // digests kept; 0: 16384
 	Queue   int           // files waiting; 0: 4096
-	Stall   time.Duration // for how long one read may take; 0: 10 s
-}
+	Stall   time.Duration // for how long one read may take; 0: 10 s; without Digest
 
-// Digest holds the digests of one file in hex.
-type Digest struct {
-	SHA256 string
-	BLAKE3 string
+	// Digest, if not nil, reads in place of a Digester of the Hasher's own.
+	Digest func(context.Context, Executable) (d Digest, bytes int64, err error)
 }
 
 // HasherStats counts requests since the start.
@@ -41,13 +30,12 @@ type HasherStats struct {
 	Queued  int
 }
 
-// Hasher computes digests of executables in one goroutine, within a budget of
-// bytes per second, and keeps them by file identity. A file is read through
-// /proc/PID/exe, so one that has been deleted is read like any other.
+// Hasher has digests of executables computed, one after another in a goroutine
+// of its own, within a budget of bytes per second, and keeps them by file
+// identity.
 type Hasher struct {
 	config HasherConfig
-	limit  *rate.Limiter
-	queue  chan hashRequest
+	queue  chan Executable
 	done   chan struct{} // capacity 1: a request has ended since it was last received from
 	cancel context.CancelFunc
 	ended  chan struct{}
@@ -56,27 +44,8 @@ type Hasher struct {
 	cache   *lru
 	waiting map[FileID]bool
 	idle    *sync.Cond
-	stuck   int
 	stats   HasherStats
 }
-
-type hashRequest struct {
-	pid int32
-	id  FileID
-}
-
-// Limits of the reading of one file.
-const (
-	hashChunk = 256 << 10
-	maxStuck  = 4 // reads that hang in the kernel; more are not begun
-)
-
-var (
-	errNotRegular = errors.New("not a regular file")
-	errTooLarge   = errors.New("larger than the limit")
-	errOther      = errors.New("another file by now")
-	errStalled    = errors.New("the read does not come back")
-)
 
 // NewHasher starts a Hasher.
 func NewHasher(config HasherConfig) *Hasher {
@@ -92,13 +61,12 @@ func NewHasher(config HasherConfig) *Hasher {
 	if config.Queue <= 0 {
 		config.Queue = 4096
 	}
-	if config.Stall <= 0 {
-		config.Stall = 10 * time.Second
+	if config.Digest == nil {
+		config.Digest = NewDigester(config.Stall).Digest
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &Hasher{
-		config: config, limit: rate.NewLimiter(rate.Limit(config.Rate), hashChunk),
-		queue: make(chan hashRequest, config.Queue), done: make(chan struct{}, 1),
+		config: config, queue: make(chan Executable, config.Queue), done: make(chan struct{}, 1),
 		cancel: cancel, ended: make(chan struct{}),
 		cache: newLRU(config.Cache), waiting: make(map[FileID]bool),
 	}
@@ -130,7 +98,7 @@ func (h *Hasher) Request(p *Process) (d Digest, ok bool) {
 		return Digest{}, false
 	}
 	select {
-	case h.queue <- hashRequest{p.PID, p.ExecutableID}:
+	case h.queue <- Executable{PID: p.PID, ID: p.ExecutableID, MaxFile: h.config.MaxFile, Rate: h.config.Rate}:
 		h.waiting[p.ExecutableID] = true
 	default:
 		h.stats.Dropped++
@@ -182,7 +150,7 @@ func (h *Hasher) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case r := <-h.queue:
-			d, n, err := h.hash(ctx, r)
+			d, n, err := h.config.Digest(ctx, r)
 			if ctx.Err() != nil {
 				return
 			}
@@ -191,23 +159,23 @@ func (h *Hasher) run(ctx context.Context) {
 	}
 }
 
-func (h *Hasher) finish(r hashRequest, d Digest, n int64, err error) {
+func (h *Hasher) finish(r Executable, d Digest, n int64, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stats.Bytes += uint64(n)
 	switch {
 	case err == nil:
 		h.stats.Hashed++
-		h.cache.put(r.id, d)
-	case errors.Is(err, errTooLarge), errors.Is(err, errNotRegular):
+		h.cache.put(r.ID, d)
+	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrNotRegular):
 		h.stats.Skipped++
-		h.cache.put(r.id, Digest{}) // known to be without one
-	case errors.Is(err, errStalled):
+		h.cache.put(r.ID, Digest{}) // known to be without one
+	case errors.Is(err, ErrStalled):
 		h.stats.Stalled++
 	default:
 		h.stats.Failed++
 	}
-	delete(h.waiting, r.id)
+	delete(h.waiting, r.ID)
 	if len(h.waiting) == 0 {
 		h.idle.Broadcast()
 	}
@@ -215,124 +183,4 @@ func (h *Hasher) finish(r hashRequest, d Digest, n int64, err error) {
 	case h.done <- struct{}{}:
 	default:
 	}
-}
-
-// chunk is what the reading goroutine hands over.
-type chunk struct {
-	data []byte
-	err  error // io.EOF at the end
-}
-
-// hash reads the file once. The reads are made by another goroutine, since one
-// from a dead file server may never return; after Stall it is left behind.
-func (h *Hasher) hash(ctx context.Context, r hashRequest) (d Digest, n int64, err error) {
-	h.mu.Lock()
-	if h.stuck >= maxStuck {
-		h.mu.Unlock()
-		return d, 0, fmt.Errorf("%d reads hang: %w", maxStuck, errStalled)
-	}
-	h.stuck++ // until read ends
-	h.mu.Unlock()
-	chunks, free := make(chan chunk), make(chan []byte, 2)
-	free <- make([]byte, hashChunk)
-	free <- make([]byte, hashChunk)
-	left := make(chan struct{})
-	defer close(left)
-	go func() {
-		h.read(r, chunks, free, left)
-		h.mu.Lock()
-		h.stuck--
-		h.mu.Unlock()
-	}()
-	sha, blake := sha256.New(), blake3.New()
-	timer := time.NewTimer(h.config.Stall)
-	defer timer.Stop()
-	for {
-		timer.Reset(h.config.Stall)
-		select {
-		case <-ctx.Done():
-			return d, n, ctx.Err()
-		case <-timer.C:
-			return d, n, errStalled
-		case c := <-chunks:
-			if c.err == io.EOF {
-				return Digest{SHA256: hex.EncodeToString(sha.Sum(nil)), BLAKE3: hex.EncodeToString(blake.Sum(nil))}, n, nil
-			}
-			if c.err != nil {
-				return d, n, c.err
-			}
-			n += int64(len(c.data))
-			sha.Write(c.data)
-			_, _ = blake.Write(c.data)
-			if err := h.limit.WaitN(ctx, len(c.data)); err != nil {
-				return d, n, err
-			}
-			free <- c.data[:hashChunk]
-		}
-	}
-}
-
-// read sends the file's contents, then io.EOF, or another error.
-func (h *Hasher) read(r hashRequest, chunks chan<- chunk, free <-chan []byte, left <-chan struct{}) {
-	send := func(c chunk) bool {
-		select {
-		case chunks <- c:
-			return true
-		case <-left:
-			return false
-		}
-	}
-	f, err := h.open(r)
-	if err != nil {
-		send(chunk{err: err})
-		return
-	}
-	defer f.Close()
-	for total := int64(0); ; {
-		var buf []byte
-		select {
-		case buf = <-free:
-		case <-left:
-			return
-		}
-		n, err := f.Read(buf)
-		if total += int64(n); total > h.config.MaxFile {
-			err = errTooLarge
-		}
-		if n > 0 && err == nil {
-			if !send(chunk{data: buf[:n]}) {
-				return
-			}
-			continue
-		}
-		if err == io.EOF {
-			// Written to meanwhile: what was read is nothing that the file ever was.
-			if id, statErr := openedID(f); statErr != nil || id != r.id {
-				err = errOther
-			}
-		}
-		send(chunk{err: err})
-		return
-	}
-}
-
-// open opens the process's executable and makes sure that it is the one asked
-// for: the pid may be another process's by now.
-func (h *Hasher) open(r hashRequest) (*os.File, error) {
-	f, err := openExecutable(r.pid)
-	if err != nil {
-		return nil, err
-	}
-	id, err := openedID(f)
-	switch {
-	case err != nil:
-	case id != r.id:
-		err = errOther
-	case id.Size > h.config.MaxFile:
-		err = errTooLarge
-	default:
-		return f, nil
-	}
-	_ = f.Close()
-	return nil, err
 }

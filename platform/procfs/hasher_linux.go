@@ -24,14 +24,14 @@ func openExecutable(pid int32) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// openedID returns the identity of an open file, errNotRegular if it has none.
+// openedID returns the identity of an open file, ErrNotRegular if it has none.
 func openedID(f *os.File) (FileID, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return FileID{}, fmt.Errorf("stat %q: %w", f.Name(), err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return FileID{}, errNotRegular
+		return FileID{}, ErrNotRegular
 	}
 	return FileID{
 		Device: st.Dev, Inode: st.Ino, Size: st.Size,

@@ -4,24 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strconv"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
 
-// worker reads processes one after another into buffers of its own.
+// source is where a worker reads from.
+type source interface {
+	prepare(ctx context.Context, pids []int32) // these are read next, in their order
+	begin(pid int32) error
+	End()
+	read(f File) (b []byte, more bool, err error) // valid until the next call
+	named(path string, device uint64, own bool) (fileInfo, error)
+}
+
+// worker reads processes one after another.
 type worker struct {
 	*scanState
+	source
 	config   Config
-	proc     int
-	buf      []byte            // contents of one file
-	link     []byte            // target of one link
-	name     []byte            // a path with its NUL
 	interned map[string]string // paths and control groups: many processes share few
-	named    map[string]FileID // in this scan: what a path of our mount namespace names
 
 	vanished int
 	errors   int
@@ -29,36 +31,38 @@ type worker struct {
 }
 
 const (
-	smallFile   = 8 << 10 // more than stat, status and cgroup take
 	maxInterned = 4096
 	pidsAtOnce  = 32
 )
 
-// errVanished says that a process ended while it was read.
-var errVanished = errors.New("vanished")
+var (
+	errVanished = errors.New("vanished") // a process ended while it was read
+	errSource   = errors.New("read /proc")
+)
 
-func newWorker(state *scanState, config Config, proc int) *worker {
-	return &worker{
-		scanState: state, config: config, proc: proc,
-		buf:      make([]byte, max(smallFile, config.MaxCommandLine, config.MaxEnviron)+1),
-		link:     make([]byte, unix.PathMax+64),
-		interned: make(map[string]string),
-		named:    make(map[string]FileID),
-	}
+func newWorker(state *scanState, config Config, from source) *worker {
+	return &worker{scanState: state, source: from, config: config, interned: make(map[string]string)}
 }
 
 // run takes pids until none is left. Entries of slab whose process vanished
-// keep an empty EntityID.
-func (w *worker) run(ctx context.Context, pids []int32, slab []Process, next *atomic.Int64) {
+// keep an empty EntityID. An error is of the source: the scan is worth nothing.
+func (w *worker) run(ctx context.Context, pids []int32, slab []Process, next *atomic.Int64) error {
 	w.vanished, w.errors, w.err = 0, 0, nil
-	clear(w.named)
 	if len(w.interned) > maxInterned {
 		clear(w.interned)
 	}
 	for ctx.Err() == nil {
 		end := int(next.Add(pidsAtOnce))
-		for i := end - pidsAtOnce; i < min(end, len(pids)); i++ {
-			switch err := w.read(pids[i], &slab[i]); {
+		begin := end - pidsAtOnce
+		end = min(end, len(pids))
+		if begin >= end {
+			return nil
+		}
+		w.prepare(ctx, pids[begin:end])
+		for i := begin; i < end; i++ {
+			switch err := w.process(pids[i], &slab[i]); {
+			case errors.Is(err, errSource):
+				return err
 			case errors.Is(err, errVanished):
 				slab[i] = Process{}
 				w.vanished++
@@ -66,10 +70,8 @@ func (w *worker) run(ctx context.Context, pids []int32, slab []Process, next *at
 				w.note(fmt.Errorf("process %d: %w", pids[i], err))
 			}
 		}
-		if end >= len(pids) {
-			return
-		}
 	}
+	return nil
 }
 
 func (w *worker) note(err error) {
@@ -79,33 +81,29 @@ func (w *worker) note(err error) {
 	}
 }
 
-// read fills p. All files are opened below one descriptor of /proc/PID, which
-// stays with the process: when its pid is reused, reads fail with ESRCH and
-// never tell of another process.
-func (w *worker) read(pid int32, p *Process) error {
-	w.name = append(strconv.AppendInt(w.name[:0], int64(pid), 10), 0)
-	dir, err := openat(w.proc, &w.name[0], unix.O_PATH|unix.O_DIRECTORY)
-	if err != nil {
+// process fills p.
+func (w *worker) process(pid int32, p *Process) error {
+	if err := w.begin(pid); err != nil {
 		return vanishedOr(err)
 	}
-	defer unix.Close(dir)
+	defer w.End()
 	p.PID, p.Accessible = pid, true
 	old := find(w.last, pid)
 
-	old, err = w.readStat(dir, p, old)
+	old, err := w.readStat(p, old)
 	if err != nil {
 		return err
 	}
-	if err := w.readStatus(dir, p, old); err != nil {
+	if err := w.readStatus(p, old); err != nil {
 		return err
 	}
-	if err := w.readCgroup(dir, p, old); err != nil {
+	if err := w.readCgroup(p, old); err != nil {
 		return err
 	}
 	if p.KernelThread {
 		return nil // no image, no files, no namespaces of its own
 	}
-	return w.readImage(dir, p, old)
+	return w.readImage(p, old)
 }
 
 // vanishedOr maps what the kernel answers for a process that is gone.
@@ -118,29 +116,10 @@ func vanishedOr(err error) error {
 
 func refused(err error) bool { return err == unix.EACCES || err == unix.EPERM }
 
-// file reads at most limit bytes of a file of the process into w.buf. A short
-// read is the end: procfs fills the buffer while it has more. more is true when
-// the file was longer. A refusal clears p.Accessible and is no error.
-func (w *worker) file(dir int, name string, limit int, p *Process) (b []byte, more bool, err error) {
-	fd, err := openat(dir, zname(name), unix.O_RDONLY|unix.O_NONBLOCK)
-	n := 0
-	if err == nil {
-		buf := w.buf[:limit+1]
-		for n < len(buf) {
-			var got int
-			asked := len(buf) - n
-			got, err = unix.Read(fd, buf[n:])
-			if err == unix.EINTR {
-				continue
-			}
-			n += max(got, 0)
-			// A page that can not be read ends a read of arguments early, but not the file.
-			if err != nil || got <= 0 || got < asked && n < 4096 {
-				break
-			}
-		}
-		unix.Close(fd)
-	}
+// file reads a file of the process. A refusal clears p.Accessible and is no
+// error.
+func (w *worker) file(f File, p *Process) (b []byte, more bool, err error) {
+	b, more, err = w.read(f)
 	if refused(err) {
 		p.Accessible = false
 		return nil, false, nil
@@ -148,7 +127,7 @@ func (w *worker) file(dir int, name string, limit int, p *Process) (b []byte, mo
 	if err != nil {
 		return nil, false, vanishedOr(err)
 	}
-	return w.buf[:min(n, limit)], n > limit, nil
+	return b, more, nil
 }
 
 // keep returns b as a string, old itself when it is equal.
@@ -170,13 +149,4 @@ func (w *worker) intern(old string, b []byte) string {
 	s := string(b)
 	w.interned[s] = s
 	return s
-}
-
-func readLimited(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, limit))
 }
