@@ -54,6 +54,7 @@ func (e *ExitError) Error() string {
 // Status is what the kernel reports of a process.
 type Status struct {
 	UID, GID    int
+	Parent      int      // pid
 	Permitted   []string // capabilities
 	Effective   []string
 	Inheritable []string

@@ -15,12 +15,12 @@ import (
 	"daemoneye/platform/procfs"
 )
 
-// CollectorCapabilities are what reading /proc of all users takes: ptrace
-// access rights, and search permission to compare a running executable with
-// the file of its name. And LoadingCapabilities.
-func CollectorCapabilities() []int {
-	return append([]int{unix.CAP_SYS_PTRACE, unix.CAP_DAC_READ_SEARCH}, LoadingCapabilities()...)
-}
+// CollectorCapabilities are those of the hasher and LoadingCapabilities.
+func CollectorCapabilities() []int { return append(HasherCapabilities(), LoadingCapabilities()...) }
+
+// HasherCapabilities are what reading /proc of all users takes: ptrace access
+// rights, and read and search permission for the executables.
+func HasherCapabilities() []int { return []int{unix.CAP_SYS_PTRACE, unix.CAP_DAC_READ_SEARCH} }
 
 // LoadingCapabilities are what loading programs into the kernel takes. Once
 // they run, the collector gives these up.
@@ -30,8 +30,9 @@ func LoadingCapabilities() []int { return []int{unix.CAP_BPF, unix.CAP_PERFMON} 
 // group of its own and with no_new_privs; it gets SIGTERM when this process
 // dies. From root it becomes l.User with no capabilities but l.Keep and, if
 // this process may, with an empty bounding set; that also holds if l.User is
-// root, for a root that can not become anybody else. Standard output and error are shared, standard input
-// is empty.
+// root, for a root that can not become anybody else. A role that Start has
+// started, and that has not called Confine, hands on those of l.Keep that it was
+// given. Standard output and error are shared, standard input is empty.
 func Start(l Launch) (*Process, error) {
 	p := &Process{done: make(chan struct{})}
 	started := make(chan error, 1)
@@ -81,13 +82,15 @@ func (p *Process) start(l Launch) (*exec.Cmd, error) {
 	cmd.ExtraFiles = l.Files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	changes := os.Geteuid() == 0 && l.User.UID != 0
+	restrict := p.handOn
 	if os.Geteuid() == 0 {
-		keep, err := p.restrictThread(l.Keep, changes)
-		if err != nil {
-			return nil, err
-		}
-		cmd.SysProcAttr.AmbientCaps = keep
+		restrict = func(keep []int) ([]uintptr, error) { return p.restrictThread(keep, changes) }
 	}
+	keep, err := restrict(l.Keep)
+	if err != nil {
+		return nil, err
+	}
+	cmd.SysProcAttr.AmbientCaps = keep
 	if changes {
 		groups := make([]uint32, len(l.Groups))
 		for i, g := range l.Groups {
@@ -138,7 +141,8 @@ func (p *Process) restrictThread(keep []int, changes bool) ([]uintptr, error) {
 	for _, c := range keep {
 		word, bit := c/32, uint32(1)<<(c%32)
 		bound, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0)
-		if err != nil || bound != 1 || data[word].Permitted&bit == 0 {
+		inheritable := bound == 1 || data[word].Inheritable&bit != 0 // else it can not become so
+		if err != nil || !inheritable || data[word].Permitted&bit == 0 {
 			p.Unavailable = append(p.Unavailable, procfs.CapabilityName(c)+": not held by the supervisor")
 			continue
 		}
@@ -176,6 +180,37 @@ func (p *Process) restrictThread(keep []int, changes bool) ([]uintptr, error) {
 	return kept, nil
 }
 
+// handOn leaves the thread of an ordinary user nothing to hand on but those of
+// keep that are ambient and inheritable now: what is not inheritable can not
+// become so when the bounding set is empty. What the thread itself holds stays,
+// as on all others.
+func (p *Process) handOn(keep []int) (kept []uintptr, err error) {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return nil, fmt.Errorf("read own capabilities: %w", err)
+	}
+	var only [2]uint32
+	for _, c := range keep {
+		word, bit := c/32, uint32(1)<<(c%32)
+		if data[word].Permitted&data[word].Inheritable&bit == 0 {
+			p.Unavailable = append(p.Unavailable, procfs.CapabilityName(c)+": can not be handed on")
+			continue
+		}
+		only[word] |= bit
+		kept = append(kept, uintptr(c))
+		p.Kept = append(p.Kept, procfs.CapabilityName(c))
+	}
+	if data[0].Inheritable|data[1].Inheritable == 0 {
+		return nil, nil // and nothing is ambient
+	}
+	data[0].Inheritable, data[1].Inheritable = only[0], only[1] // which lowers the ambient set, too
+	if err := unix.Capset(&header, &data[0]); err != nil {
+		return nil, fmt.Errorf("set inheritable capabilities: %w", err)
+	}
+	return kept, nil
+}
+
 func asExitError(err error) error {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
@@ -198,13 +233,13 @@ func ReadStatus(pid int) (Status, error) {
 	if err != nil {
 		return Status{}, fmt.Errorf("process %d: %w", pid, err)
 	}
-	started, err := startTime(pid)
+	started, parent, err := startOf(pid)
 	if err != nil {
 		return Status{}, err
 	}
 	return Status{
-		Started: started,
-		UID:     int(s.UID[1]), GID: int(s.GID[1]),
+		Started: started, Parent: parent,
+		UID: int(s.UID[1]), GID: int(s.GID[1]),
 		Permitted:   procfs.CapabilityNames(s.CapPrm),
 		Effective:   procfs.CapabilityNames(s.CapEff),
 		Inheritable: procfs.CapabilityNames(s.CapInh),
@@ -214,22 +249,22 @@ func ReadStatus(pid int) (Status, error) {
 	}, nil
 }
 
-// startTime is in ticks since boot, as time is counted now. The directory's
+// startOf also returns the parent. The start is in ticks since boot, as time is counted now. The directory's
 // own time is only that of when the kernel last made its inode.
-func startTime(pid int) (time.Time, error) {
+func startOf(pid int) (started time.Time, parent int, err error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return time.Time{}, err
+		return started, 0, err
 	}
 	s, err := procfs.ParseStat(raw)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("process %d: %w", pid, err)
+		return started, 0, fmt.Errorf("process %d: %w", pid, err)
 	}
 	var boot unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot); err != nil {
-		return time.Time{}, fmt.Errorf("time since boot: %w", err)
+		return started, 0, fmt.Errorf("time since boot: %w", err)
 	}
-	return time.Now().Add(procfs.TicksTime(s.StartTicks) - time.Duration(boot.Nano())), nil
+	return time.Now().Add(procfs.TicksTime(s.StartTicks) - time.Duration(boot.Nano())), int(s.PPID), nil
 }
 
 // Dropped returns the kernel's capabilities that are not in s.Permitted.

@@ -44,6 +44,9 @@ func TestMain(m *testing.M) {
 	case "test-report":
 		_ = json.NewEncoder(os.NewFile(3, "report")).Encode(inside())
 		os.Exit(0)
+	case "test-hand-on":
+		_ = json.NewEncoder(os.NewFile(3, "report")).Encode(handOn())
+		os.Exit(0)
 	case "test-status":
 		os.Exit(ExitConfig)
 	case "test-wait":
@@ -86,23 +89,9 @@ func inside() report {
 // start starts this test binary as name and returns what it reports.
 func start(t *testing.T, l Launch) (*Process, report) {
 	t.Helper()
-	r, w, err := os.Pipe()
+	p, got, err := startReport(l)
 	if err != nil {
 		t.Fatal(err)
-	}
-	defer func() { _ = r.Close() }()
-	l.Name, l.Files = "test-report", []*os.File{w}
-	p, err := Start(l)
-	_ = w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got report
-	if err := json.NewDecoder(r).Decode(&got); err != nil {
-		t.Fatalf("report of the child: %v", err)
-	}
-	if err := p.Wait(); err != nil {
-		t.Fatalf("child: %v", err)
 	}
 	if got.Error != "" {
 		t.Errorf("inside the child: %s", got.Error)
@@ -111,6 +100,93 @@ func start(t *testing.T, l Launch) (*Process, report) {
 		t.Errorf("pid = %d, the child says %d", p.PID, got.PID)
 	}
 	return p, got
+}
+
+func startReport(l Launch) (p *Process, got report, err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, got, err
+	}
+	defer func() { _ = r.Close() }()
+	l.Name, l.Files = "test-report", []*os.File{w}
+	p, err = Start(l)
+	_ = w.Close()
+	if err != nil {
+		return nil, got, err
+	}
+	if err := json.NewDecoder(r).Decode(&got); err != nil {
+		return nil, got, fmt.Errorf("report of the child: %w", err)
+	}
+	return p, got, p.Wait()
+}
+
+// handedOn is what a role that starts another one tells of both.
+type handedOn struct {
+	First, Late           report   // of one started before Confine, and of one after it
+	Kept, LateUnavailable []string // of these
+	Own                   Status   // after Confine and giving up all
+	Error                 string
+}
+
+func handOn() (h handedOn) {
+	child := func(got *report) *Process {
+		p, r, err := startReport(Launch{Keep: HasherCapabilities()})
+		*got = r
+		if err != nil {
+			h.Error += err.Error()
+			return &Process{}
+		}
+		return p
+	}
+	h.Kept = child(&h.First).Kept
+	err := Confine("confined")
+	h.LateUnavailable = child(&h.Late).Unavailable
+	err = errors.Join(err, GiveUpAll())
+	own, statusErr := ReadStatus(os.Getpid())
+	h.Own = own
+	if err := errors.Join(err, statusErr); err != nil {
+		h.Error += err.Error()
+	}
+	return h
+}
+
+// A role hands on to one that it starts what of its own capabilities that is to
+// have, until it confines itself.
+func TestHandOn(t *testing.T) {
+	nobody := needRoot(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p, err := Start(Launch{Name: "test-hand-on", User: nobody, Keep: CollectorCapabilities(), Files: []*os.File{w}})
+	_ = w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got handedOn
+	if err := json.NewDecoder(r).Decode(&got); err != nil || got.Error != "" {
+		t.Fatalf("report of the child: %v, %s", err, got.Error)
+	}
+	if err := p.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"cap_dac_read_search", "cap_sys_ptrace"}
+	slices.Sort(got.Kept)
+	for _, s := range []Status{got.First.Before, got.First.After} {
+		if s.UID != nobody.UID || !slices.Equal(s.Permitted, want) || !slices.Equal(s.Effective, want) || len(s.Bounding) != 0 || !s.NoNewPrivs {
+			t.Errorf("it runs as %d with %v permitted, %v effective, %v bounding; want %d, %v and none", s.UID, s.Permitted, s.Effective, s.Bounding, nobody.UID, want)
+		}
+	}
+	if s := got.First.After; len(s.Ambient)+len(s.Inheritable) != 0 || !slices.Equal(got.Kept, want) {
+		t.Errorf("kept %v; after Confine ambient %v, inheritable %v", got.Kept, s.Ambient, s.Inheritable)
+	}
+	if s := got.Late.Before; len(s.Permitted) != 0 || len(got.LateUnavailable) != 2 {
+		t.Errorf("after Confine one was started with %v, unavailable %v", s.Permitted, got.LateUnavailable)
+	}
+	if s := got.Own; len(s.Permitted)+len(s.Effective)+len(s.Inheritable)+len(s.Ambient)+len(s.Bounding) != 0 {
+		t.Errorf("after all was given up: %+v", s)
+	}
 }
 
 func needRoot(t *testing.T) User {

@@ -22,3 +22,9 @@ func (s Status) Dropped() []string { return nil }
 
 // LoadingCapabilities: there are none here.
 func LoadingCapabilities() []int { return nil }
+
+// HasherCapabilities: there are none here.
+func HasherCapabilities() []int { return nil }
+
+// Missing is not known here.
+func Missing(...int) ([]string, error) { return nil, ErrNotSupported }
