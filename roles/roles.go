@@ -19,6 +19,7 @@ import (
 	"daemoneye/roles/client"
 	"daemoneye/roles/collector"
 	"daemoneye/roles/config"
+	"daemoneye/roles/hasher"
 	"daemoneye/roles/supervisor"
 	"daemoneye/roles/term"
 )
@@ -43,6 +44,9 @@ func Main(ctx context.Context, version string, args []string, stdout, stderr io.
 		if command, ok := links()[filepath.Base(args[0])]; ok {
 			name, rest = filepath.Base(args[0]), slices.Concat(command, rest)
 		}
+	}
+	if len(rest) == 3 && rest[0] == collector.Name && rest[1] == hasher.Name {
+		return status(hasher.Main(rest[2]), stderr) // with no command line for people: it is small
 	}
 	app := newApp(stdout, stderr)
 	app.Version = version

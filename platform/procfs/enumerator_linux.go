@@ -100,7 +100,7 @@ func (e *Enumerator) Scan(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list /proc: %w", err)
 	}
-	if err := e.prepare(); err != nil {
+	if err := e.prepare(ctx); err != nil {
 		return nil, err
 	}
 	listed, err := e.listed(ctx)
@@ -204,7 +204,7 @@ func (e *Enumerator) Boot(wall time.Time) time.Duration {
 }
 
 // prepare reads what is the same for all processes of a scan.
-func (e *Enumerator) prepare() error {
+func (e *Enumerator) prepare(ctx context.Context) error {
 	var wall, boot unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot); err != nil {
 		return fmt.Errorf("read the boot clock: %w", err)
@@ -219,12 +219,18 @@ func (e *Enumerator) prepare() error {
 	s := e.self
 	s.scans++
 	s.offset, s.uptime, s.last = e.offset, uptime, e.last
-	s.users.refresh()
-	if e.reader == nil {
-		devices := remoteDevices()
-		for _, w := range e.workers {
-			w.source.(*Local).refresh(devices)
+	if e.reader != nil {
+		passwd, err := e.reader.Passwd(ctx)
+		if err != nil {
+			return fmt.Errorf("read the names of users: %w", err)
 		}
+		s.users.take(passwd)
+		return nil
+	}
+	s.users.refresh()
+	devices := remoteDevices()
+	for _, w := range e.workers {
+		w.source.(*Local).refresh(devices)
 	}
 	return nil
 }

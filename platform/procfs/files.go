@@ -131,10 +131,12 @@ type Answer struct {
 	Buf      []byte
 }
 
-// Reader reads /proc for one who may not.
+// Reader reads /proc, and the names of users, for one who may not.
 type Reader interface {
 	// PIDs appends the numbers of all processes.
 	PIDs(ctx context.Context, list []int32) ([]int32, error)
+	// Passwd returns /etc/passwd.
+	Passwd(ctx context.Context) ([]byte, error)
 	// Read reads the processes from the first on, in their order; not always
 	// all, but at least one. A process has one descriptor for all its files: none
 	// of them is of another that got its pid meanwhile.

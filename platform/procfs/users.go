@@ -2,6 +2,7 @@ package procfs
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"time"
 )
@@ -31,6 +32,18 @@ func ParsePasswd(b []byte) map[uint32]string {
 	return names
 }
 
+// ReadPasswd returns /etc/passwd, unless it is too large.
+func ReadPasswd() ([]byte, error) {
+	info, err := os.Stat(passwdPath)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > passwdLimit {
+		return nil, fmt.Errorf("%q has %d bytes", passwdPath, info.Size())
+	}
+	return os.ReadFile(passwdPath)
+}
+
 // userNames keeps /etc/passwd's names and reads the file again when it has
 // changed. Names from a directory service are not known: asking for one may
 // need the network, which the collector does not use.
@@ -38,16 +51,24 @@ type userNames struct {
 	names    map[uint32]string
 	modified time.Time
 	size     int64
+	text     []byte // that somebody else has read
 }
 
 func (u *userNames) refresh() {
 	info, err := os.Stat(passwdPath)
-	if err != nil || info.ModTime().Equal(u.modified) && info.Size() == u.size || info.Size() > passwdLimit {
+	if err != nil || info.ModTime().Equal(u.modified) && info.Size() == u.size {
 		return
 	}
-	raw, err := os.ReadFile(passwdPath)
+	raw, err := ReadPasswd()
 	if err != nil {
 		return
 	}
 	u.names, u.modified, u.size = ParsePasswd(raw), info.ModTime(), info.Size()
+}
+
+// take takes up what somebody else has read.
+func (u *userNames) take(text []byte) {
+	if len(text) > 0 && !bytes.Equal(text, u.text) {
+		u.names, u.text = ParsePasswd(text), text
+	}
 }

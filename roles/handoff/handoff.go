@@ -103,7 +103,11 @@ func Inherited() (*Child, Start, error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
-	return receive(f)
+	c, start, err := receive(f)
+	if start.Reason > FD { // it ends with this process, not with one that this one starts
+		closeOnExec(start.Reason)
+	}
+	return c, start, err
 }
 
 func receive(f *os.File) (*Child, Start, error) {

@@ -18,5 +18,8 @@ func inherit() (*os.File, error) {
 	if err := syscall.SetNonblock(FD, true); err != nil {
 		return nil, fmt.Errorf("set descriptor %d non-blocking: %w", FD, err)
 	}
+	closeOnExec(FD)
 	return os.NewFile(FD, "hand-off"), nil
 }
+
+func closeOnExec(fd int) { syscall.CloseOnExec(fd) }
