@@ -36,11 +36,11 @@ func TestUnitsCapabilities(t *testing.T) {
 		in := launchProgram(t, dir, nil, "setpriv", append(args, "daemoneye", "run", "--interval", "100ms", "--data-dir", dir)...)
 		in.waitFor("Alerts appear below")
 		h, ok := in.health()
-		if !ok || !h.Healthy || len(h.Roles) != 3 {
-			t.Errorf("health = %+v, want three healthy roles", h)
+		if !ok || !h.Healthy || len(h.Roles) != 4 {
+			t.Errorf("health = %+v, want four healthy roles", h)
 		}
 		for _, r := range h.Roles {
-			if (r.UID == 0) != (r.Role == "supervisor") || (len(r.Capabilities) == 2) != (r.Role == "procmond") {
+			if (r.UID == 0) != (r.Role == "supervisor") || (len(r.Capabilities) == 2) != (r.Role == "hasher") {
 				t.Errorf("%s runs as uid %d with %v", r.Role, r.UID, r.Capabilities)
 			}
 		}

@@ -110,8 +110,8 @@ func TestRunFromProcessToAlert(t *testing.T) {
 		return len(alerts) == 1 && alerts[0]["severity"] == "high"
 	})
 	h, ok := in.health()
-	if !ok || !h.Healthy || len(h.Roles) != 3 {
-		t.Errorf("health = %+v, want three healthy roles", h)
+	if !ok || !h.Healthy || len(h.Roles) != wantRoles() {
+		t.Errorf("health = %+v, want %d healthy roles", h, wantRoles())
 	}
 	_ = canary.Process.Kill()
 	_ = canary.Wait()
@@ -188,7 +188,7 @@ func TestRunDropsPrivileges(t *testing.T) {
 		switch r.Role {
 		case "supervisor":
 			continue
-		case "procmond":
+		case "hasher":
 			want = []string{"cap_dac_read_search", "cap_sys_ptrace"}
 		}
 		slices.Sort(r.Capabilities)

@@ -180,8 +180,8 @@ func busStatus(s bus.Stats) api.BusStatus {
 	}
 }
 
-// roles looks at our processes: this one, the collector that is connected, and
-// the supervisor.
+// roles looks at our processes: this one, the collector that is connected, the
+// hasher that it has, and the supervisor.
 func (a *agent) roles() []api.RoleStatus {
 	var list []api.RoleStatus
 	if a.cfg.Supervisor > 0 {
@@ -191,10 +191,23 @@ func (a *agent) roles() []api.RoleStatus {
 		r := a.roleStatus("procmond", peer.PID)
 		r.Confinement = a.registry.confinement(r.Role)
 		list = append(list, r)
+		if status.Hasher > 0 {
+			list = append(list, a.hasherStatus(status.Hasher, peer.PID))
+		}
 	}
 	r := a.roleStatus("daemoneye-agent", os.Getpid())
 	r.Confinement = a.confinement()
 	return append(list, r)
+}
+
+// hasherStatus believes the collector that a process is its hasher if that is
+// its child.
+func (a *agent) hasherStatus(pid, collector int) api.RoleStatus {
+	r := a.roleStatus("hasher", pid)
+	if s, err := platform.ReadStatus(pid); r.Error == "" && err == nil && s.Parent != collector {
+		return api.RoleStatus{Role: r.Role, PID: pid, Capabilities: []string{}, Effective: []string{}, Bounding: []string{}, Error: "is not the collector's child"}
+	}
+	return r
 }
 
 func (a *agent) roleStatus(role string, pid int) api.RoleStatus {

@@ -83,7 +83,7 @@ func (a *agent) register(ctx context.Context, c *bus.Call) error {
 	r.peer, r.reports = c.Peer, nil
 	r.status = &api.CollectorStatus{
 		CollectorID: reg.CollectorID, Connected: true, Source: reg.Source, Limits: reg.Limits,
-		Interval: reg.Interval, Registered: time.Now(), LastSeen: time.Now(),
+		Interval: reg.Interval, Registered: time.Now(), LastSeen: time.Now(), Hasher: reg.Hasher,
 	}
 	r.mu.Unlock()
 	a.log.Info("collector registered", zap.String("collector", reg.CollectorID), zap.Int("pid", c.Peer.PID),

@@ -39,6 +39,7 @@ type Registration struct {
 	Source      string        `msgpack:"source"` // SourceKernel or SourceProc
 	Limits      []string      `msgpack:"limits"` // sentences for people: what it can not see, and how to change that
 	Interval    time.Duration `msgpack:"interval"`
+	Hasher      int           `msgpack:"hasher,omitempty"` // pid of the process that reads for it; 0: none
 }
 
 // Registered is the agent's first answer to a Registration.
@@ -84,7 +85,7 @@ type Confinement struct {
 
 // RoleStatus is one of our processes as the kernel reports it.
 type RoleStatus struct {
-	Role         string    `msgpack:"role" json:"role"` // supervisor, procmond or daemoneye-agent
+	Role         string    `msgpack:"role" json:"role"` // supervisor, procmond, hasher or daemoneye-agent
 	PID          int       `msgpack:"pid" json:"pid"`
 	UID          int       `msgpack:"uid" json:"uid"`
 	GID          int       `msgpack:"gid" json:"gid"`
@@ -117,8 +118,9 @@ type CollectorStatus struct {
 	Sequence    uint64        `msgpack:"sequence" json:"sequence"`
 	Queued      int           `msgpack:"queued" json:"queued"`
 	Dropped     uint64        `msgpack:"dropped" json:"dropped"`
-	Told        []string      `msgpack:"told" json:"told"`   // tables beside process_events, and which of their events the kernel tells now
-	Found       uint64        `msgpack:"found" json:"found"` // by scans after the first, which no event had told of; of SourceKernel
+	Told        []string      `msgpack:"told" json:"told"`     // tables beside process_events, and which of their events the kernel tells now
+	Hasher      int           `msgpack:"hasher" json:"hasher"` // pid; 0: none
+	Found       uint64        `msgpack:"found" json:"found"`   // by scans after the first, which no event had told of; of SourceKernel
 }
 
 // StoreStatus is the state of the store.

@@ -132,6 +132,9 @@ func (a *agentLink) register(ctx context.Context, conn *bus.Conn, wanted bool) (
 		CollectorID: a.cfg.ID, Version: a.cfg.Version, Source: a.source, Limits: a.limits, Interval: a.cfg.Interval,
 	}
 	a.mu.Unlock()
+	if a.cfg.Hasher != nil {
+		registration.Hasher = a.cfg.Hasher.PID()
+	}
 	body, err := msgpack.Marshal(registration)
 	if err != nil {
 		return r, nil, fmt.Errorf("encode registration: %w", err)

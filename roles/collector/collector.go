@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap/zapcore"
@@ -20,6 +21,7 @@ import (
 	"daemoneye/platform/bpf"
 	"daemoneye/platform/procfs"
 	"daemoneye/roles/api"
+	"daemoneye/roles/hasher"
 	"daemoneye/roles/log/core"
 )
 
@@ -45,8 +47,9 @@ type Config struct {
 	Redaction      Redaction
 	NoHash         bool
 	Hash           procfs.HasherConfig
-	Cage           *platform.Cage // closed once the kernel's source is open; nil: none
-	Log            *core.Logger   // nil: none
+	Hasher         *hasher.Process // hashes, and with the kernel's source reads /proc; nil: this process does
+	Cage           *platform.Cage  // closed once the kernel's source is open, with Landlock only where a Hasher reads; nil: none
+	Log            *core.Logger    // nil: none
 
 	QueueBytes  int // unacknowledged bytes kept; 0: 16 MiB
 	QueueFrames int // unacknowledged batches kept; 0: 4096
@@ -85,6 +88,7 @@ type collector struct {
 	hasher     *procfs.Hasher // nil without hashes
 	rows       *rows
 	comparison *comparison
+	can        []string // what it could not see even with the privileges of its start
 	agent      *agentLink
 	losses     losses
 	lossLogged time.Time // when a loss was last said: a long one is said again at intervals
@@ -131,7 +135,8 @@ func Run(ctx context.Context, cfg Config) error {
 // connect opens the kernel's source and the way to the agent, which is told
 // what there is.
 func (c *collector) connect() {
-	can := append(limits(), c.openKernel()...)
+	c.can = limits()
+	can := append(slices.Clip(c.can), c.openKernel()...)
 	c.agent = newAgentLink(c.cfg, &c.losses, c.hasher, c.source(), can)
 	c.events = newOutbox(c.agent.publisher, "process_events", &c.losses)
 	c.happened = newHappenings(c.events.builder)
@@ -168,6 +173,9 @@ func open(cfg Config) (*collector, error) {
 		return nil, err
 	}
 	if !cfg.NoHash {
+		if cfg.Hasher != nil {
+			cfg.Hash.Digest = cfg.Hasher.Digest
+		}
 		c.hasher = procfs.NewHasher(cfg.Hash)
 	}
 	c.rows = newRows(redact, c.hasher)
@@ -204,6 +212,8 @@ func (c *collector) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-c.hasherDone():
+			return c.cfg.Hasher.Err()
 		case b := <-batches:
 			if err := c.apply(ctx, b); err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -79,6 +80,10 @@ func action(c *cli.Context) error {
 		})
 	}
 	logPrivileges(logger)
+	if run.Hasher, err = startHasher(ctx, run, cfg.Collector.User); err != nil {
+		return err
+	}
+	defer closeHasher(run)
 	run.Dial = func(ctx context.Context) (*bus.Conn, error) {
 		token, err := readToken(cfg.Paths.Token) // each time: an agent that was started again has a new one
 		if err != nil {
@@ -165,6 +170,20 @@ func supervised(ctx context.Context, version string) error {
 		return fmt.Errorf("the supervisor's token has %d bytes, want %d", len(start.Token.Key), len(token))
 	}
 	copy(token[:], start.Token.Key)
+	run := FromConfig(cfg, logger)
+	socket, dir := reachable(cfg.Paths.Socket)
+	run.Cage = &platform.Cage{
+		Seccomp: cfg.Security.Seccomp, Landlock: cfg.Security.Landlock,
+		Paths: []platform.Path{{Name: filepath.Dir(socket), Access: platform.Reach}},
+	}
+	if dir != nil {
+		defer dir.Close()
+	}
+	if run.Hasher, err = startHasher(ctx, run, ""); err != nil {
+		logger.Error("collector ends", core.Err(err))
+		return err
+	}
+	defer closeHasher(run)
 	if err := platform.Confine(Name); err != nil && !errors.Is(err, platform.ErrNotSupported) {
 		logger.Warn("confine", core.Err(err))
 	}
@@ -176,12 +195,9 @@ func supervised(ctx context.Context, version string) error {
 		followed <- pipe.Follow(ctx, nil)
 		cancel() // the supervisor is gone
 	}()
-	run := FromConfig(cfg, logger)
 	run.Version = version
-	// No Landlock: with it, what other users run could not be read.
-	run.Cage = &platform.Cage{Seccomp: cfg.Security.Seccomp}
 	run.Dial = func(ctx context.Context) (*bus.Conn, error) {
-		return bus.Dial(ctx, cfg.Paths.Socket, bus.DialConfig{Token: &token})
+		return bus.Dial(ctx, socket, bus.DialConfig{Token: &token})
 	}
 	err = Run(ctx, run)
 	cancel()

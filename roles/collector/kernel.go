@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"daemoneye/bus/event"
-	"daemoneye/platform"
 	"daemoneye/platform/bpf"
 	"daemoneye/platform/procfs"
 	"daemoneye/roles/api"
@@ -156,17 +155,15 @@ func (k *kernel) stopped(l *live, boot func(time.Time) time.Duration) (string, e
 	return "", nil
 }
 
-// openKernel opens the kernel's source, and gives up what only that takes. It
+// openKernel opens the kernel's source, and gives up what that takes. It
 // returns why there is none, or what it can not tell, as sentences for people.
 func (c *collector) openKernel() []string {
+	defer c.giveUp()
 	if c.cfg.NoKernel {
 		return nil
 	}
 	defer debug.FreeOSMemory() // the kernel's types are some megabytes
 	k, err := openKernel(bpf.Config{RingBytes: c.cfg.RingBytes, Environment: c.cfg.Scan.Environment})
-	if err := platform.GiveUp(platform.LoadingCapabilities()...); err != nil {
-		c.log.Warn("confine", core.Err(err))
-	}
 	if err != nil {
 		c.log.Info("processes are seen by scans only", core.Err(err))
 		return []string{unseen + err.Error()}
@@ -262,6 +259,7 @@ func (c *collector) checkKernel(ctx context.Context) error {
 // apply publishes what has happened.
 func (c *collector) apply(ctx context.Context, batch kernelBatch) error {
 	known := lineage{}
+	c.identify(ctx, batch.events)
 	for i := range batch.events {
 		e := &batch.events[i]
 		if a := c.actions[e.Kind]; a != nil {
@@ -294,6 +292,19 @@ func (c *collector) apply(ctx context.Context, batch kernelBatch) error {
 		return c.kernelFailed(ctx, batch.err)
 	}
 	return nil
+}
+
+// identify finds out which files were executed, where the kernel does not tell.
+func (c *collector) identify(ctx context.Context, events []bpf.Event) {
+	var list []*procfs.Process
+	for i := range events {
+		if p := events[i].Process; p != nil {
+			list = append(list, p)
+		}
+	}
+	if err := c.enumerator.Identify(ctx, list); err != nil {
+		c.log.Debug("identify executables", core.Err(err))
+	}
 }
 
 // An agent that is more than farBehind batches behind gets one each gatherTime:
@@ -394,7 +405,7 @@ func (c *collector) kernelFailed(ctx context.Context, err error) error {
 	}
 	c.closeKernel()
 	c.agent.tells(nil)
-	c.agent.observe(api.SourceProc, append(limits(), unseen+err.Error()))
+	c.agent.observe(api.SourceProc, append(slices.Clip(c.can), unseen+err.Error()))
 	if _, err := c.agent.state(ctx); err != nil {
 		c.log.Warn("tell the agent of the source", core.Err(err))
 	}
