@@ -19,7 +19,7 @@ type Cage struct {
 	Lists   bool // iterators of BPF links that are open may be opened
 
 	// Paths are the files and directories, with all below, that may be opened;
-	// what is not there is left out. Only Landlock holds to them. It also refuses every reading of /proc/PID
+	// what this process can not reach is left out. Only Landlock holds to them. It also refuses every reading of /proc/PID
 	// that takes the right to trace that process, whatever the capabilities.
 	Paths []Path
 }

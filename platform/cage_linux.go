@@ -3,7 +3,6 @@ package platform
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
@@ -70,16 +69,33 @@ func (c Cage) closeLandlock() (int, error) {
 	}
 	var rules []landlock.Rule
 	for _, p := range c.Paths {
+		directory, err := reachable(p.Name)
+		if err != nil {
+			continue
+		}
 		rights := p.Access.rights()
-		if info, err := os.Stat(p.Name); err == nil && !info.IsDir() {
+		if !directory {
 			rights &= ll.AccessFSReadFile | ll.AccessFSWriteFile | ll.AccessFSTruncate // all others are directories'
 		}
-		rules = append(rules, landlock.PathAccess(rights, p.Name).IgnoreIfMissing())
+		rules = append(rules, landlock.PathAccess(rights, p.Name))
 	}
 	if err := landlock.V11.BestEffort().Restrict(rules...); err != nil {
 		return 0, err
 	}
 	return version, nil
+}
+
+// reachable looks at a path as go-landlock does, which gives up at one that it
+// can not open.
+func reachable(name string) (directory bool, err error) {
+	fd, err := unix.Open(name, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	return st.Mode&unix.S_IFMT == unix.S_IFDIR, err
 }
 
 // rights are Landlock's. None of them is to execute.

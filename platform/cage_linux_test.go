@@ -171,7 +171,13 @@ func caged(c Cage, dir string) (r cagedReport) {
 	if os.Getenv("TEST_CONTAINER") != "" {
 		refuseWalls()
 	}
-	c.Paths = []Path{{dir, Read | Write}, {"/proc", Read}}
+	c.Paths = []Path{
+		{dir, Read | Write},
+		{"/proc", Read},
+		{filepath.Join(dir, "absent"), Read},
+		{filepath.Join(dir, "old", "no-directory"), Read},
+		{filepath.Join(dir, "old"), Read | Write | Reach},
+	}
 	r.Walls = c.Close()
 	close(closed)
 	for range threads {
@@ -282,8 +288,11 @@ func TestCage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w := got.Walls; w.Seccomp != SeccompErrno || w.Landlock == 0 {
-		t.Skipf("this kernel has no whole cage: %v", w.Missing)
+	if version, err := landlockABI(); err != nil || version < 2 {
+		t.Skipf("this kernel has Landlock version %d: %v", version, err)
+	}
+	if w := got.Walls; w.Seccomp != SeccompErrno || w.Landlock == 0 || len(w.Missing) != 0 {
+		t.Errorf("walls = %+v, want both", w)
 	}
 	if len(got.Attempts) != 0 || got.Seccomp != 2 || got.Walls.Calls < 50 {
 		t.Errorf("in a cage of %d calls, seccomp %d, it could %v", got.Walls.Calls, got.Seccomp, got.Attempts)

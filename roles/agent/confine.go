@@ -26,7 +26,7 @@ func confine(c *config.Config, dirs dirs, log *zap.Logger) platform.Walls {
 		},
 	}
 	if path := c.Alerts.JSONL.Path; path != "" {
-		cage.Paths = append(cage.Paths, platform.Path{Name: alertPlace(path), Access: platform.Add})
+		cage.Paths = append(cage.Paths, platform.Path{Name: alertPlace(dirs.path(path)), Access: platform.Add})
 	}
 	for _, dir := range c.Paths.RulesDirs {
 		for _, name := range rulePlaces(dirs.path(dir)) {
