@@ -41,21 +41,39 @@ func setCalls(spec *ebpf.CollectionSpec, what map[string]uint8) error {
 	return nil
 }
 
-// open loads a part, which shares the maps of the programs for processes, and
-// attaches each of its programs.
-func (s *Source) open(p part, kernel *btf.Spec) error {
+// loadedPart is a part whose programs are in the kernel, not attached yet.
+type loadedPart struct {
+	what     string
+	programs map[string]*ebpf.Program
+}
+
+// loadParts loads all parts; those that the kernel refuses are noted as limits.
+func (s *Source) loadParts(kernel *btf.Spec) (list []loadedPart) {
+	for _, p := range parts {
+		c, err := s.loadPart(p, kernel)
+		if err != nil {
+			s.limit(p.what, err)
+			continue
+		}
+		list = append(list, loadedPart{p.what, c.Programs})
+	}
+	return list
+}
+
+// loadPart loads a part, which shares the maps of the programs for processes.
+func (s *Source) loadPart(p part, kernel *btf.Spec) (*ebpf.Collection, error) {
 	spec, err := p.load()
 	if err != nil {
-		return fmt.Errorf("read the programs: %w", err)
+		return nil, fmt.Errorf("read the programs: %w", err)
 	}
 	if p.set != nil {
 		if err := p.set(spec); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if v := spec.Variables["has_fetch"]; v != nil {
 		if err := v.Set(hasFetch()); err != nil {
-			return fmt.Errorf("set has_fetch: %w", err)
+			return nil, fmt.Errorf("set has_fetch: %w", err)
 		}
 	}
 	options := ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: kernel}, MapReplacements: map[string]*ebpf.Map{}}
@@ -67,15 +85,20 @@ func (s *Source) open(p part, kernel *btf.Spec) error {
 	}
 	c, err := ebpf.NewCollectionWithOptions(spec, options)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.parts = append(s.parts, c)
 	if m := c.Maps["protected"]; m != nil {
 		if s.protected, err = m.Memory(); err != nil {
-			return fmt.Errorf("map what is protected: %w", err)
+			return nil, fmt.Errorf("map what is protected: %w", err)
 		}
 	}
-	for name, program := range c.Programs {
+	return c, nil
+}
+
+// attach attaches each of the programs of a part.
+func (s *Source) attach(programs map[string]*ebpf.Program) error {
+	for name, program := range programs {
 		l, err := link.AttachTracing(link.TracingOptions{Program: program})
 		if err != nil {
 			return fmt.Errorf("attach %s: %w", name, err)

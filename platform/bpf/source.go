@@ -101,6 +101,7 @@ func Open(config Config) (s *Source, err error) {
 		return nil, fmt.Errorf("eBPF: open the ring buffer: %w", err)
 	}
 	s.neverWait()
+	loaded := s.loadParts(kernel) // which takes a while: the ring buffer would fill
 	exec := s.ProcessExec
 	if exec == nil {
 		exec = s.ProcessExecBare
@@ -113,12 +114,17 @@ func Open(config Config) (s *Source, err error) {
 		}
 		s.links = append(s.links, l)
 	}
-	for _, p := range parts {
-		if err := s.open(p, kernel); err != nil {
-			s.limited = append(s.limited, p.what+" are not seen: "+explain(err).Error())
+	for _, p := range loaded {
+		if err := s.attach(p.programs); err != nil {
+			s.limit(p.what, err)
 		}
 	}
 	return s, nil
+}
+
+// limit notes that something is not seen.
+func (s *Source) limit(what string, err error) {
+	s.limited = append(s.limited, what+" are not seen: "+explain(err).Error())
 }
 
 // Want says what of a kind is to be told from now on: a bit for each of what can
