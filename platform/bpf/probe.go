@@ -20,15 +20,9 @@ import (
 // usable returns the types of the kernel, or why the programs could not run
 // here, as far as that can be told before they are tried.
 func usable() (*btf.Spec, error) {
-	// The kernel counts pids and times for the first namespaces, which have
-	// fixed numbers: include/linux/proc_ns.h.
-	for _, ns := range []struct{ kind, first, what string }{
-		{"pid", "pid:[4026531836]", "pids"},
-		{"time", "time:[4026531834]", "times"},
-	} {
-		if target, err := os.Readlink("/proc/self/ns/" + ns.kind); err == nil && target != ns.first {
-			return nil, fmt.Errorf("eBPF: this process is in a %s namespace of its own, %s would be others", ns.kind, ns.what)
-		}
+	// The kernel counts pids and times for the first namespaces.
+	if kind := platform.OwnNamespace("pid", "time"); kind != "" {
+		return nil, fmt.Errorf("eBPF: this process is in a %s namespace of its own, %ss would be others", kind, kind)
 	}
 	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
