@@ -1,0 +1,35 @@
+//go:build !linux
+
+package connector
+
+import (
+	"daemoneye/platform/bpf"
+	"daemoneye/platform/procfs"
+)
+
+// Source exists on Linux only.
+type Source struct{}
+
+// Open returns ErrNotSupported.
+func Open(Config) (*Source, error) { return nil, ErrNotSupported }
+
+// Close does nothing.
+func (*Source) Close() error { return nil }
+
+// Limits returns "".
+func (*Source) Limits() string { return "" }
+
+// Read returns ErrNotSupported.
+func (*Source) Read([]bpf.Event) ([]bpf.Event, error) { return nil, ErrNotSupported }
+
+// Stats returns ErrNotSupported.
+func (*Source) Stats() (bpf.Stats, error) { return bpf.Stats{}, ErrNotSupported }
+
+// Late returns 0.
+func (*Source) Late() uint64 { return 0 }
+
+// Processes returns ErrNotSupported.
+func (*Source) Processes(func(*procfs.Process, bool) bool) error { return ErrNotSupported }
+
+// Sync returns ErrNotSupported.
+func (*Source) Sync() error { return ErrNotSupported }
