@@ -15,15 +15,19 @@ import (
 	"daemoneye/platform/procfs"
 )
 
-// CollectorCapabilities are those of the hasher and LoadingCapabilities.
-func CollectorCapabilities() []int { return append(HasherCapabilities(), LoadingCapabilities()...) }
+// CollectorCapabilities are those of the hasher and OpeningCapabilities.
+func CollectorCapabilities() []int { return append(HasherCapabilities(), OpeningCapabilities()...) }
 
 // HasherCapabilities are what reading /proc of all users takes: ptrace access
 // rights, and read and search permission for the executables.
 func HasherCapabilities() []int { return []int{unix.CAP_SYS_PTRACE, unix.CAP_DAC_READ_SEARCH} }
 
-// LoadingCapabilities are what loading programs into the kernel takes. Once
-// they run, the collector gives these up.
+// OpeningCapabilities are what opening the kernel's sources takes: to load
+// programs into it, or to listen to its process events, before 6.6, and to have
+// a large buffer for them. Once a source is open, the collector gives these up.
+func OpeningCapabilities() []int { return append(LoadingCapabilities(), unix.CAP_NET_ADMIN) }
+
+// LoadingCapabilities are what loading programs into the kernel takes.
 func LoadingCapabilities() []int { return []int{unix.CAP_BPF, unix.CAP_PERFMON} }
 
 // Start starts this executable again, through /proc/self/exe, in a process

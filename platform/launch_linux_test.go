@@ -65,7 +65,7 @@ func inside() report {
 	errs = append(errs, Confine("confined"))
 	r.After, err = ReadStatus(r.PID)
 	errs = append(errs, err)
-	errs = append(errs, GiveUp(LoadingCapabilities()...))
+	errs = append(errs, GiveUp(OpeningCapabilities()...))
 	r.Loaded, err = ReadStatus(r.PID)
 	errs = append(errs, err)
 	out, err := exec.Command("grep", "-E", "^(Cap|NoNewPrivs)", "/proc/self/status").Output()
@@ -204,7 +204,7 @@ func needRoot(t *testing.T) User {
 func TestStartAsCollector(t *testing.T) {
 	nobody := needRoot(t)
 	p, got := start(t, Launch{User: nobody, Keep: CollectorCapabilities()})
-	want := []string{"cap_bpf", "cap_dac_read_search", "cap_perfmon", "cap_sys_ptrace"}
+	want := []string{"cap_bpf", "cap_dac_read_search", "cap_net_admin", "cap_perfmon", "cap_sys_ptrace"}
 	slices.Sort(p.Kept)
 	if !slices.Equal(p.Kept, want) || len(p.Unavailable) != 0 {
 		t.Fatalf("kept %v, unavailable %v, want %v and none", p.Kept, p.Unavailable, want)
@@ -400,7 +400,7 @@ func restricted() (r restrictedReport) {
 // capabilities but those kept.
 func TestStartFromRestrictedRoot(t *testing.T) {
 	needRoot(t)
-	collector := []string{"cap_bpf", "cap_dac_read_search", "cap_perfmon", "cap_sys_ptrace"}
+	collector := []string{"cap_bpf", "cap_dac_read_search", "cap_net_admin", "cap_perfmon", "cap_sys_ptrace"}
 	for _, c := range []struct {
 		command   string
 		canBecome string

@@ -20,6 +20,9 @@ func ReadStatus(int) (Status, error) { return Status{}, ErrNotSupported }
 // Dropped is not known here.
 func (s Status) Dropped() []string { return nil }
 
+// OpeningCapabilities: there are none here.
+func OpeningCapabilities() []int { return nil }
+
 // LoadingCapabilities: there are none here.
 func LoadingCapabilities() []int { return nil }
 

@@ -24,7 +24,7 @@ const pendingMessages = 4096
 // goroutine.
 type Source struct {
 	socket *socket
-	reader *procfs.Reader
+	reader *procfs.ProcessReader
 	config Config
 	limits string
 	queue  *queue
@@ -89,7 +89,7 @@ func open(config Config) (s *Source, err error) {
 	if config.Environment {
 		read.MaxEnviron = 0
 	}
-	if s.reader, err = procfs.NewReader(read); err != nil {
+	if s.reader, err = procfs.NewProcessReader(read); err != nil {
 		return nil, err
 	}
 	if s.socket, err = openSocket(config.buffer()); err != nil {

@@ -13,7 +13,7 @@ func TestReader(t *testing.T) {
 	cmd.Dir = "/"
 	startGroup(t, cmd)
 	pid := int32(cmd.Process.Pid)
-	r, err := NewReader(Config{Environment: true})
+	r, err := NewProcessReader(Config{Environment: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestReader(t *testing.T) {
 // TestReaderLate: of a process that has ended and waits for its parent, there is
 // what the kernel keeps; of one that is gone, nothing.
 func TestReaderLate(t *testing.T) {
-	r, err := NewReader(Config{})
+	r, err := NewProcessReader(Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
