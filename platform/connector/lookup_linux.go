@@ -136,7 +136,7 @@ func (s *Source) unclear(m *Message) {
 
 // changed tells of the present state of a process.
 func (s *Source) changed(e *bpf.Event, m *Message) {
-	e.Kind = bpf.Task
+	e.Kind = bpf.Changed
 	p, err := s.reader.Read(e.PID)
 	if err != nil || !s.identify(e, p) || e.Process != p {
 		s.counts.late.Add(1)

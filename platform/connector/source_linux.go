@@ -26,7 +26,7 @@ type Source struct {
 	socket *socket
 	reader *procfs.ProcessReader
 	config Config
-	limits string
+	limits []string
 	queue  *queue
 	done   sync.WaitGroup
 
@@ -67,7 +67,7 @@ type counts struct {
 	unclear   atomic.Uint64 // messages after a loss that may be about another process
 	malformed atomic.Uint64
 	late      atomic.Uint64
-	events    [bpf.Task + 1]atomic.Uint64
+	events    [bpf.Changed + 1]atomic.Uint64
 }
 
 // Open returns a source that tells what happens from now on. An error says, for
@@ -101,9 +101,9 @@ func open(config Config) (s *Source, err error) {
 		_ = s.reader.Close()
 		return nil, err
 	}
-	s.limits = "what a program runs is looked up in /proc, where one that ends at once may not be found any more: its arguments and path are then missing"
+	s.limits = []string{"what a process runs is looked up in /proc: of one that ends at once, arguments and path may be missing"}
 	if s.socket.buffer < config.buffer() {
-		s.limits += fmt.Sprintf("; events wait in a buffer of %d KiB, since cap_net_admin is missing to have a larger one", s.socket.buffer>>10)
+		s.limits = append(s.limits, fmt.Sprintf("events wait in a buffer of %d KiB and may find no room: cap_net_admin is missing to have a larger one", s.socket.buffer>>10))
 	}
 	err = s.relist() // processes from before the first message
 	if err == nil {
@@ -142,7 +142,13 @@ func (s *Source) answered() error {
 }
 
 // Limits says what this source can not tell.
-func (s *Source) Limits() string { return s.limits }
+func (s *Source) Limits() []string { return s.limits }
+
+// Want returns ErrNotSupported: which events there are is up to the kernel.
+func (s *Source) Want(bpf.Kind, uint64) error { return ErrNotSupported }
+
+// Watch returns errors.ErrUnsupported.
+func (s *Source) Watch([]string, []string) error { return errors.ErrUnsupported }
 
 // Close ends the source. A Read that waits returns os.ErrClosed.
 func (s *Source) Close() error {
@@ -171,7 +177,7 @@ func (s *Source) Sync() error {
 
 // Read waits for events and returns those there are, 1,024 at most, in the
 // order in which they happened, for each CPU. Kinds are Fork, Exec and Exit; and
-// Task, for a process whose user, group, session or name has changed, of which
+// Changed, for a process whose user, group, session or name has changed, of which
 // that is what Process tells; Name is empty unless it changed. What came
 // too late to be looked up has no Process.HasStat, or of an exec no path and no
 // arguments, and is not Accessible. An Exit whose CPU time is not known has -1.

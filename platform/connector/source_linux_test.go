@@ -250,8 +250,8 @@ func TestChanges(t *testing.T) {
 	r := record(t, source(t, Config{}))
 	cmd := exec.Command("sh", "-c", "read x; printf renamed > /proc/$$/comm; exec setpriv --reuid 1234 --clear-groups sleep 0.1")
 	list := observe(t, r, cmd)
-	renamed := slices.ContainsFunc(list, func(e bpf.Event) bool { return e.Kind == bpf.Task && e.Name == "renamed" })
-	user := slices.ContainsFunc(list, func(e bpf.Event) bool { return e.Kind == bpf.Task && e.Name == "" && e.Process.UID[0] == 1234 })
+	renamed := slices.ContainsFunc(list, func(e bpf.Event) bool { return e.Kind == bpf.Changed && e.Name == "renamed" })
+	user := slices.ContainsFunc(list, func(e bpf.Event) bool { return e.Kind == bpf.Changed && e.Name == "" && e.Process.UID[0] == 1234 })
 	if !renamed || !user {
 		t.Errorf("renamed %t, another user %t in %+v", renamed, user, list)
 	}

@@ -16,8 +16,14 @@ func Open(Config) (*Source, error) { return nil, ErrNotSupported }
 // Close does nothing.
 func (*Source) Close() error { return nil }
 
-// Limits returns "".
-func (*Source) Limits() string { return "" }
+// Limits returns nothing.
+func (*Source) Limits() []string { return nil }
+
+// Want returns ErrNotSupported.
+func (*Source) Want(bpf.Kind, uint64) error { return ErrNotSupported }
+
+// Watch returns errors.ErrUnsupported.
+func (*Source) Watch([]string, []string) error { return errors.ErrUnsupported }
 
 // Read returns ErrNotSupported.
 func (*Source) Read([]bpf.Event) ([]bpf.Event, error) { return nil, ErrNotSupported }

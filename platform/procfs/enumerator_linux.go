@@ -181,7 +181,7 @@ func (e *Enumerator) Complete(p *Process) {
 	if old == nil || !old.Same(p) || !old.HasStat {
 		old = &Process{}
 		p.EntityID = EntityID(e.bootID, p.PID, p.StartTicks)
-		p.Started = e.Wall(p.StartTime)
+		p.Started = e.Wall(cmp.Or(p.StartTime, TicksTime(p.StartTicks)))
 	} else {
 		p.EntityID, p.Started = old.EntityID, old.Started
 	}

@@ -47,6 +47,7 @@ type Process struct {
 	Threads      int32
 	CPUTicks     uint64  // user and system
 	CPUUsage     float64 // percent of one core since the scan before, or since the start
+	CPUUnknown   bool    // of CPUTicks and CPUUsage, at the end
 	RSS          int64   // bytes
 	VirtualSize  int64   // bytes
 	StartStack   uint64  // where the image's stack began: changes with each exec; 0 when hidden
@@ -147,6 +148,16 @@ func link(list []*Process) {
 			p.Parent = parent
 		}
 	}
+}
+
+// CopyTask gives p what a new process has of its parent besides the image, unless
+// it is made in namespaces of its own.
+func (p *Process) CopyTask(from *Process) {
+	p.Name, p.PGID, p.SID, p.TTY, p.KernelThread = from.Name, from.PGID, from.SID, from.TTY, from.KernelThread
+	p.StartStack = from.StartStack
+	p.HasStatus, p.UID, p.GID, p.UserName = from.HasStatus, from.UID, from.GID, from.UserName
+	p.CapEffective, p.CapPermitted, p.LoginUID = from.CapEffective, from.CapPermitted, from.LoginUID
+	p.NoNewPrivs, p.Seccomp, p.Namespaces = from.NoNewPrivs, from.Seccomp, from.Namespaces
 }
 
 // CopyImage gives p what from runs: arguments, executable, working directory

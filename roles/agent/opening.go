@@ -92,6 +92,8 @@ func sourceName(source string) string {
 		return "/proc scans"
 	case api.SourceKernel:
 		return "eBPF, and scans"
+	case api.SourceNetlink:
+		return "netlink process events, and scans"
 	}
 	return source
 }

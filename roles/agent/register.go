@@ -169,7 +169,7 @@ func (a *agent) heartbeat(ctx context.Context, beat api.Heartbeat) {
 	if beat.Scans > s.Scans {
 		s.LastScanAt = s.LastSeen
 	}
-	s.Scans, s.LastScan, s.Processes, s.Found, s.Told = beat.Scans, beat.LastScan, beat.Processes, beat.Found, beat.Told
+	s.Scans, s.LastScan, s.Processes, s.Found, s.Told, s.Late = beat.Scans, beat.LastScan, beat.Processes, beat.Found, beat.Told, beat.Late
 	r.reports = beat.Roles
 	if beat.Scans > 0 && !r.announced {
 		r.announced = true

@@ -28,15 +28,16 @@ const (
 
 // What a collector observes with.
 const (
-	SourceKernel = "ebpf"   // events as they happen, and scans
-	SourceProc   = "procfs" // scans of /proc
+	SourceKernel  = "ebpf"    // events as they happen, and scans
+	SourceNetlink = "netlink" // events as they happen, looked up in /proc, and scans of it
+	SourceProc    = "procfs"  // scans of /proc
 )
 
 // Registration is what a collector says of itself.
 type Registration struct {
 	CollectorID string        `msgpack:"collector_id"` // unique for one start of one collector
 	Version     string        `msgpack:"version"`
-	Source      string        `msgpack:"source"` // SourceKernel or SourceProc
+	Source      string        `msgpack:"source"` // SourceKernel, SourceNetlink or SourceProc
 	Limits      []string      `msgpack:"limits"` // sentences for people: what it can not see, and how to change that
 	Interval    time.Duration `msgpack:"interval"`
 	Hasher      int           `msgpack:"hasher,omitempty"` // pid of the process that reads for it; 0: none
@@ -62,6 +63,7 @@ type Heartbeat struct {
 	Found       uint64        `msgpack:"found"` // processes that the kernel's events had not told of, found by scans after the first
 	Told        []string      `msgpack:"told"`  // tables beside process_events, and which of their events the kernel tells now
 	Roles       []RoleReport  `msgpack:"roles"` // of itself
+	Late        uint64        `msgpack:"late"`  // events that could not be looked up any more; of SourceNetlink
 }
 
 // RoleReport is what one of our processes says of itself and the kernel tells
@@ -120,7 +122,8 @@ type CollectorStatus struct {
 	Dropped     uint64        `msgpack:"dropped" json:"dropped"`
 	Told        []string      `msgpack:"told" json:"told"`     // tables beside process_events, and which of their events the kernel tells now
 	Hasher      int           `msgpack:"hasher" json:"hasher"` // pid; 0: none
-	Found       uint64        `msgpack:"found" json:"found"`   // by scans after the first, which no event had told of; of SourceKernel
+	Found       uint64        `msgpack:"found" json:"found"`   // by scans after the first, which no event had told of; not of SourceProc
+	Late        uint64        `msgpack:"late" json:"late"`     // events that could not be looked up any more; of SourceNetlink
 }
 
 // StoreStatus is the state of the store.

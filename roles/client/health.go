@@ -158,8 +158,11 @@ func healthCollector(s *sheet, h *api.HealthReply) {
 	}
 	s.line("collector", "%s; source %s, a scan every %s", state, c.Source, term.Duration(c.Interval))
 	found := ""
-	if c.Source == api.SourceKernel {
+	if c.Source != api.SourceProc {
 		found = fmt.Sprintf(", %s found by scans only", term.Count(int64(c.Found)))
+	}
+	if c.Source == api.SourceNetlink {
+		found += fmt.Sprintf(", %s looked up too late", term.Plural(int64(c.Late), "event", "events"))
 	}
 	s.line("", "%s; %s%s", scan, term.Plural(int64(c.Processes), "process", "processes"), found)
 	s.line("", "%s queued, %s dropped, %s", term.Plural(int64(c.Queued), "batch", "batches"), term.Plural(int64(c.Dropped), "row", "rows"),

@@ -56,6 +56,7 @@ type agentLink struct {
 	found     uint64       // processes that only a scan told of, after the first one
 	told      []string     // tables, and which events of them the kernel tells now
 	confined  *confinement // nil: not
+	late      uint64       // events that could not be looked up any more
 }
 
 func newAgentLink(cfg Config, l *losses, hasher *procfs.Hasher, source string, limits []string) *agentLink {
@@ -213,6 +214,13 @@ func (a *agentLink) tells(told []string) {
 	}
 }
 
+// tooLate is what the next heartbeats say of events that could not be looked up.
+func (a *agentLink) tooLate(n uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.late = n
+}
+
 // forgotten reports whether the agent came back without what it had
 // acknowledged: its store was removed.
 func (a *agentLink) forgotten() bool {
@@ -271,7 +279,7 @@ func (a *agentLink) heartbeat(ctx context.Context) error {
 	conn := a.conn
 	beat := api.Heartbeat{
 		CollectorID: a.cfg.ID, Time: time.Now(), Sequence: stats.Published, Queued: stats.PendingFrames,
-		Dropped: a.losses.count(), Scans: a.scans, LastScan: a.lastScan, Processes: a.processes, Found: a.found, Told: a.told,
+		Dropped: a.losses.count(), Scans: a.scans, LastScan: a.lastScan, Processes: a.processes, Found: a.found, Told: a.told, Late: a.late,
 	}
 	confined := a.confined
 	a.mu.Unlock()

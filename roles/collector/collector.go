@@ -41,7 +41,9 @@ type Config struct {
 	SampleInterval time.Duration // between two samples of one process; 0: 30 s
 	Scan           procfs.Config
 	NoKernel       bool     // scans of /proc only
+	NoEBPF         bool     // no programs in the kernel either
 	RingBytes      int      // of the kernel's ring buffer; 0: 4 MiB
+	SocketBytes    int      // of the buffer of netlink; 0: 8 MiB
 	WatchedPaths   []string // of file_events: changes there, and below
 	WatchedReads   []string // and reads of these files, or directly in these directories
 	Redaction      Redaction
@@ -106,6 +108,7 @@ type collector struct {
 
 	snapshot *procfs.Snapshot // of the last scan
 	scanned  time.Time        // when that began; with a monotonic reading
+	rescan   bool             // a scan is due before its time
 	before   *state           // what the agent knows, or will from what is published
 	scanErr  string           // of the last scan, so that it is logged once
 }
@@ -245,6 +248,10 @@ func (c *collector) run(ctx context.Context) error {
 			// A scan that takes longer than the interval leaves as much time to others.
 			next.Reset(max(c.cfg.Interval-time.Since(began), min(time.Since(began), c.cfg.Interval)/2))
 		}
+		if c.rescan {
+			c.rescan = false
+			next.Reset(time.Until(c.scanned.Add(min(rescanAfter, c.cfg.Interval))))
+		}
 	}
 }
 
@@ -334,7 +341,7 @@ func (c *collector) compare(at time.Time) error {
 			return
 		}
 		c.happened.event.Text(event)
-		c.happened.source.Text(c.source())
+		c.happened.source.Text(c.scanSource())
 		if event == eventExit {
 			c.happened.time.Time(c.snapshot.Began)
 		} else {
@@ -357,7 +364,7 @@ func (c *collector) publishScan(snap *procfs.Snapshot, events int) error {
 	b := c.scans.builder
 	b.Column("time").Time(snap.Began)
 	b.Column("collector_id").Text(c.cfg.ID)
-	b.Column("source").Text(c.source())
+	b.Column("source").Text(c.scanSource())
 	b.Column("duration").Float(snap.Duration.Seconds())
 	b.Column("processes").Int(int64(len(snap.Processes)))
 	b.Column("inaccessible").Int(int64(snap.Inaccessible))

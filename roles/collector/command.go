@@ -142,6 +142,7 @@ func FromConfig(cfg *config.Config, logger *core.Logger) Config {
 		NoKernel:     c.Source == api.SourceProc,
 		Scan:         procfs.Config{MaxCommandLine: int(c.CommandLineLimit), Environment: c.Environment},
 		WatchedPaths: c.Files.Paths, WatchedReads: c.Files.Reads,
+		NoEBPF:    c.Source == api.SourceNetlink,
 		Redaction: Redaction{Off: !c.Redact.Enabled, Options: c.Redact.Options, Patterns: c.Redact.Patterns},
 		NoHash:    !c.Hash.Enabled,
 		Hash:      procfs.HasherConfig{Rate: c.Hash.Rate, MaxFile: c.Hash.MaxFile, Cache: int(c.Hash.Cache)},

@@ -19,9 +19,9 @@ func (c *collector) confine() {
 	}
 	cage := *c.cfg.Cage
 	cage.Dials = true // an agent that was started again
-	cage.Lists = c.kernel != nil
+	cage.Lists = c.source() == api.SourceKernel
 	// With it, /proc of other users can not be read: the hasher does.
-	cage.Landlock = cage.Landlock && c.kernel != nil && c.cfg.Hasher != nil
+	cage.Landlock = cage.Landlock && c.source() == api.SourceKernel && c.cfg.Hasher != nil
 	own, err := platform.OpenDescriptors(0)
 	if err != nil {
 		c.log.Warn("list own descriptors", core.Err(err))

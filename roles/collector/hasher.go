@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"daemoneye/platform"
+	"daemoneye/roles/api"
 	"daemoneye/roles/hasher"
 	"daemoneye/roles/log/core"
 )
@@ -76,11 +77,11 @@ func closeHasher(cfg Config) {
 // source and a hasher nothing privileged is left to do.
 func (c *collector) giveUp() {
 	var err error
-	if c.kernel != nil && c.cfg.Hasher != nil {
+	if c.source() == api.SourceKernel && c.cfg.Hasher != nil {
 		c.enumerator.ReadThrough(c.cfg.Hasher)
 		err = platform.GiveUpAll()
 	} else {
-		err = platform.GiveUp(platform.LoadingCapabilities()...)
+		err = platform.GiveUp(platform.OpeningCapabilities()...)
 	}
 	if err != nil {
 		c.log.Warn("confine", core.Err(err))

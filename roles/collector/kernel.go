@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -24,7 +23,8 @@ const kernelBatches = 4
 // kernel is the source that tells of processes as it happens, and the goroutine
 // that reads it.
 type kernel struct {
-	source  *bpf.Source
+	name    string // api.Source…
+	source  source
 	batches chan kernelBatch
 	stop    chan struct{}
 	done    sync.WaitGroup
@@ -32,6 +32,8 @@ type kernel struct {
 	unlisted bool              // its list does not work
 	lost     map[string]uint64 // reported, by table
 	checked  time.Time         // when these were all
+	late     uint64            // events that could not be looked up, reported
+	noted    time.Time         // when these were all
 	forks    forks
 	quiet    map[bpf.Kind]quiet // of execs and exits
 }
@@ -59,15 +61,14 @@ type kernelBatch struct {
 	err    error // the source has ended
 }
 
-func openKernel(config bpf.Config) (*kernel, error) {
-	source, err := bpf.Open(config)
-	if err != nil {
-		return nil, err
+func newKernel(name string, source source) *kernel {
+	k := &kernel{
+		name: name, source: source, batches: make(chan kernelBatch, kernelBatches), stop: make(chan struct{}),
+		lost: map[string]uint64{}, quiet: map[bpf.Kind]quiet{}, checked: time.Now(),
 	}
-	k := &kernel{source: source, batches: make(chan kernelBatch, kernelBatches), stop: make(chan struct{}), lost: map[string]uint64{}, quiet: map[bpf.Kind]quiet{}, checked: time.Now()}
 	k.forks.at = k.checked
 	k.done.Go(k.read)
-	return k, nil
+	return k
 }
 
 func (k *kernel) read() {
@@ -138,7 +139,7 @@ func (k *kernel) stopped(l *live, boot func(time.Time) time.Duration) (string, e
 		k.quiet[kind] = q
 		if l.missed[kind] > 0 && q.looks >= 2 {
 			k.checked = q.before
-			return fmt.Sprintf("there was an %v and the programs in the kernel did not count it", kind), nil
+			return fmt.Sprintf("there was an %v and the kernel did not tell of it", kind), nil
 		}
 	}
 	f := &k.forks
@@ -150,30 +151,9 @@ func (k *kernel) stopped(l *live, boot func(time.Time) time.Duration) (string, e
 	f.at = now
 	if l.youngest > f.since+2*time.Second {
 		k.checked = f.before
-		return "a process began and the programs in the kernel did not count it", nil
+		return "a process began and the kernel did not tell of it", nil
 	}
 	return "", nil
-}
-
-// openKernel opens the kernel's source, and gives up what that takes. It
-// returns why there is none, or what it can not tell, as sentences for people.
-func (c *collector) openKernel() []string {
-	defer c.giveUp()
-	if c.cfg.NoKernel {
-		return nil
-	}
-	defer debug.FreeOSMemory() // the kernel's types are some megabytes
-	k, err := openKernel(bpf.Config{RingBytes: c.cfg.RingBytes, Environment: c.cfg.Scan.Environment})
-	if err != nil {
-		c.log.Info("processes are seen by scans only", core.Err(err))
-		return []string{unseen + err.Error()}
-	}
-	c.kernel, c.live = k, newLive(c.enumerator, c.rows, c.cfg.Scan.Environment)
-	if err := k.source.Watch(c.cfg.WatchedPaths, c.cfg.WatchedReads); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		c.log.Warn("choose the files that are watched", core.Err(err))
-		return append(k.source.Limits(), "no files are watched: "+err.Error())
-	}
-	return k.source.Limits()
 }
 
 const unseen = "processes that live shorter than the interval may not be seen: "
@@ -186,14 +166,6 @@ func (c *collector) closeKernel() {
 		c.log.Warn("close the kernel's source", core.Err(err))
 	}
 	c.kernel, c.live = nil, nil
-}
-
-// source is what observes now.
-func (c *collector) source() string {
-	if c.kernel != nil {
-		return api.SourceKernel
-	}
-	return api.SourceProc
 }
 
 // list is the enumerator's lister.
@@ -226,11 +198,11 @@ func (c *collector) catchUp(ctx context.Context, snap *procfs.Snapshot) error {
 	if err := c.kernel.source.Sync(); err != nil {
 		return c.kernelFailed(ctx, err)
 	}
-	for c.kernel != nil {
+	for k := c.kernel; c.kernel == k; {
 		select {
 		case <-ctx.Done():
 			return nil
-		case b := <-c.kernel.batches:
+		case b := <-k.batches:
 			if err := c.apply(ctx, b); err != nil {
 				return err
 			}
@@ -269,8 +241,11 @@ func (c *collector) apply(ctx context.Context, batch kernelBatch) error {
 			continue
 		}
 		h := c.live.apply(e)
+		if h.process == nil { // nothing has changed
+			continue
+		}
 		c.rows.add(&c.happened.columns, h.process, c.before, known)
-		c.happened.add(&h)
+		c.happened.add(&h, c.kernel.name)
 		c.events.builder.EndRow()
 		if h.kind == eventExit {
 			c.before.remove(h.process.EntityID)
@@ -356,11 +331,13 @@ func newHappenings(b *event.Builder) *happenings {
 }
 
 // add writes what is not about the process.
-func (c *happenings) add(h *happening) {
+func (c *happenings) add(h *happening, source string) {
 	c.time.Time(h.at)
 	c.event.Text(h.kind)
-	c.source.Text(api.SourceKernel)
+	c.source.Text(source)
 	switch h.kind {
+	case eventChanged:
+		c.changedColumns.Texts(h.changed)
 	case eventExec:
 		c.changedColumns.Texts(append([]string{}, h.changed...))
 		c.execPath.TextOrNull(cutPath(h.event.Filename, maxAncestor))
@@ -373,7 +350,9 @@ func (c *happenings) add(h *happening) {
 			c.exitCode.Int(int64(h.event.Status >> 8 & 0xff))
 		}
 		c.duration.Float(max(h.event.Time-h.event.Start, 0).Seconds())
-		c.peakMemory.Int(h.event.PeakRSS)
+		if h.event.PeakRSS > 0 {
+			c.peakMemory.Int(h.event.PeakRSS)
+		}
 	}
 }
 
@@ -390,22 +369,23 @@ func (c *collector) noteKernelLosses(now time.Time) {
 		return
 	}
 	for table, n := range rows {
-		c.losses.note(table, "the kernel's ring buffer was full", n, from, now)
+		c.losses.note(table, "the kernel's buffer was full", n, from, now)
 	}
+	c.lookedUp(len(rows) > 0, from, now)
 }
 
-// kernelFailed goes on with scans alone.
+// kernelFailed goes on with the next best source, or with scans alone.
 func (c *collector) kernelFailed(ctx context.Context, err error) error {
-	c.log.Warn("the kernel's source has ended, processes are seen by scans only", core.Err(err))
+	c.log.Warn("the kernel's source has ended", core.String("source", c.kernel.name), core.Err(err))
 	c.settle()
 	now := time.Now()
 	c.losses.blind("process_events", "the kernel's source ended", c.kernel.checked, now)
 	for _, t := range actionTables() {
 		c.losses.blind(t.name, "the kernel's source ended", c.kernel.checked, now)
 	}
-	c.closeKernel()
-	c.agent.tells(nil)
-	c.agent.observe(api.SourceProc, append(slices.Clip(c.can), unseen+err.Error()))
+	reasons := c.replaceKernel(err)
+	c.tell(api.Needs{})
+	c.agent.observe(c.source(), append(slices.Clip(c.can), reasons...))
 	if _, err := c.agent.state(ctx); err != nil {
 		c.log.Warn("tell the agent of the source", core.Err(err))
 	}

@@ -212,9 +212,9 @@ func testKernelStops(t *testing.T, links []int, act func()) {
 	a.scan(2)
 	before := time.Now()
 	cutLinks(t, links)
-	a.await("scans alone", func() bool { // the kernel takes the programs out a little later
+	a.await("another source", func() bool { // the kernel takes the programs out a little later
 		act()
-		return a.regs[len(a.regs)-1].Source == api.SourceProc
+		return a.regs[len(a.regs)-1].Source != api.SourceKernel
 	})
 	a.await("a gap", func() bool {
 		return slices.ContainsFunc(a.batches, func(b *event.Batch) bool {
@@ -296,19 +296,29 @@ func TestKernelEventsAreGathered(t *testing.T) {
 	}
 }
 
-// TestKernelEnds: when the source fails, scans go on, and the agent is told.
+// TestKernelEnds: when a source fails, the next best goes on, and the agent is
+// told.
 func TestKernelEnds(t *testing.T) {
+	for _, c := range []struct {
+		cfg  Config
+		name string
+	}{{Config{}, api.SourceKernel}, {Config{NoEBPF: true}, api.SourceNetlink}} {
+		t.Run(c.name, func(t *testing.T) { testEnd(t, c.cfg, c.name) })
+	}
+}
+
+func testEnd(t *testing.T, cfg Config, name string) {
 	a := newTestAgent(t)
-	log := core.NewLogger(zaptest.NewLogger(t).Core())
-	c, err := open(Config{Dial: a.dial, Interval: MinInterval, Log: log, NoHash: true})
+	cfg.Dial, cfg.Interval, cfg.NoHash, cfg.Log = a.dial, MinInterval, true, core.NewLogger(zaptest.NewLogger(t).Core())
+	c, err := open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.close()
 	c.connect()
 	defer c.agent.close()
-	if c.kernel == nil {
-		t.Skip("the kernel's source can not be used here")
+	if c.source() != name {
+		t.Skipf("%s can not be used here", name)
 	}
 	source := c.kernel.source
 	if c.before, err = c.agent.baseline(t.Context()); err != nil {
@@ -329,12 +339,21 @@ func TestKernelEnds(t *testing.T) {
 	if err := source.Close(); err != nil {
 		t.Fatal(err)
 	}
+	var last api.Registration
 	a.await("another registration", func() bool {
-		last := a.regs[len(a.regs)-1]
-		return a.regs[0].Source == api.SourceKernel && last.Source == api.SourceProc && len(last.Limits) > 0
+		last = a.regs[len(a.regs)-1]
+		return a.regs[0].Source == name && last.Source != name && len(last.Limits) > 0
 	})
+	if name == api.SourceNetlink && last.Source != api.SourceProc {
+		t.Errorf("source %s, want scans", last.Source)
+	}
+	a.scan(1)
 	q := start(t, exec.Command("sleep", "1001"), false)
-	a.event(eventSeen, q.Process.Pid, func(r row) bool { return r["source"] == api.SourceProc })
+	kind := eventExec
+	if last.Source == api.SourceProc {
+		kind = eventSeen
+	}
+	a.event(kind, q.Process.Pid, func(r row) bool { return r["source"] == last.Source })
 	if got := kinds(a.of(p.Process.Pid)); slices.Contains(got, eventSeen) || slices.Contains(got, eventExit) {
 		t.Errorf("events of a process from before: %v", got)
 	}

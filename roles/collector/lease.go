@@ -67,7 +67,8 @@ func (c *collector) grant(n api.Needs) {
 
 // tell lets the kernel tell what is needed and what always is.
 func (c *collector) tell(n api.Needs) {
-	if c.kernel == nil {
+	if c.source() != api.SourceKernel {
+		c.agent.tells(nil)
 		return
 	}
 	var told []string

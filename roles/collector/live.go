@@ -63,8 +63,14 @@ func (l *live) find(pid int32, start time.Duration) *procfs.Process {
 func (l *live) apply(e *bpf.Event) happening {
 	h := happening{at: l.enumerator.Wall(e.Time), event: e}
 	old := l.find(e.PID, e.Start)
-	if e.Kind == bpf.Exit {
+	switch {
+	case e.Kind == bpf.Exit:
 		h.kind, h.process = eventExit, l.ended(e, old)
+		return h
+	case e.Kind == bpf.Changed && !l.change(e, old, &h):
+		return h
+	case e.Kind == bpf.Changed:
+		l.update(h.process)
 		return h
 	}
 	p := e.Process
@@ -78,6 +84,9 @@ func (l *live) apply(e *bpf.Event) happening {
 			p.CopyImage(parent) // the kernel does not tell it again
 			p.Cgroup, p.ContainerID = parent.Cgroup, parent.ContainerID
 			l.rows.inherit(p.EntityID, parent.EntityID)
+			if !p.HasStatus {
+				p.CopyTask(parent)
+			}
 		}
 	} else {
 		h.kind = eventExec
@@ -89,10 +98,31 @@ func (l *live) apply(e *bpf.Event) happening {
 		}
 	}
 	h.process = p
+	l.update(p)
+	return h
+}
+
+// update takes up what is told of a process.
+func (l *live) update(p *procfs.Process) {
 	l.processes[p.PID] = p
 	l.fresh[p.EntityID] = p
 	l.touch(p.EntityID, p)
-	return h
+}
+
+// change makes a row of what a process has changed of itself, and reports
+// whether that is anything. One that is not known yet is left to a scan.
+func (l *live) change(e *bpf.Event, old *procfs.Process, h *happening) bool {
+	if old == nil {
+		return false
+	}
+	p := e.Process
+	l.enumerator.Complete(p)
+	p.Parent = old.Parent
+	p.Name = cmp.Or(e.Name, old.Name)
+	p.CopyImage(old) // an exec tells of another one
+	p.StartStack = old.StartStack
+	h.kind, h.process, h.changed = eventChanged, p, differences(old, p)
+	return len(h.changed) > 0
 }
 
 // actor returns the process that an event tells of: when its begin was lost,
@@ -120,7 +150,9 @@ func (l *live) ended(e *bpf.Event, old *procfs.Process) *procfs.Process {
 	p := *l.actor(e)
 	p.Collected = time.Now()
 	p.State, p.Threads = 'X', 0
-	p.CPUTicks = procfs.Ticks(e.CPUTime)
+	if p.CPUUnknown = e.CPUTime < 0; !p.CPUUnknown {
+		p.CPUTicks = procfs.Ticks(e.CPUTime)
+	}
 	if lived := e.Time - e.Start; lived > 0 {
 		p.CPUUsage = 100 * e.CPUTime.Seconds() / lived.Seconds()
 	}
@@ -223,7 +255,7 @@ func (l *live) merge(snap *procfs.Snapshot, boot time.Duration) {
 	list := make([]*procfs.Process, 0, len(snap.Processes))
 	found := make(map[string]bool, len(snap.Processes))
 	for _, p := range snap.Processes {
-		if _, told := l.touched[p.EntityID]; told || p.State == 'Z' || p.State == 'X' { // a zombie's end was told
+		if _, told := l.touched[p.EntityID]; told || over(p) {
 			continue
 		}
 		old := l.processes[p.PID]
@@ -270,10 +302,14 @@ func (l *live) merge(snap *procfs.Snapshot, boot time.Duration) {
 	snap.Processes = l.list()
 }
 
+// over reports whether no thread of a process runs any more, which its exit tells
+// even when nobody has waited for it.
+func over(p *procfs.Process) bool { return p.State == 'X' || p.State == 'Z' && p.Threads <= 1 }
+
 // seed takes up the first scan, before any event.
 func (l *live) seed(snap *procfs.Snapshot) {
 	for _, p := range snap.Processes {
-		if p.State != 'Z' && p.State != 'X' {
+		if !over(p) {
 			l.processes[p.PID] = p
 		}
 	}

@@ -139,9 +139,9 @@ func (r *rows) actor(c *actor, p *procfs.Process, known lineage) {
 	c.commandLine.TextOrNull(r.text(p).commandLine)
 	c.executablePath.TextOrNull(p.Executable)
 	c.containerID.TextOrNull(p.ContainerID)
-	if p.HasStat {
+	if !p.Started.IsZero() { // stat tells, or an event
 		c.ppid.Int(int64(p.PPID))
-		c.name.Text(p.Name)
+		c.name.TextOrNull(p.Name)
 	}
 	if p.HasStatus {
 		c.userID.Int(int64(p.UID[0]))
@@ -286,11 +286,13 @@ func (r *rows) identity(p *procfs.Process) {
 	if p.HasStat && !p.KernelThread {
 		c.commandLineTruncated.Bool(t.cut || p.CmdlineTruncated)
 	}
+	if !p.Started.IsZero() {
+		c.startTime.Time(p.Started)
+		c.startTimeNS.Int(p.Started.UnixNano())
+	}
 	if !p.HasStat {
 		return
 	}
-	c.startTime.Time(p.Started)
-	c.startTimeNS.Int(p.Started.UnixNano())
 	c.sessionID.Int(int64(p.SID))
 	c.processGroupID.Int(int64(p.PGID))
 	c.tty.TextOrNull(p.TTY)
@@ -341,8 +343,10 @@ func (r *rows) usage(p *procfs.Process) {
 	}
 	c := r.to
 	c.status.TextOrNull(procfs.StateName(p.State))
-	c.cpuUsage.Float(round(p.CPUUsage))
-	c.cpuTime.Float(p.CPUTime())
+	if !p.CPUUnknown {
+		c.cpuUsage.Float(round(p.CPUUsage))
+		c.cpuTime.Float(p.CPUTime())
+	}
 	c.memoryUsage.Int(p.RSS)
 	c.virtualMemory.Int(p.VirtualSize)
 	c.threads.Int(int64(p.Threads))
