@@ -32,7 +32,9 @@ func Command() *cli.Command {
 		Name:  Name,
 		Usage: "run the collector alone, or with --once scan the processes one time and print them",
 		Description: `"daemoneye run" starts it together with the agent. With --once it needs no agent;
-else it connects to the agent of the same data directory and user.
+else it connects to the agent of the same data directory and user. As root it
+starts "procmond hasher", which keeps two capabilities to read and hash for it,
+and with eBPF gives up all of its own.
 
    daemoneye procmond --once
    daemoneye procmond --once --verbose --format json
