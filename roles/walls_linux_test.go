@@ -224,6 +224,16 @@ func TestWalls(t *testing.T) {
 	if agent := roles["daemoneye-agent"]; agent.Confinement.Landlock == 0 || len(agent.Permitted) != 0 {
 		t.Errorf("health --security says of the agent: %+v, want Landlock and no capability", agent)
 	}
+	// The hasher reads what others may not, and can do nothing with it.
+	p := in.provoke(roles["hasher"].PID)
+	for what, came := range p.Tried {
+		if want := what != "read /etc/shadow" && what != "read /etc/passwd"; p.Refused[what] != want {
+			t.Errorf("hasher: %s: %s, want it refused: %t", what, came, want)
+		}
+	}
+	if h := roles["hasher"]; h.Seccomp != 2 || !h.NoNewPrivs || len(h.Bounding) != 0 || len(h.Effective) != 2 {
+		t.Errorf("health --security says of the hasher: %+v", h)
+	}
 	canary := sleeper(t, "/opt/canary-w")
 	in.eventually("a process is seen by the same roles", func() bool {
 		return len(in.query(fmt.Sprintf("SELECT 1 FROM process_events WHERE pid = %d AND event IN ('exec', 'seen')", canary.Process.Pid))) == 1
