@@ -404,22 +404,19 @@ separate int take_target(__u32 slot, __u32 dir, __u64 text, __u32 of_link)
 	return 0;
 }
 
-// is_key reports whether a file, or its directory, may have a name that is
-// watched for reads.
-separate bool is_key(__u32 table, __u64 dentry)
+// Where a dentry has a field, from d_parent on; d_name comes behind that.
+#define from_parent(field) \
+	(__builtin_preserve_field_info(((struct dentry *)0)->field, 0) - __builtin_preserve_field_info(((struct dentry *)0)->d_parent, 0))
+
+// is_key reports whether a dentry, of which raw is what from_parent counts, has
+// a name that is watched for reads, of a file or of a directory.
+inlined bool is_key(struct tables *tables, char *raw)
 {
-	struct tables *tables = bpf_map_lookup_elem(&watched, &table);
-	struct dentry *d = (void *)dentry;
-	if (!tables)
-		return 0;
-	__u32 length = 0;
-	copy(length, d->d_name.len);
+	__u32 length = *(__u32 *)(raw + from_parent(d_name.len));
 	if (!(tables->lengths >> (length & 63) & 1))
 		return 0;
-	const unsigned char *name = NULL;
 	__u64 start = 0;
-	copy(name, d->d_name.name);
-	bpf_probe_read_kernel(&start, length < 8 ? length & 7 : 8, name);
+	bpf_probe_read_kernel(&start, length < 8 ? length & 7 : 8, *(void **)(raw + from_parent(d_name.name)));
 	__u64 key = (start + length) * 0x9e3779b97f4a7c15 | 1;
 	__u32 slot = key >> 56;
 	for (int i = 0; i < MAX_KEY_PROBES; i++) {
@@ -432,14 +429,20 @@ separate bool is_key(__u32 table, __u64 dentry)
 	return 0;
 }
 
-inlined bool may_be_read(__u32 table, struct file *f)
+// may_be_read reports whether an open file may be one that is watched for reads.
+// Nearly none is; the others are told from them at little cost.
+separate int may_be_read(__u32 table, __u64 file)
 {
-	struct dentry *d = NULL, *parent = NULL;
-	copy(d, f->f_path.dentry);
-	if (is_key(table, (__u64)d))
+	struct tables *tables = bpf_map_lookup_elem(&watched, &table);
+	struct file *f = (void *)file;
+	struct dentry *d = NULL;
+	char raw[32];
+	if (!tables || copy(d, f->f_path.dentry) || bpf_probe_read_kernel(raw, sizeof(raw), address(d->d_parent)))
+		return 0;
+	if (is_key(tables, raw))
 		return 1;
-	copy(parent, d->d_parent);
-	return is_key(table, (__u64)parent);
+	d = *(struct dentry **)raw;
+	return !bpf_probe_read_kernel(raw, sizeof(raw), address(d->d_parent)) && is_key(tables, raw);
 }
 
 inlined void fill_file(struct file_record *r, struct file *f)
@@ -501,19 +504,13 @@ int file_call(__u64 *context)
 	if (!current || !m)
 		return 0;
 	m->table = *current & 1;
-	m->arguments[1] = argument(regs, compat, 0);
-	m->arguments[2] = argument(regs, compat, 1);
-	m->arguments[3] = argument(regs, compat, 2);
-	m->arguments[4] = argument(regs, compat, 3);
-	m->arguments[5] = argument(regs, compat, 4);
-	m->arguments[6] = argument(regs, compat, 5);
-	m->arguments[WORKING_DIRECTORY] = AT_FDCWD;
-
-	__u64 flags = argument_of(m, shape->flags_at) | shape->flags;
+	__u64 flags = shape->flags;
+	if (shape->flags_at)
+		flags |= argument(regs, compat, shape->flags_at - 1);
 	struct file *f = NULL;
 	if (shape->opens) {
 		if (shape->how)
-			bpf_probe_read_user(&flags, sizeof(flags), (void *)argument_of(m, shape->how));
+			bpf_probe_read_user(&flags, sizeof(flags), (void *)argument(regs, compat, shape->how - 1));
 		if (flags & O_PATH)
 			return 0;
 		if (result >= 0)
@@ -521,9 +518,17 @@ int file_call(__u64 *context)
 		event = opened(flags, f);
 		if (!wants(FILES, event))
 			return 0;
-		if (event == READ && f && !may_be_read(m->table, f))
+		if (event == READ && f && !may_be_read(m->table, (__u64)f))
 			return 0;
-	} else if (shape->fd) {
+	}
+	m->arguments[1] = argument(regs, compat, 0);
+	m->arguments[2] = argument(regs, compat, 1);
+	m->arguments[3] = argument(regs, compat, 2);
+	m->arguments[4] = argument(regs, compat, 3);
+	m->arguments[5] = argument(regs, compat, 4);
+	m->arguments[6] = argument(regs, compat, 5);
+	m->arguments[WORKING_DIRECTORY] = AT_FDCWD;
+	if (shape->fd) {
 		f = file_of(t, argument_of(m, shape->fd));
 		if (!f) // closed meanwhile
 			return 0;
