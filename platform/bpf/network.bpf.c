@@ -27,7 +27,23 @@ enum {
 	CLOSE,
 	SOCKET, // raw, or of packets
 	UNIX_CONNECT,
+	SEND, // the first datagram of a process to a peer
+	DNS_QUERY,
+	DNS_RESPONSE,
 };
+
+// wanted_of returns what of a kind is wanted: a bit for each of what can happen.
+inlined __u64 wanted_of(__u32 kind)
+{
+	__u64 *mask = bpf_map_lookup_elem(&wanted, &kind);
+	return mask ? *mask : 0;
+}
+
+// wants_datagrams reports whether it matters who uses a socket of datagrams.
+inlined bool wants_datagrams(void)
+{
+	return wanted_of(NETWORK) & (1 << SEND | 1 << DNS_QUERY | 1 << DNS_RESPONSE);
+}
 
 enum {
 	OUTBOUND = 1,
@@ -41,6 +57,7 @@ enum {
 	CALL_CONNECT,
 	CALL_LISTEN,
 	CALL_ACCEPT,
+	CALL_SEND, // or another call by which a process shows that it uses a socket
 	CALL_SOCKETCALL, // of 32 bits: any of these, by its first argument
 };
 
@@ -131,12 +148,10 @@ inlined void forget(struct sock *sk)
 	bpf_map_delete_elem(&sockets, &key);
 }
 
-// tell begins a record about a socket of whose owner k is known, NULL: nothing.
-inlined struct network *tell(__u32 what, struct known *k, struct counters **c)
+// attribute says what has happened, and to a socket of whose owner k is known,
+// NULL: nothing.
+inlined void attribute(struct network *n, __u32 what, struct known *k)
 {
-	struct network *n = reserve(sizeof(*n), NETWORK, bpf_get_current_task_btf()->group_leader, c);
-	if (!n)
-		return NULL;
 	n->r.what = what;
 	if (k) {
 		n->r.pid = k->pid;
@@ -152,6 +167,14 @@ inlined struct network *tell(__u32 what, struct known *k, struct counters **c)
 		n->r.start = n->r.parent_start = 0;
 		__builtin_memset(n->r.comm, 0, sizeof(n->r.comm));
 	}
+}
+
+// tell begins a record.
+inlined struct network *tell(__u32 what, struct known *k, struct counters **c)
+{
+	struct network *n = reserve(sizeof(*n), NETWORK, bpf_get_current_task_btf()->group_leader, c);
+	if (n)
+		attribute(n, what, k);
 	return n;
 }
 
@@ -377,6 +400,16 @@ inlined __u16 protocol_of(struct sock *sk)
 	return protocol;
 }
 
+// use_datagrams notes who uses a socket of datagrams.
+inlined void use_datagrams(struct call *call, struct sock *sk)
+{
+	if (!sk || protocol_of(sk) != IPPROTO_UDP)
+		return;
+	struct known *k = known_of(sk), now;
+	if (!k || k->pid != call->t->tgid)
+		know(&now, sk, OUTBOUND);
+}
+
 inlined void connect_returned(struct call *call)
 {
 	struct sock *sk = sock_of(call->t, call->argument[0]);
@@ -384,7 +417,10 @@ inlined void connect_returned(struct call *call)
 		return;
 	if (family_of(sk) == AF_UNIX)
 		tell_unix(call);
-	if (protocol_of(sk) != IPPROTO_TCP || !call->result)
+	__u16 protocol = protocol_of(sk);
+	if (protocol == IPPROTO_UDP && wants_datagrams())
+		use_datagrams(call, sk);
+	if (protocol != IPPROTO_TCP || !call->result)
 		return;
 	struct known *k = known_of(sk);
 	switch (-call->result) {
@@ -456,6 +492,11 @@ inlined __u8 of_socketcall(struct call *call)
 	switch (number) {
 	case 1:
 		return CALL_SOCKET;
+	case 2:
+	case 11:
+	case 16:
+	case 20:
+		return CALL_SEND;
 	case 3:
 		return CALL_CONNECT;
 	case 4:
@@ -483,6 +524,12 @@ int network_call(__u64 *context)
 	switch (what) {
 	case CALL_SOCKET:
 		tell_socket(&call);
+		if ((call.argument[1] & 15) == SOCK_DGRAM && call.result >= 0 && wants_datagrams())
+			use_datagrams(&call, sock_of(call.t, call.result));
+		break;
+	case CALL_SEND:
+		if (wants_datagrams())
+			use_datagrams(&call, sock_of(call.t, call.argument[0]));
 		break;
 	case CALL_CONNECT:
 		connect_returned(&call);
@@ -496,3 +543,5 @@ int network_call(__u64 *context)
 	}
 	return 0;
 }
+
+#include "datagram.h"

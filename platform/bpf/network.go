@@ -17,6 +17,9 @@ const (
 	Close              // TCP: the connection is over, or nothing listens any more
 	Socket             // raw, or of packets, was made
 	UnixConnect        // of a stream or of datagrams
+	Send               // UDP: the first datagram of the process to the remote address
+	DNSQuery
+	DNSResponse
 	networkWhats
 )
 
@@ -49,10 +52,14 @@ type Connection struct {
 	Error     int    // number of an error; 0: none
 	Type      uint8  // of Socket, as socket(2) takes it
 
-	Sent, Received int64         // of Close: bytes of data
-	Duration       time.Duration // of Connect until the outcome, of Close since the connection or its begin
+	Sent, Received int64         // of Close: bytes of data; of Send: of the first datagram
+	Duration       time.Duration // of Connect until the outcome, of Close since its begin, of DNSResponse since the query
 	Path           string        // of UnixConnect; an abstract one begins with @
+	DNS            *DNS          // of DNSQuery and DNSResponse
 }
+
+// messageCut is of Event.Flags: the message of the DNS is not whole.
+const messageCut Flags = 1
 
 // networkSize is that of struct network of network.bpf.c.
 const networkSize = 152
@@ -81,8 +88,12 @@ func (e *Event) network(r reader, size int) error {
 	if more > len(r.rest) {
 		return fmt.Errorf("network record: %d bytes behind it, want %d", len(r.rest), more)
 	}
-	if e.What == UnixConnect {
+	switch e.What {
+	case UnixConnect:
 		c.Path = unixPath(r.bytes(more))
+	case DNSQuery, DNSResponse:
+		c.DNS = decodeDNS(r.bytes(more))
+		c.DNS.Cut = e.Flags&messageCut != 0
 	}
 	c.Local, c.Remote = addrPort(c.Family, local, localPort), addrPort(c.Family, remote, remotePort)
 	e.Network = c

@@ -8,8 +8,9 @@ import "github.com/cilium/ebpf"
 
 func setNetwork(spec *ebpf.CollectionSpec) error {
 	// As in network.bpf.c.
-	const socket, connect, listen, accept, socketcall = 1, 2, 3, 4, 5
+	const socket, connect, listen, accept, send, socketcall = 1, 2, 3, 4, 5, 6
 	return setCalls(spec, map[string]uint8{
-		"socket": socket, "connect": connect, "listen": listen, "accept": accept, "accept4": accept, "socketcall": socketcall,
+		"socket": socket, "connect": connect, "listen": listen, "accept": accept, "accept4": accept,
+		"bind": send, "sendto": send, "sendmsg": send, "sendmmsg": send, "socketcall": socketcall,
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
 )
 
@@ -49,8 +50,12 @@ func networkUses() map[string]func(netip.AddrPort) (string, error) {
 			}
 			return rawSockets(to)
 		},
-		"sockets": ordinarySockets,
-		"unix":    connectUnix,
+		"sockets":         ordinarySockets,
+		"unix":            connectUnix,
+		"send":            send,
+		"send inherited":  sendInherited,
+		"ask":             askConnected,
+		"ask unconnected": askUnconnected,
 	}
 }
 
@@ -194,6 +199,63 @@ func connectUnix(netip.AddrPort) (string, error) {
 	return "", nil
 }
 
+// send sends three datagrams to one peer and one to another, of the next port.
+func send(to netip.AddrPort) (string, error) {
+	c, err := net.ListenPacket("udp", netip.AddrPortFrom(to.Addr(), 0).String())
+	if err != nil {
+		return "", err
+	}
+	for _, port := range []uint16{to.Port(), to.Port(), to.Port() + 1, to.Port()} {
+		if _, err := c.WriteTo(make([]byte, 100), net.UDPAddrFromAddrPort(netip.AddrPortFrom(to.Addr(), port))); err != nil {
+			return "", err
+		}
+	}
+	return c.LocalAddr().String(), nil
+}
+
+// sendInherited writes on descriptor 3, which is connected and not its own.
+func sendInherited(netip.AddrPort) (string, error) {
+	_, err := unix.Write(3, make([]byte, 100))
+	return "", err
+}
+
+// domainQuestion is a question to the DNS.
+func domainQuestion() []byte {
+	b := dnsmessage.NewBuilder(nil, dnsmessage.Header{ID: 4711, RecursionDesired: true})
+	_ = b.StartQuestions()
+	_ = b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName("Host.example."), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET})
+	raw, _ := b.Finish()
+	return raw
+}
+
+func askConnected(to netip.AddrPort) (string, error) {
+	c, err := net.Dial("udp", to.String())
+	if err != nil {
+		return "", err
+	}
+	if _, err := c.Write(domainQuestion()); err != nil {
+		return "", err
+	}
+	_, err = c.Read(make([]byte, 4096))
+	return c.LocalAddr().String(), err
+}
+
+func askUnconnected(to netip.AddrPort) (string, error) {
+	address, family := sockaddr(to)
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		return "", err
+	}
+	if err := unix.Sendto(fd, domainQuestion(), 0, address); err != nil {
+		return "", err
+	}
+	if _, _, err := unix.Recvfrom(fd, make([]byte, 4096), 0); err != nil {
+		return "", err
+	}
+	local, err := unix.Getsockname(fd)
+	return addressText(local), err
+}
+
 // user is a process that the test has started to use the network.
 type user struct {
 	*exec.Cmd
@@ -228,10 +290,11 @@ func (u *user) end() {
 	_ = u.Wait()
 }
 
-// network opens a source that tells everything of the network.
-func network(t testing.TB, config Config) (*Source, *recorder) {
+// network opens a source that tells everything of the network, with room for
+// what other processes do meanwhile.
+func network(t testing.TB) (*Source, *recorder) {
 	t.Helper()
-	s := open(t, config)
+	s := open(t, Config{RingBytes: 32 << 20})
 	if limits := s.Limits(); len(limits) > 0 {
 		t.Skip(limits)
 	}
@@ -295,7 +358,7 @@ func namespace(t *testing.T) uint32 {
 // TestConnection: a connection is told of by both sides, from the listening
 // socket to its end, with who did it.
 func TestConnection(t *testing.T) {
-	_, r := network(t, Config{})
+	_, r := network(t)
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "[::]:0"} {
 		t.Run(address, func(t *testing.T) {
 			l, at := listen(t, address)
@@ -363,7 +426,7 @@ func TestConnection(t *testing.T) {
 
 // TestConnectionFails: each connection that fails is told of once, with why.
 func TestConnectionFails(t *testing.T) {
-	_, r := network(t, Config{})
+	_, r := network(t)
 	closed := func(address string) netip.AddrPort {
 		l, at := listen(t, address)
 		_ = l.Close()
@@ -414,7 +477,7 @@ func TestConnectionFails(t *testing.T) {
 // TestConnectionOwner: a connection belongs to who has accepted it, not to who
 // has made the listening socket, also when that process has ended before it.
 func TestConnectionOwner(t *testing.T) {
-	_, r := network(t, Config{})
+	_, r := network(t)
 	l, to := listen(t, "127.0.0.1:0")
 	file, err := l.(*net.TCPListener).File()
 	if err != nil {
@@ -444,7 +507,7 @@ func TestConnectionOwner(t *testing.T) {
 
 // TestConnectionNobodys: a connection that nobody has accepted is nobody's.
 func TestConnectionNobodys(t *testing.T) {
-	_, r := network(t, Config{})
+	_, r := network(t)
 	l, to := listen(t, "127.0.0.1:0")
 	u := use(t, "connect", to)
 	from := netip.MustParseAddrPort(u.said)
@@ -458,7 +521,7 @@ func TestConnectionNobodys(t *testing.T) {
 
 // TestRawSocket: sockets that see or make any packet are told of, others not.
 func TestRawSocket(t *testing.T) {
-	_, r := network(t, Config{})
+	_, r := network(t)
 	type made struct {
 		family, protocol uint16
 		kind             uint8
@@ -494,7 +557,7 @@ func TestRawSocket(t *testing.T) {
 // TestUnixConnection: what a Unix socket was to be connected with is told as it
 // was asked for.
 func TestUnixConnection(t *testing.T) {
-	_, r := network(t, Config{})
+	_, r := network(t)
 	var got []string
 	for _, e := range r.whole(t, use(t, "unix", netip.AddrPort{})) {
 		if e.What == UnixConnect {
@@ -507,6 +570,89 @@ func TestUnixConnection(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestSend: the first datagram to each peer is told of, with who has sent it; of
+// whom nothing is known that would say so, it is nobody's.
+func TestSend(t *testing.T) {
+	_, r := network(t)
+	for _, address := range []string{"127.0.0.1", "::1"} {
+		to := netip.AddrPortFrom(netip.MustParseAddr(address), 40000) // nobody needs to listen
+		u := use(t, "send", to)
+		list := r.whole(t, u)
+		if got := whats(list); !slices.Equal(got, []uint32{Send, Send}) {
+			t.Fatalf("%s: it did %v, want two sends", address, got)
+		}
+		for i, e := range list {
+			c, want := e.Network, netip.AddrPortFrom(to.Addr(), to.Port()+uint16(i))
+			if c.Remote != want || c.Local.String() != u.said || c.Sent != 100 || c.Protocol != unix.IPPROTO_UDP || c.Direction != Outbound || c.Namespace != namespace(t) || c.Duration != 0 || int(e.PPID) != os.Getpid() {
+				t.Errorf("%+v of a child of %d, want to %v from %s", c, e.PPID, want, u.said)
+			}
+		}
+	}
+	c, err := net.Dial("udp", "127.0.0.1:40002")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	file, err := c.(*net.UDPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	u := use(t, "send inherited", netip.AddrPort{}, file)
+	u.end()
+	events := r.until(t, exitOf(u.Process.Pid))
+	from := netip.MustParseAddrPort(c.LocalAddr().String())
+	i := slices.IndexFunc(events, func(e Event) bool { return e.Kind == Network && e.What == Send && e.Network.Local == from })
+	if i < 0 || events[i].PID != 0 {
+		t.Errorf("sent on a socket of this process by another one: event %d of %d, want nobody's", i, len(events))
+	}
+}
+
+// TestDNS: a question and its answer are told of, with who has asked.
+func TestDNS(t *testing.T) {
+	_, r := network(t)
+	for _, c := range []struct{ how, server string }{
+		{"ask", "127.0.0.77:53"}, {"ask unconnected", "127.0.0.77:53"}, {"ask", "[::1]:53"},
+	} {
+		t.Run(c.how+" "+c.server, func(t *testing.T) {
+			server, err := net.ListenPacket("udp", c.server)
+			if err != nil {
+				t.Skip(err)
+			}
+			var served sync.WaitGroup
+			served.Go(func() {
+				raw := make([]byte, 512)
+				n, from, err := server.ReadFrom(raw)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = server.WriteTo(domainAnswer(t, raw[:n]), from)
+			})
+			u := use(t, c.how, netip.MustParseAddrPort(c.server))
+			served.Wait()
+			_ = server.Close()
+			list := r.whole(t, u)
+			if got := whats(list); !slices.Equal(got, []uint32{Send, DNSQuery, DNSResponse}) {
+				t.Fatalf("it did %v, want send, query and response", got)
+			}
+			for _, e := range list {
+				if n := e.Network; n.Remote.String() != c.server || n.Local.Port() != netip.MustParseAddrPort(u.said).Port() || n.Protocol != unix.IPPROTO_UDP {
+					t.Errorf("%d: %+v, want %s asked by %s", e.What, n, c.server, u.said)
+				}
+			}
+			if q := list[1].Network.DNS; q.Name != "Host.example" || q.Type != "A" || q.ID != 4711 || q.Cut || len(q.Addresses) != 0 {
+				t.Errorf("question %+v", q)
+			}
+			a := list[2].Network.DNS
+			if a.Name != "Host.example" || a.Type != "A" || a.Rcode != "NOERROR" || a.ID != 4711 || a.Cut || list[2].Network.Duration <= 0 ||
+				!slices.Equal(a.Names, []string{"alias.example"}) || !slices.Equal(a.Addresses, []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")}) {
+				t.Errorf("answer %+v", a)
+			}
+		})
 	}
 }
 

@@ -18,11 +18,15 @@ import (
 const (
 	networkMapAsleep            = "asleep"
 	networkMapCounters          = "counters"
+	networkMapPeers             = "peers"
+	networkMapQuestions         = "questions"
 	networkMapRing              = "ring"
 	networkMapSockets           = "sockets"
 	networkMapWanted            = "wanted"
 	networkProgNetworkCall      = "network_call"
 	networkProgNetworkDestroyed = "network_destroyed"
+	networkProgNetworkReceived  = "network_received"
+	networkProgNetworkSent      = "network_sent"
 	networkProgNetworkState     = "network_state"
 	networkVarCalls             = "calls"
 	networkVarCompatCalls       = "compat_calls"
@@ -73,6 +77,8 @@ type networkSpecs struct {
 type networkProgramSpecs struct {
 	NetworkCall      *ebpf.ProgramSpec `ebpf:"network_call"`
 	NetworkDestroyed *ebpf.ProgramSpec `ebpf:"network_destroyed"`
+	NetworkReceived  *ebpf.ProgramSpec `ebpf:"network_received"`
+	NetworkSent      *ebpf.ProgramSpec `ebpf:"network_sent"`
 	NetworkState     *ebpf.ProgramSpec `ebpf:"network_state"`
 }
 
@@ -80,11 +86,13 @@ type networkProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type networkMapSpecs struct {
-	Asleep   *ebpf.MapSpec `ebpf:"asleep"`
-	Counters *ebpf.MapSpec `ebpf:"counters"`
-	Ring     *ebpf.MapSpec `ebpf:"ring"`
-	Sockets  *ebpf.MapSpec `ebpf:"sockets"`
-	Wanted   *ebpf.MapSpec `ebpf:"wanted"`
+	Asleep    *ebpf.MapSpec `ebpf:"asleep"`
+	Counters  *ebpf.MapSpec `ebpf:"counters"`
+	Peers     *ebpf.MapSpec `ebpf:"peers"`
+	Questions *ebpf.MapSpec `ebpf:"questions"`
+	Ring      *ebpf.MapSpec `ebpf:"ring"`
+	Sockets   *ebpf.MapSpec `ebpf:"sockets"`
+	Wanted    *ebpf.MapSpec `ebpf:"wanted"`
 }
 
 // networkVariableSpecs contains global variables before they are loaded into the kernel.
@@ -116,17 +124,21 @@ func (o *networkObjects) Close() error {
 //
 // It can be passed to loadNetworkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type networkMaps struct {
-	Asleep   *ebpf.Map `ebpf:"asleep"`
-	Counters *ebpf.Map `ebpf:"counters"`
-	Ring     *ebpf.Map `ebpf:"ring"`
-	Sockets  *ebpf.Map `ebpf:"sockets"`
-	Wanted   *ebpf.Map `ebpf:"wanted"`
+	Asleep    *ebpf.Map `ebpf:"asleep"`
+	Counters  *ebpf.Map `ebpf:"counters"`
+	Peers     *ebpf.Map `ebpf:"peers"`
+	Questions *ebpf.Map `ebpf:"questions"`
+	Ring      *ebpf.Map `ebpf:"ring"`
+	Sockets   *ebpf.Map `ebpf:"sockets"`
+	Wanted    *ebpf.Map `ebpf:"wanted"`
 }
 
 func (m *networkMaps) Close() error {
 	return _NetworkClose(
 		m.Asleep,
 		m.Counters,
+		m.Peers,
+		m.Questions,
 		m.Ring,
 		m.Sockets,
 		m.Wanted,
@@ -148,6 +160,8 @@ type networkVariables struct {
 type networkPrograms struct {
 	NetworkCall      *ebpf.Program `ebpf:"network_call"`
 	NetworkDestroyed *ebpf.Program `ebpf:"network_destroyed"`
+	NetworkReceived  *ebpf.Program `ebpf:"network_received"`
+	NetworkSent      *ebpf.Program `ebpf:"network_sent"`
 	NetworkState     *ebpf.Program `ebpf:"network_state"`
 }
 
@@ -155,6 +169,8 @@ func (p *networkPrograms) Close() error {
 	return _NetworkClose(
 		p.NetworkCall,
 		p.NetworkDestroyed,
+		p.NetworkReceived,
+		p.NetworkSent,
 		p.NetworkState,
 	)
 }

@@ -12,6 +12,7 @@ enum {
 	AF_INET = 2,
 	AF_INET6 = 10,
 	AF_PACKET = 17,
+	SOCK_DGRAM = 2,
 	SOCK_RAW = 3,
 	SOCK_PACKET = 10, // obsolete, as AF_PACKET
 	IPPROTO_TCP = 6,
@@ -74,6 +75,19 @@ struct socket {
 
 struct file___socket {
 	void *private_data;
+} relocated;
+
+struct net_device {
+	possible_net_t nd_net;
+} relocated;
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+	__u32 len, data_len;
+	__u16 network_header;
+	__u16 protocol; // in network order
+	unsigned char *head, *data;
 } relocated;
 
 // ends is what a connection is between. An address of IPv4 is in the first

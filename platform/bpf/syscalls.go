@@ -156,6 +156,10 @@ func callTable() map[string]callNumbers {
 		"listen":            {50, 363, 201, 284},
 		"accept":            {43, 0, 202, 285},
 		"accept4":           {288, 364, 242, 366},
+		"bind":              {49, 361, 200, 282},
+		"sendto":            {44, 369, 206, 290},
+		"sendmsg":           {46, 370, 211, 296},
+		"sendmmsg":          {307, 345, 269, 374},
 		"socketcall":        {0, 102, 0, 0},
 	}
 }

@@ -23,6 +23,7 @@ func networkEvents() []string {
 	return []string{
 		bpf.Connect: "connect", bpf.Accept: "accept", bpf.Listen: "listen", bpf.Close: "close",
 		bpf.Socket: "socket", bpf.UnixConnect: "unix_connect",
+		bpf.Send: "send", bpf.DNSQuery: "dns_query", bpf.DNSResponse: "dns_response",
 	}
 }
 
@@ -31,7 +32,8 @@ type network struct {
 	events []string
 	event, result, protocol, family, socketType, direction,
 	localAddress, localPort, remoteAddress, remotePort,
-	path, id, sent, received, duration, namespace *event.ColumnBuilder
+	path, id, sent, received, duration, namespace,
+	dnsName, dnsType, dnsRcode, dnsAddresses, dnsNames, dnsTexts, dnsTruncated *event.ColumnBuilder
 }
 
 func newNetwork(b *event.Builder) *network {
@@ -42,6 +44,8 @@ func newNetwork(b *event.Builder) *network {
 		remoteAddress: b.Column("remote_address"), remotePort: b.Column("remote_port"),
 		path: b.Column("socket_path"), id: b.Column("socket_id"), sent: b.Column("bytes_sent"), received: b.Column("bytes_received"),
 		duration: b.Column("duration"), namespace: b.Column("network_namespace"),
+		dnsName: b.Column("dns_name"), dnsType: b.Column("dns_type"), dnsRcode: b.Column("dns_rcode"), dnsAddresses: b.Column("dns_addresses"),
+		dnsNames: b.Column("dns_names"), dnsTexts: b.Column("dns_texts"), dnsTruncated: b.Column("dns_truncated"),
 	}
 }
 
@@ -75,7 +79,37 @@ func (n *network) add(e *bpf.Event, _ *live) {
 		n.socketType.Text(socketType(c.Type))
 	case bpf.UnixConnect:
 		n.path.TextOrNull(cutPath(c.Path, maxAncestor))
+	case bpf.Send:
+		n.sent.Int(c.Sent)
+	case bpf.DNSQuery:
+		n.dns(c.DNS)
+	case bpf.DNSResponse:
+		n.duration.Float(c.Duration.Seconds())
+		n.dns(c.DNS)
+		n.dnsRcode.TextOrNull(c.DNS.Rcode)
+		var addresses []string
+		for _, a := range c.DNS.Addresses {
+			addresses = append(addresses, a.String())
+		}
+		n.dnsAddresses.Texts(addresses)
+		n.dnsNames.Texts(cleaned(c.DNS.Names))
+		n.dnsTexts.Texts(cleaned(c.DNS.Texts))
 	}
+}
+
+func (n *network) dns(d *bpf.DNS) {
+	n.dnsName.TextOrNull(event.Clean(d.Name))
+	n.dnsType.TextOrNull(d.Type)
+	n.dnsTruncated.Bool(d.Cut)
+}
+
+// cleaned returns texts of a message, which is short, as a column holds them.
+func cleaned(list []string) []string {
+	clean := make([]string, len(list))
+	for i, s := range list {
+		clean[i] = event.Clean(s)
+	}
+	return clean
 }
 
 // addressColumns writes an address and a port; of a socket that has none, or

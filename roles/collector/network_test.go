@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -142,13 +143,25 @@ func TestNetworkRows(t *testing.T) {
 			"event": "socket", "protocol": "all", "address_family": "packet", "socket_type": "raw", "result": "EPERM", "local_address": nil, "local_port": nil,
 		}},
 		{"raw", bpf.Event{What: bpf.Socket, PID: 7, Network: &bpf.Connection{Family: bpf.FamilyInet, Protocol: 200, Type: 3}}, row{"protocol": "200", "result": "success"}},
+		{"send", bpf.Event{What: bpf.Send, PID: 7, Network: &bpf.Connection{Family: bpf.FamilyInet, Protocol: 17, Local: remote, Remote: remote, Sent: 9}}, row{
+			"event": "send", "protocol": "udp", "bytes_sent": int64(9), "duration": nil, "dns_name": nil, "dns_truncated": nil,
+		}},
+		{"question", bpf.Event{What: bpf.DNSQuery, PID: 7, Network: &bpf.Connection{Family: bpf.FamilyInet, Protocol: 17, DNS: &bpf.DNS{Name: "\xff\x1b.example", Type: "A", Rcode: "NOERROR", Cut: true}}}, row{
+			"event": "dns_query", "dns_name": event.Clean("\xff\x1b.example"), "dns_type": "A", "dns_rcode": nil, "dns_addresses": nil, "dns_truncated": true,
+		}},
+		{"answer", bpf.Event{What: bpf.DNSResponse, PID: 7, Network: &bpf.Connection{Family: bpf.FamilyInet, Protocol: 17, Duration: time.Second, DNS: &bpf.DNS{
+			Name: "a.example", Type: "A", Rcode: "NOERROR", Addresses: []netip.Addr{remote.Addr()}, Names: []string{"b.example"}, Texts: []string{"\x00"},
+		}}}, row{
+			"event": "dns_response", "dns_rcode": "NOERROR", "duration": 1.0, "dns_truncated": false,
+			"dns_addresses": []string{"192.0.2.9"}, "dns_names": []string{"b.example"}, "dns_texts": []string{event.Clean("\x00")},
+		}},
 		{"unix", bpf.Event{What: bpf.UnixConnect, PID: 7, Network: &bpf.Connection{Family: bpf.FamilyUnix, Path: "@\xff\x1b[2J", Error: 111}}, row{
 			"event": "unix_connect", "protocol": "unix", "address_family": "unix", "socket_path": event.Clean("@\xff\x1b[2J"), "result": "ECONNREFUSED",
 		}},
 	} {
 		r := networkRows(t, c.event)[0]
 		for column, want := range c.want {
-			if r[column] != want {
+			if !reflect.DeepEqual(r[column], want) {
 				t.Errorf("%s: %s is %#v, want %#v", c.name, column, r[column], want)
 			}
 		}
