@@ -194,8 +194,19 @@ func (c *ColumnBuilder) Texts(list []string) {
 	}
 	v := c.start(c.vec.Type == TextArray)
 	c.startArray()
-	for _, s := range list {
-		v.Codes = append(v.Codes, c.code(Clean(s)))
+	from := 0 // of the row before, which often has the same
+	if n := len(v.Offsets); n > 1 {
+		from = int(v.Offsets[n-2])
+	}
+	for k, s := range list {
+		code := uint32(0)
+		if i := from + k; i < len(v.Codes) {
+			code = v.Codes[i]
+		}
+		if v.Dict[code] != s {
+			code = c.code(Clean(s))
+		}
+		v.Codes = append(v.Codes, code)
 		c.parent.size += 4
 	}
 	v.Offsets = append(v.Offsets, uint32(len(v.Codes)))

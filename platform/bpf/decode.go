@@ -149,11 +149,8 @@ func (e *Event) process(r reader, size int) error {
 		StartTime: e.Start, StartTicks: procfs.Ticks(e.Start),
 	}
 	e.Process = p
-	r.u64() // inheritable capabilities
-	p.CapPermitted, p.CapEffective = r.u64(), r.u64()
-	r.u64() // bounding capabilities
-	r.u64() // ambient capabilities
-	r.u64() // control group's id
+	p.CapInheritable, p.CapPermitted, p.CapEffective, p.CapBounding, p.CapAmbient = r.u64(), r.u64(), r.u64(), r.u64(), r.u64()
+	p.CgroupID = r.u64()
 	p.ExecutableID.Inode, p.ExecutableID.Size = r.u64(), int64(r.u64())
 	p.ExecutableID.Mtime, p.ExecutableID.Ctime = int64(r.u64()), int64(r.u64())
 	p.StartStack = r.u64()

@@ -3,6 +3,7 @@ package procfs
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -78,7 +79,8 @@ func (w *worker) readStatus(p, old *Process) error {
 		return nil
 	}
 	p.HasStatus = true
-	p.UID, p.GID, p.CapEffective, p.CapPermitted = s.UID, s.GID, s.CapEff, s.CapPrm
+	p.UID, p.GID = s.UID, s.GID
+	p.CapEffective, p.CapPermitted, p.CapInheritable, p.CapBounding, p.CapAmbient = s.CapEff, s.CapPrm, s.CapInh, s.CapBnd, s.CapAmb
 	p.InnerPID, p.NoNewPrivs, p.Seccomp = s.InnerPID, s.NoNewPrivs, s.Seccomp
 	p.UserName = w.users.names[p.UID[0]]
 	p.switches, p.asleep = s.Switches, s.State != 'R' && s.Threads == 1
@@ -95,11 +97,33 @@ func (w *worker) readCgroup(p, old *Process) error {
 	}
 	p.Cgroup = w.intern(old.Cgroup, ParseCgroup(b))
 	if p.Cgroup == old.Cgroup {
-		p.ContainerID = old.ContainerID
+		p.ContainerID, p.CgroupID = old.ContainerID, old.CgroupID
 	} else {
 		p.ContainerID = ContainerID(p.Cgroup)
+		p.CgroupID = cgroupID(w.cgroups, p.Cgroup)
 	}
 	return nil
+}
+
+// unifiedCgroups returns where the unified hierarchy is mounted, cgroups(7).
+func unifiedCgroups() string {
+	for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		var st unix.Statfs_t
+		if unix.Statfs(dir, &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC {
+			return dir
+		}
+	}
+	return ""
+}
+
+// cgroupID returns the id of a control group; 0 when it is not known, as of one
+// outside of the mounted ones ("/../…").
+func cgroupID(mounted, path string) uint64 {
+	var st unix.Stat_t
+	if mounted == "" || strings.HasPrefix(path, "/..") || unix.Stat(mounted+path, &st) != nil {
+		return 0
+	}
+	return st.Ino
 }
 
 // readImage fills what belongs to the address space and the files of the

@@ -52,16 +52,19 @@ type Process struct {
 	VirtualSize  int64   // bytes
 	StartStack   uint64  // where the image's stack began: changes with each exec; 0 when hidden
 
-	HasStatus    bool // UID to Seccomp
-	UID          [4]uint32
-	GID          [4]uint32
-	UserName     string // of UID[0]; "" when /etc/passwd has none
-	CapEffective uint64
-	CapPermitted uint64
-	LoginUID     uint32 // of the audit system; NoUser when none was set
-	InnerPID     int32  // pid in its own pid namespace
-	NoNewPrivs   bool
-	Seccomp      uint8
+	HasStatus      bool // UID to Seccomp
+	UID            [4]uint32
+	GID            [4]uint32
+	UserName       string // of UID[0]; "" when /etc/passwd has none
+	CapEffective   uint64
+	CapPermitted   uint64
+	CapInheritable uint64
+	CapBounding    uint64
+	CapAmbient     uint64
+	LoginUID       uint32 // of the audit system; NoUser when none was set
+	InnerPID       int32  // pid in its own pid namespace
+	NoNewPrivs     bool
+	Seccomp        uint8
 
 	Cmdline          string // as /proc has it, see SplitArgs
 	CmdlineTruncated bool
@@ -73,6 +76,7 @@ type Process struct {
 	FileExists       Existence
 	CWD              string
 	Cgroup           string
+	CgroupID         uint64 // of the unified hierarchy: the inode of the group's directory; 0 when it is not known
 	ContainerID      string
 	Namespaces       Namespaces
 	Environ          string // as /proc has it, see SplitEnviron; only with Config.Environment

@@ -24,6 +24,7 @@ type worker struct {
 	source
 	config   Config
 	interned map[string]string // paths and control groups: many processes share few
+	cgroups  string            // where the unified hierarchy is mounted; "": it is not
 
 	vanished int
 	errors   int
@@ -41,7 +42,7 @@ var (
 )
 
 func newWorker(state *scanState, config Config, from source) *worker {
-	return &worker{scanState: state, source: from, config: config, interned: make(map[string]string)}
+	return &worker{scanState: state, source: from, config: config, interned: make(map[string]string), cgroups: unifiedCgroups()}
 }
 
 // run takes pids until none is left. Entries of slab whose process vanished

@@ -272,13 +272,20 @@ func (a *testAgent) await(what string, ok func() bool) {
 // row is a row of process_events as values by column.
 type row map[string]any
 
-func (a *testAgent) find(match func(row) bool) []row {
+func (a *testAgent) find(match func(row) bool) []row { return a.rows("process_events", 0, match) }
+
+// rows returns rows of a table; with a pid, only of that process.
+func (a *testAgent) rows(table string, pid int, match func(row) bool) []row {
 	var list []row
 	for _, b := range a.batches {
-		if b.Table.Name != "process_events" {
+		if b.Table.Name != table {
 			continue
 		}
+		pids := b.Column("pid")
 		for i := range b.Rows {
+			if pid != 0 && pids.Int(i) != int64(pid) {
+				continue
+			}
 			if r := rowOf(b, i); match(r) {
 				list = append(list, r)
 			}
@@ -324,7 +331,7 @@ func (a *testAgent) event(kind string, pid int, more func(row) bool) row {
 		}
 	}()
 	a.await(fmt.Sprintf("%s of process %d", kind, pid), func() bool {
-		found = a.find(func(r row) bool {
+		found = a.rows("process_events", pid, func(r row) bool {
 			return ours(r, pid) && r["command_line"] != own && r["command_line"] != nil && is(r) && (more == nil || more(r)) // no command line: a scan fell into the exec
 		})
 		return len(found) > 0
@@ -334,8 +341,8 @@ func (a *testAgent) event(kind string, pid int, more func(row) bool) row {
 
 // copied reports whether the process was first seen before its exec.
 func (a *testAgent) copied(pid int, own string) bool {
-	return len(a.find(func(r row) bool {
-		return r["pid"] == int64(pid) && r["event"] == eventSeen && r["command_line"] == own
+	return len(a.rows("process_events", pid, func(r row) bool {
+		return r["event"] == eventSeen && r["command_line"] == own
 	})) > 0
 }
 

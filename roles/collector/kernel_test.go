@@ -39,7 +39,7 @@ func (a *testAgent) watch(cfg Config) (stop func()) {
 func (a *testAgent) of(pid int) []row {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.find(func(r row) bool { return ours(r, pid) })
+	return a.rows("process_events", pid, func(r row) bool { return ours(r, pid) })
 }
 
 func kinds(rows []row) (list []string) {

@@ -65,11 +65,17 @@ func (c *collector) grant(n api.Needs) {
 	c.tell(n)
 }
 
+// allChanges are of bpf.Changed: each is the row of a process.
+const allChanges = 1<<64 - 1
+
 // tell lets the kernel tell what is needed and what always is.
 func (c *collector) tell(n api.Needs) {
 	if c.source() != api.SourceKernel {
 		c.agent.tells(nil)
 		return
+	}
+	if err := c.kernel.source.Want(bpf.Changed, allChanges); err != nil {
+		c.log.Warn("choose what the kernel tells", core.String("table", "process_events"), core.Err(err))
 	}
 	var told []string
 	for kind, t := range actionTables() {

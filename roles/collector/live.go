@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"bytes"
 	"cmp"
 	"maps"
 	"slices"
@@ -15,7 +16,7 @@ type happening struct {
 	kind    string
 	at      time.Time
 	process *procfs.Process
-	changed []string   // of eventExec
+	changed []string   // of eventExec and eventChanged
 	event   *bpf.Event // of it
 }
 
@@ -59,7 +60,7 @@ func (l *live) find(pid int32, start time.Duration) *procfs.Process {
 	return p
 }
 
-// apply takes up an event and returns what happened.
+// apply takes up an event and returns what happened; no process: nothing new.
 func (l *live) apply(e *bpf.Event) happening {
 	h := happening{at: l.enumerator.Wall(e.Time), event: e}
 	old := l.find(e.PID, e.Start)
@@ -121,6 +122,12 @@ func (l *live) change(e *bpf.Event, old *procfs.Process, h *happening) bool {
 	p.Name = cmp.Or(e.Name, old.Name)
 	p.CopyImage(old) // an exec tells of another one
 	p.StartStack = old.StartStack
+	if p.Cgroup == "" {
+		p.Cgroup, p.ContainerID = old.Cgroup, old.ContainerID
+	}
+	if p.RSS == 0 { // eBPF does not tell it again
+		p.State, p.CPUTicks, p.CPUUsage, p.RSS = old.State, old.CPUTicks, old.CPUUsage, old.RSS
+	}
 	h.kind, h.process, h.changed = eventChanged, p, differences(old, p)
 	return len(h.changed) > 0
 }
@@ -214,13 +221,19 @@ func differences(a, b *procfs.Process) (list []string) {
 		{"container_id", a.ContainerID != b.ContainerID},
 		{"namespaces", a.Namespaces != b.Namespaces},
 		{"capabilities", a.CapEffective != b.CapEffective},
+		{"permitted_capabilities", a.CapPermitted != b.CapPermitted},
+		{"inheritable_capabilities", a.CapInheritable != b.CapInheritable},
+		{"ambient_capabilities", a.CapAmbient != b.CapAmbient},
+		{"bounding_capabilities", a.CapBounding != b.CapBounding},
 		{"login_user_id", a.LoginUID != b.LoginUID},
 		{"executable_inode", a.ExecutableID.Inode != b.ExecutableID.Inode},
 		{"executable_device", a.ExecutableID.Device != b.ExecutableID.Device},
 		{"executable_mode", a.ExecutableMode != b.ExecutableMode},
 		{"executable_user_id", a.ExecutableOwner != b.ExecutableOwner},
+		{"executable_group_id", a.ExecutableGroup != b.ExecutableGroup},
 		{"file_exists", a.FileExists != b.FileExists},
 		{"environment_vars", a.Environ != b.Environ},
+		{"platform_data", !bytes.Equal(platformData(a), platformData(b))},
 	} {
 		if c.differ {
 			list = append(list, c.column)

@@ -48,6 +48,13 @@ func play(role string) int {
 			}
 			step()
 		}
+	case "rename":
+		step()
+		if err := os.WriteFile("/proc/self/comm", []byte(os.Args[1]), 0); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		step()
 	case "once":
 		err := Once(context.Background(), Config{Scan: procfs.Config{}}, OnceConfig{
 			Format: os.Args[1], Verbose: true, Out: &term.Output{Writer: os.Stdout}, Err: &term.Output{Writer: os.Stderr},

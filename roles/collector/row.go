@@ -80,9 +80,9 @@ type columns struct {
 	actor
 	invokedPath, commandLineTruncated, cwd,
 	startTime, startTimeNS, groupID, effectiveGroupID, status,
-	cpuUsage, cpuTime, memoryUsage, virtualMemory, threads, sessionID, processGroupID, tty, cgroup,
-	namespaces, capabilities, kernelThread, executableHash, hashAlgorithm,
-	executableBlake3, executableInode, executableDevice, executableMode, executableUserID, fileExists, accessible, environmentVars,
+	cpuUsage, cpuTime, memoryUsage, virtualMemory, threads, sessionID, processGroupID, tty, cgroup, cgroupID,
+	namespaces, capabilities, permitted, inheritable, ambient, bounding, kernelThread, executableHash, hashAlgorithm,
+	executableBlake3, executableInode, executableDevice, executableMode, executableUserID, executableGroupID, fileExists, accessible, environmentVars,
 	collectionTime, platformData *event.ColumnBuilder
 }
 
@@ -95,12 +95,14 @@ func newColumns(b *event.Builder) columns {
 		status: b.Column("status"), cpuUsage: b.Column("cpu_usage"),
 		cpuTime: b.Column("cpu_time"), memoryUsage: b.Column("memory_usage"), virtualMemory: b.Column("virtual_memory"),
 		threads: b.Column("threads"), sessionID: b.Column("session_id"), processGroupID: b.Column("process_group_id"),
-		tty: b.Column("tty"), cgroup: b.Column("cgroup"),
+		tty: b.Column("tty"), cgroup: b.Column("cgroup"), cgroupID: b.Column("cgroup_id"),
 		namespaces: b.Column("namespaces"), capabilities: b.Column("capabilities"), kernelThread: b.Column("kernel_thread"),
+		permitted: b.Column("permitted_capabilities"), inheritable: b.Column("inheritable_capabilities"),
+		ambient: b.Column("ambient_capabilities"), bounding: b.Column("bounding_capabilities"),
 		executableHash: b.Column("executable_hash"), hashAlgorithm: b.Column("hash_algorithm"),
 		executableBlake3: b.Column("executable_blake3"), executableInode: b.Column("executable_inode"),
 		executableDevice: b.Column("executable_device"), executableMode: b.Column("executable_mode"),
-		executableUserID: b.Column("executable_user_id"), fileExists: b.Column("file_exists"),
+		executableUserID: b.Column("executable_user_id"), executableGroupID: b.Column("executable_group_id"), fileExists: b.Column("file_exists"),
 		accessible: b.Column("accessible"), environmentVars: b.Column("environment_vars"),
 		collectionTime: b.Column("collection_time"), platformData: b.Column("platform_data"),
 	}
@@ -305,13 +307,25 @@ func (r *rows) credentials(p *procfs.Process) {
 	c := r.to
 	c.groupID.Int(int64(p.GID[0]))
 	c.effectiveGroupID.Int(int64(p.GID[1]))
-	names, ok := r.capabilities[p.CapEffective]
-	if !ok {
-		names = procfs.CapabilityNames(p.CapEffective)
-		r.capabilities[p.CapEffective] = names
-	}
-	c.capabilities.Texts(names)
+	c.capabilities.Texts(r.capabilityNames(p.CapEffective))
+	c.permitted.Texts(r.capabilityNames(p.CapPermitted))
+	c.inheritable.Texts(r.capabilityNames(p.CapInheritable))
+	c.ambient.Texts(r.capabilityNames(p.CapAmbient))
+	c.bounding.Texts(r.capabilityNames(p.CapBounding))
 	c.platformData.JSON(platformData(p))
+}
+
+// capabilityNames returns the names of a set, remembered: there are few.
+func (r *rows) capabilityNames(set uint64) []string {
+	names, ok := r.capabilities[set]
+	if !ok {
+		if len(r.capabilities) > 4096 {
+			clear(r.capabilities)
+		}
+		names = procfs.CapabilityNames(set)
+		r.capabilities[set] = names
+	}
+	return names
 }
 
 // platformData is what only Linux has: seccomp mode, no_new_privs, the saved
@@ -359,6 +373,9 @@ func (r *rows) surroundings(p *procfs.Process) {
 	c := r.to
 	c.cwd.TextOrNull(p.CWD)
 	c.cgroup.TextOrNull(p.Cgroup)
+	if p.CgroupID != 0 {
+		c.cgroupID.Int(int64(p.CgroupID))
+	}
 	if p.Namespaces != (procfs.Namespaces{}) {
 		raw, ok := r.namespaces[p.Namespaces]
 		if !ok {
@@ -387,6 +404,7 @@ func (r *rows) executable(p *procfs.Process, before *state) {
 	c.executableDevice.Int(int64(p.ExecutableID.Device))
 	c.executableMode.Text(strconv.FormatUint(uint64(p.ExecutableMode&0o7777), 8))
 	c.executableUserID.Int(int64(p.ExecutableOwner))
+	c.executableGroupID.Int(int64(p.ExecutableGroup))
 	if r.hasher == nil {
 		return
 	}
