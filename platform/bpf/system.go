@@ -198,6 +198,9 @@ var callForms = []namedForm{
 	{"pidfd_send_signal", form{What: Signal, Bytes: 3, Size: 16}},
 }
 
+// MaxProtected is how many processes can be protected at once, MAX_PROTECTED.
+const MaxProtected = 16
+
 // callSize is that of struct call of system.bpf.c.
 const callSize = 176
 

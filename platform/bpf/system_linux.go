@@ -25,9 +25,6 @@ func setSystem(spec *ebpf.CollectionSpec) error {
 	return setCalls(spec, calls)
 }
 
-// MaxProtected is how many processes can be protected at once.
-const MaxProtected = 16
-
 // Protect says of which processes all signals are told: MaxProtected at most.
 func (s *Source) Protect(pids []int32) error {
 	if s.protected == nil {

@@ -150,6 +150,9 @@ func (s *Source) Want(bpf.Kind, uint64) error { return ErrNotSupported }
 // Watch returns errors.ErrUnsupported.
 func (s *Source) Watch([]string, []string) error { return errors.ErrUnsupported }
 
+// Protect returns errors.ErrUnsupported.
+func (s *Source) Protect([]int32) error { return errors.ErrUnsupported }
+
 // Close ends the source. A Read that waits returns os.ErrClosed.
 func (s *Source) Close() error {
 	var err error

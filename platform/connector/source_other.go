@@ -25,6 +25,9 @@ func (*Source) Want(bpf.Kind, uint64) error { return ErrNotSupported }
 // Watch returns errors.ErrUnsupported.
 func (*Source) Watch([]string, []string) error { return errors.ErrUnsupported }
 
+// Protect returns errors.ErrUnsupported.
+func (*Source) Protect([]int32) error { return errors.ErrUnsupported }
+
 // Read returns ErrNotSupported.
 func (*Source) Read([]bpf.Event) ([]bpf.Event, error) { return nil, ErrNotSupported }
 

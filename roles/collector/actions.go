@@ -22,6 +22,7 @@ func actionTables() map[bpf.Kind]actionTable {
 	return map[bpf.Kind]actionTable{
 		bpf.Network: networkTable(),
 		bpf.Files:   fileTable(),
+		bpf.System:  systemTable(),
 	}
 }
 

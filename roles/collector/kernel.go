@@ -188,6 +188,7 @@ func (c *collector) catchUp(ctx context.Context, snap *procfs.Snapshot) error {
 	}
 	if c.snapshot == nil {
 		c.live.seed(snap)
+		c.watchOver()
 	}
 	c.live.touched = map[string]*procfs.Process{}
 	defer func() {
@@ -208,6 +209,7 @@ func (c *collector) catchUp(ctx context.Context, snap *procfs.Snapshot) error {
 			}
 			if b.synced {
 				c.live.merge(snap, c.enumerator.Boot(snap.Began))
+				c.watchOver()
 				return c.checkKernel(ctx)
 			}
 		}
@@ -243,6 +245,9 @@ func (c *collector) apply(ctx context.Context, batch kernelBatch) error {
 		h := c.live.apply(e)
 		if h.process == nil { // nothing has changed
 			continue
+		}
+		if c.live.guard.concerns(h.process) {
+			c.watchOver()
 		}
 		c.rows.add(&c.happened.columns, h.process, c.before, known)
 		c.happened.add(&h, c.kernel.name)

@@ -32,7 +32,8 @@ type live struct {
 	suspects  map[string]uint64          // by entity: the image that the last scan alone has found; 0: its end
 	found     int                        // processes that the last scan alone has told of
 	youngest  time.Duration              // since boot: when the last of these began, at the earliest
-	missed    map[bpf.Kind]int           // execs and exits that the last two scans have found and no event told
+	guard     *guard
+	missed    map[bpf.Kind]int // execs and exits that the last two scans have found and no event told
 
 	gone    [256]*procfs.Process // the last that have ended, whose connections may not have
 	goneNow int                  // index of the next one
@@ -41,7 +42,7 @@ type live struct {
 func newLive(e *procfs.Enumerator, r *rows, environ bool) *live {
 	return &live{
 		enumerator: e, rows: r, environ: environ,
-		processes: map[int32]*procfs.Process{}, fresh: map[string]*procfs.Process{},
+		processes: map[int32]*procfs.Process{}, fresh: map[string]*procfs.Process{}, guard: newGuard(),
 	}
 }
 

@@ -19,6 +19,7 @@ type source interface {
 	Sync() error
 	Want(bpf.Kind, uint64) error
 	Watch(paths, reads []string) error
+	Protect(pids []int32) error
 	Processes(yield func(p *procfs.Process, whole bool) bool) error
 	Limits() []string
 	Stats() (bpf.Stats, error)
