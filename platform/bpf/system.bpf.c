@@ -301,6 +301,8 @@ inlined bool notable(struct task_struct *t, struct form *f, __u32 index, const _
 {
 	switch (f->what) {
 	case MEMORY_EXECUTABLE: {
+		if (!(number & 4))
+			return 0;
 		if (f->file) { // mmap
 			if (!(number & 2 /* PROT_WRITE */) || !first(t, index))
 				return 0;
@@ -454,6 +456,17 @@ inlined void tell_call(struct task_struct *t, struct form *f, __u32 index, const
 	output(&c->r, size, SYSTEM, counters);
 }
 
+// frequent reports whether it is one of the calls that processes make all the
+// time, by one argument.
+inlined bool frequent(struct pt_regs *regs, bool compat, struct form *f)
+{
+	if (f->what == MEMORY_EXECUTABLE)
+		return !(compat && f->flags & BLOCK) && !(argument(regs, compat, 2) & 4 /* PROT_EXEC */);
+	if (f->what == MEMORY_OPEN && !(f->flags & (WRITES | PEEK)))
+		return !((f->number == 2 ? argument(regs, compat, 1) : argument(regs, compat, 2)) & 3 /* O_ACCMODE */);
+	return 0;
+}
+
 SEC("tp_btf/sys_exit")
 int system_call(__u64 *context)
 {
@@ -468,6 +481,8 @@ int system_call(__u64 *context)
 	if (!index || index >= MAX_FORMS)
 		return 0;
 	struct form f = {.what = forms[index].what, .number = forms[index].number, .flags = forms[index].flags};
+	if (frequent(regs, compat, &f))
+		return 0;
 	__u64 args[8] = {};
 	if (compat && f.flags & BLOCK) {
 		__u32 block[6] = {};
@@ -481,11 +496,6 @@ int system_call(__u64 *context)
 			args[i] = argument(regs, compat, i);
 	}
 	__u64 number = f.number ? args[(f.number - 1) & 7] : 0;
-	// These are the frequent ones.
-	if (f.what == MEMORY_EXECUTABLE && !(number & 4 /* PROT_EXEC */))
-		return 0;
-	if (f.what == MEMORY_OPEN && !(f.flags & (WRITES | PEEK)) && !(number & 3 /* O_ACCMODE */))
-		return 0;
 	if (f.flags & PEEK) {
 		__u32 value = 0;
 		bpf_probe_read_user(&value, sizeof(value), (void *)number);

@@ -225,6 +225,9 @@ func (c *collector) checkKernel(ctx context.Context) error {
 		return c.kernelFailed(ctx, err)
 	}
 	if stopped != "" {
+		if err := c.sensorStopped(stopped); err != nil {
+			return err
+		}
 		return c.kernelFailed(ctx, errors.New(stopped))
 	}
 	return nil

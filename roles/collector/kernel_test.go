@@ -216,6 +216,11 @@ func testKernelStops(t *testing.T, links []int, act func()) {
 		act()
 		return a.regs[len(a.regs)-1].Source != api.SourceKernel
 	})
+	a.await("sensor_stopped", func() bool {
+		return len(a.rows("kernel_events", 0, func(r row) bool {
+			return r["event"] == eventSensorStopped && r["target_protected"] == true && r["target_pid"] == int64(os.Getpid()) && r["arguments"] != nil
+		})) == 1
+	})
 	a.await("a gap", func() bool {
 		return slices.ContainsFunc(a.batches, func(b *event.Batch) bool {
 			return b.Table.Name == "event_gaps" && b.Column("table_name").Text(0) == "process_events" &&
