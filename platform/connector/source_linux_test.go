@@ -352,6 +352,33 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// TestForeign: what another process sends to the socket is no event.
+func TestForeign(t *testing.T) {
+	r := record(t, source(t, Config{}))
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_CONNECTOR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	to, err := unix.Getsockname(r.source.socket.fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to.(*unix.SockaddrNetlink).Groups = 0
+	const pid = 1 << 29
+	if err := unix.Sendto(fd, message(Exit, pid, pid), 0, to); err != nil {
+		t.Skip(err)
+	}
+	cmd := exec.Command("/bin/true")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	list := r.until(t, exitOf(cmd.Process.Pid))
+	if stats, err := r.source.Stats(); err != nil || stats.Malformed != 1 || len(of(list, pid)) != 0 {
+		t.Errorf("stats %+v, %v, want one message that does not count", stats, err)
+	}
+}
+
 // build compiles a C file that the tests of eBPF have too.
 func build(t testing.TB, name string, flags ...string) string {
 	t.Helper()

@@ -32,7 +32,7 @@ const rescanAfter = time.Second
 
 // lateInterval is between two gaps for what came too late: on a busy machine that
 // may be some of each second.
-const lateInterval = time.Minute
+const lateInterval = 10 * time.Second
 
 // opener opens a source.
 type opener struct {
