@@ -32,7 +32,8 @@ type Source struct {
 
 	closing sync.Once
 	closed  atomic.Bool
-	synced  atomic.Bool // a Sync waits
+	open    sync.RWMutex // held while others use the socket, and to close it
+	synced  atomic.Bool  // a Sync waits
 
 	// Of the goroutine.
 	clock   clock
@@ -161,6 +162,8 @@ func (s *Source) Close() error {
 		s.queue.close()
 		s.socket.wake()
 		s.done.Wait()
+		s.open.Lock()
+		defer s.open.Unlock()
 		s.socket.close()
 		err = s.reader.Close()
 	})
@@ -170,6 +173,8 @@ func (s *Source) Close() error {
 // Sync lets a Read return bpf.ErrSynced as soon as all that happened before has
 // been returned, by it or those before it.
 func (s *Source) Sync() error {
+	s.open.RLock()
+	defer s.open.RUnlock()
 	if s.closed.Load() {
 		return os.ErrClosed
 	}
@@ -215,6 +220,8 @@ func (s *Source) Stats() (bpf.Stats, error) {
 // numbers also show what the kernel had no memory for, when the next message of
 // the CPU comes. Both are of the same messages.
 func (s *Source) lost() (uint64, error) {
+	s.open.RLock()
+	defer s.open.RUnlock()
 	if s.closed.Load() {
 		return 0, os.ErrClosed
 	}
@@ -225,7 +232,7 @@ func (s *Source) lost() (uint64, error) {
 // run receives and looks up until the source is closed.
 func (s *Source) run() {
 	for !s.closed.Load() {
-		more, err := s.receive()
+		more, err := s.next()
 		if err == nil && len(s.pending) == 0 {
 			if err = s.idle(more); err == nil {
 				continue
@@ -251,6 +258,17 @@ func (s *Source) run() {
 	}
 }
 
+// next takes up a Sync, and then messages.
+func (s *Source) next() (more bool, err error) {
+	if s.synced.Swap(false) {
+		if err := s.clock.adjust(); err != nil {
+			return false, err
+		}
+		s.mark = s.clock.monotonic
+	}
+	return s.receive()
+}
+
 // idle is when all messages have been handled.
 func (s *Source) idle(more bool) error {
 	if more { // receive left some, such as of a wrong form
@@ -266,13 +284,7 @@ func (s *Source) idle(more bool) error {
 	if err := s.socket.wait(-1); err != nil {
 		return err
 	}
-	if err := s.clock.adjust(); err != nil {
-		return err
-	}
-	if s.synced.Swap(false) {
-		s.mark = s.clock.monotonic
-	}
-	return nil
+	return s.clock.adjust()
 }
 
 // syncedNow says that all that happened before the mark was told.
