@@ -486,10 +486,23 @@ func checkStorm(t *testing.T, events []bpf.Event, storm int32, count int) (late 
 // what the numbers say, messages go on to come, and no event has a wrong parent.
 func TestLosses(t *testing.T) {
 	storm, tiny := build(t, "storm"), build(t, "tiny", "-nostdlib")
-	s := source(t, Config{BufferBytes: 4096})
+	s := source(t, Config{})
 	const count = 3000
 	var storms [2]*exec.Cmd
 	r := record(t, s)
+	room := func(bytes int) {
+		if err := unix.SetsockoptInt(s.socket.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes); err != nil {
+			t.Skip(err)
+		}
+	}
+	for i := range runtime.NumCPU() { // whose numbers are known from then on
+		cmd := exec.Command(tiny)
+		runOn(t, i, cmd)
+		if cmd.Process != nil {
+			r.until(t, exitOf(cmd.Process.Pid))
+		}
+	}
+	room(4096)
 	for i := range storms {
 		storms[i] = exec.Command(storm, strconv.Itoa(count), tiny)
 		if err := storms[i].Start(); err != nil {
@@ -503,9 +516,7 @@ func TestLosses(t *testing.T) {
 	}
 	// What others do now is not lost, and each processor must have sent something
 	// after its last loss.
-	if err := unix.SetsockoptInt(s.socket.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20); err != nil {
-		t.Skip(err)
-	}
+	room(16 << 20)
 	var drops uint32
 	for i := 0; ; i++ {
 		for i := range runtime.NumCPU() {
