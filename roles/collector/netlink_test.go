@@ -111,7 +111,9 @@ func TestNetlinkAndScans(t *testing.T) {
 	}
 	stays.tell(t, false)
 	a.event(eventExec, stays.Process.Pid, func(r row) bool { return r["name"] == "sleep" })
-	a.event(eventExit, pids[len(pids)-1], func(r row) bool { return true })
+	a.await("the last exit", func() bool { // of which the arguments may not be known
+		return len(a.find(func(r row) bool { return r["event"] == eventExit && ours(r, pids[len(pids)-1]) })) > 0
+	})
 	a.scan(12)
 	for i, pid := range pids {
 		rows := a.of(pid)
