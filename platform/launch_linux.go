@@ -87,7 +87,7 @@ func (p *Process) start(l Launch) (*exec.Cmd, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	changes := os.Geteuid() == 0 && l.User.UID != 0
 	restrict := p.handOn
-	if os.Geteuid() == 0 {
+	if os.Geteuid() == 0 && !startedByStart() {
 		restrict = func(keep []int) ([]uintptr, error) { return p.restrictThread(keep, changes) }
 	}
 	keep, err := restrict(l.Keep)
@@ -145,8 +145,7 @@ func (p *Process) restrictThread(keep []int, changes bool) ([]uintptr, error) {
 	for _, c := range keep {
 		word, bit := c/32, uint32(1)<<(c%32)
 		bound, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0)
-		inheritable := bound == 1 || data[word].Inheritable&bit != 0 // else it can not become so
-		if err != nil || !inheritable || data[word].Permitted&bit == 0 {
+		if err != nil || bound != 1 || data[word].Permitted&bit == 0 {
 			p.Unavailable = append(p.Unavailable, procfs.CapabilityName(c)+": not held by the supervisor")
 			continue
 		}
@@ -184,10 +183,22 @@ func (p *Process) restrictThread(keep []int, changes bool) ([]uintptr, error) {
 	return kept, nil
 }
 
-// handOn leaves the thread of an ordinary user nothing to hand on but those of
-// keep that are ambient and inheritable now: what is not inheritable can not
-// become so when the bounding set is empty. What the thread itself holds stays,
-// as on all others.
+// startedByStart reports whether this process was itself started with
+// capabilities to keep: these are ambient.
+func startedByStart() bool {
+	for _, c := range CollectorCapabilities() {
+		if set, err := unix.PrctlRetInt(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, uintptr(c), 0, 0); err == nil && set == 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// handOn leaves the thread of a process that was started by Start, or of an
+// ordinary user, nothing to hand on but those of keep that are inheritable now:
+// nothing can become so when the bounding set is empty. What the thread itself
+// holds stays, as on all others: psx kills a process in which a system call
+// fails on one thread alone.
 func (p *Process) handOn(keep []int) (kept []uintptr, err error) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

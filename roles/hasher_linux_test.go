@@ -137,3 +137,22 @@ func TestCollectorWithoutCapabilities(t *testing.T) {
 		})
 	}
 }
+
+// A root that can not become anybody else has a hasher of the same privileges.
+func TestHasherOfRestrictedRoot(t *testing.T) {
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil || os.Geteuid() != 0 {
+		t.Skip("needs root and setpriv")
+	}
+	dir := filepath.Join(t.TempDir(), "data")
+	in := launchProgram(t, dir, nil, setpriv, "--bounding-set=-setuid,-setgid", "daemoneye", "run", "--data-dir", dir)
+	in.waitInLog("registered with the agent")
+	h, ok := in.health()
+	if !ok || h.pid("procmond") == 0 || h.pid("hasher") == 0 {
+		t.Fatalf("health = %+v, want collector and hasher", h)
+	}
+	s, err := platform.ReadStatus(h.pid("hasher"))
+	if want := []string{"cap_dac_read_search", "cap_sys_ptrace"}; err != nil || !slices.Equal(s.Permitted, want) || len(s.Bounding) != 0 {
+		t.Errorf("the hasher has %v permitted, %v bounding, %v; want %v and none", s.Permitted, s.Bounding, err, want)
+	}
+}

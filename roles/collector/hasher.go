@@ -25,8 +25,11 @@ func startHasher(ctx context.Context, cfg Config, user string) (*hasher.Process,
 		if err != nil {
 			return nil, fmt.Errorf("collector.user: %w", err)
 		}
-		if platform.CanBecome(u) == nil {
+		switch {
+		case platform.CanBecome(u) == nil:
 			as = u
+		case cfg.Cage == nil: // and it is not the supervisor that has started this one
+			return nil, nil
 		}
 	}
 	seccomp := ""
