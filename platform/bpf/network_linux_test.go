@@ -744,3 +744,66 @@ func TestNetworkLosses(t *testing.T) {
 		t.Errorf("stats %+v, want received and lost to be what was sent", stats)
 	}
 }
+
+// BenchmarkConnection is a connection on loopback from connect to the end, by
+// itself, with a source that tells what it always does, and with all.
+//
+//	go test -run '^$' -bench Connection -benchtime 20000x -count 5 ./platform/bpf
+func BenchmarkConnection(b *testing.B) {
+	run := func(b *testing.B) {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer unix.Close(fd)
+		if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 16)); err != nil {
+			b.Fatal(err)
+		}
+		at, err := unix.Getsockname(fd)
+		if err != nil {
+			b.Fatal(err)
+		}
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		used := func() time.Duration { // CPU time of this thread
+			var u unix.Rusage
+			if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
+				b.Fatal(err)
+			}
+			return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+		}
+		before := used()
+		b.ResetTimer()
+		for range b.N {
+			c, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				b.Fatal(err)
+			}
+			// An end without the states that wait, so that ports do not run out.
+			err = unix.SetsockoptLinger(c, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+			if err := errors.Join(err, unix.Connect(c, at)); err != nil {
+				b.Fatal(err)
+			}
+			s, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
+			if err := errors.Join(err, unix.Close(c), unix.Close(s)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StopTimer()
+		b.ReportMetric(float64(used()-before)/float64(b.N), "cpu-ns/op")
+	}
+	b.Run("alone", run)
+	for _, c := range []struct {
+		name string
+		mask uint64
+	}{{"nothing", 0}, {"always", 1<<Connect | 1<<Accept | 1<<Listen | 1<<Socket}, {"all", 1<<networkWhats - 1}} {
+		b.Run(c.name, func(b *testing.B) {
+			s := open(b, Config{})
+			if err := s.Want(Network, c.mask); err != nil {
+				b.Fatal(err)
+			}
+			record(b, s)
+			run(b)
+		})
+	}
+}
