@@ -128,7 +128,11 @@ func (k *kernel) stopped(l *live, boot func(time.Time) time.Duration) (string, e
 		return "", err
 	}
 	now := time.Now()
-	for _, kind := range []bpf.Kind{bpf.Exec, bpf.Exit} {
+	counted := []bpf.Kind{bpf.Exec, bpf.Exit}
+	if k.name != api.SourceKernel { // whose lost messages are of no kind
+		counted = nil
+	}
+	for _, kind := range counted {
 		q, known := k.quiet[kind]
 		if sent := stats.Sent[kind]; known && q.sent == sent {
 			q.looks++
