@@ -53,6 +53,13 @@ bench:
 bench-sql rows="10000000" *args:
     go test ./roles/history -run '^(TestPeers|TestIngestBesideQueries)$' -rows {{ rows }} -v -timeout 6h {{ args }}
 
+# events from the kernel beside auditd, bpftrace and forkstat, as root: just bench-kernel 10s
+bench-kernel storm="6s" *args:
+    go test ./roles -run '^TestStormPeers$' -storm {{ storm }} -v -timeout 1h {{ args }}
+    go test ./roles -run '^$' -bench Latency -benchtime 2000x
+    go test -p 1 -run '^$' -bench Scan10000 -benchtime 20x ./platform/bpf ./platform/procfs
+    go test ./roles -run '^$' -bench Idle/busy -benchtime 1x
+
 # coverage by package and in all
 coverage:
     go test -coverprofile coverage.out ./...

@@ -3,25 +3,38 @@
 package roles
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// BenchmarkIdle measures all roles together on a host with 300 processes more,
-// at the default interval of 30 s: the sum of their PSS, and their CPU use over
-// three scans. With -short it looks only a moment, to see that it works.
+// BenchmarkIdle measures all roles together at the default interval of 30 s: the
+// sum of their PSS, and their CPU use over three scans; on a host with 300
+// processes more that sleep, and on one with 1,000 and ten programs that start
+// each second. With -short it looks only a moment, to see that it works.
 func BenchmarkIdle(b *testing.B) {
 	if os.Geteuid() != 0 {
 		b.Skip("needs root: smaps_rollup of a role is not for others")
 	}
-	for range 300 {
+	for _, c := range []struct {
+		name      string
+		processes int
+		pause     time.Duration // between two starts; 0: none
+	}{{"asleep", 300, 0}, {"busy", 1000, 100 * time.Millisecond}} {
+		b.Run(c.name, func(b *testing.B) { idle(b, c.processes, c.pause) })
+	}
+}
+
+func idle(b *testing.B, processes int, pause time.Duration) {
+	for range processes {
 		cmd := exec.Command("sleep", "3600")
 		if err := cmd.Start(); err != nil {
 			b.Fatal(err)
@@ -39,6 +52,18 @@ func BenchmarkIdle(b *testing.B) {
 	h, ok := in.health()
 	if !ok {
 		b.Fatal("no health")
+	}
+	if pause > 0 {
+		ctx, stop := context.WithCancel(b.Context())
+		var starts sync.WaitGroup
+		starts.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				_ = exec.Command("/bin/true", strconv.Itoa(i)).Run()
+				time.Sleep(pause)
+			}
+		})
+		defer starts.Wait()
+		defer stop()
 	}
 	time.Sleep(settle)
 	before := map[string]time.Duration{}
@@ -59,7 +84,7 @@ func BenchmarkIdle(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-func cpuTime(b *testing.B, pid int) time.Duration {
+func cpuTime(b testing.TB, pid int) time.Duration {
 	b.Helper()
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -77,7 +102,7 @@ func cpuTime(b *testing.B, pid int) time.Duration {
 	return total
 }
 
-func proportional(b *testing.B, pid int) int64 {
+func proportional(b testing.TB, pid int) int64 {
 	b.Helper()
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
