@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -33,6 +34,7 @@ type ColumnBuilder struct {
 	name   string
 	vec    Vector
 	codes  map[string]uint32
+	nulls  Bitmap // empty: memory for those of vec
 	any    bool
 }
 
@@ -83,16 +85,46 @@ func (b *Builder) Batch() *Batch {
 			v := c.vec
 			batch.Columns[i] = &v
 		}
-		c.vec, c.codes, c.any = Vector{Type: c.vec.Type}, nil, false
+		if len(c.codes) > maxKept {
+			c.codes = nil
+		}
+		clear(c.codes)
+		c.vec, c.any = Vector{Type: c.vec.Type}, false
 	}
 	b.rows, b.size = 0, 0
 	return batch
+}
+
+// Of how many values the memory is kept for the next batch.
+const (
+	maxKept      = 1024
+	maxKeptCodes = 64 << 10 // of lists
+)
+
+// Reuse gives the memory of a batch that b has made back to it: nothing of the
+// batch is used any more, and b is empty.
+func (b *Builder) Reuse(batch *Batch) {
+	for i, v := range batch.Columns {
+		if v == nil || cap(v.Codes) > maxKeptCodes || cap(v.Offsets) > 2*maxKept || cap(v.Ints) > 2*maxKept {
+			continue
+		}
+		clear(v.Dict)
+		c := b.columns[i]
+		c.nulls = v.Nulls[:0]
+		c.vec = Vector{
+			Type: v.Type, Bools: v.Bools[:0], Ints: v.Ints[:0], Floats: v.Floats[:0],
+			Dict: v.Dict[:0], Codes: v.Codes[:0], Offsets: v.Offsets[:0],
+		}
+	}
 }
 
 // pad makes the column n rows long with NULLs.
 func (c *ColumnBuilder) pad(n int) {
 	v := &c.vec
 	for v.Len < n {
+		if v.Nulls == nil {
+			v.Nulls, c.nulls = c.nulls, nil
+		}
 		v.Nulls.set(v.Len)
 		switch {
 		case v.Type == Bool:
@@ -123,13 +155,32 @@ func (c *ColumnBuilder) start(ok bool) *Vector {
 }
 
 func (c *ColumnBuilder) startArray() {
-	if c.vec.Offsets == nil {
-		c.vec.Offsets = []uint32{0}
+	if len(c.vec.Offsets) == 0 {
+		c.vec.Offsets = append(c.vec.Offsets, 0)
 		c.code("")
 	}
 }
 
+// recently is how many of the last values are compared with the next one, before
+// it is looked up: rows come in runs that have much in common.
+const recently = 4
+
+// recent returns the code of a string that is among the last values.
+func (c *ColumnBuilder) recent(s string) (code uint32, ok bool) {
+	v := &c.vec
+	for i := len(v.Codes) - 1; i >= 0 && i >= len(v.Codes)-recently; i-- {
+		if code := v.Codes[i]; v.Dict[code] == s {
+			return code, true
+		}
+	}
+	return 0, false
+}
+
+// code returns the code of a string that text can hold.
 func (c *ColumnBuilder) code(s string) uint32 {
+	if code, ok := c.recent(s); ok {
+		return code
+	}
 	if code, ok := c.codes[s]; ok {
 		return code
 	}
@@ -177,7 +228,11 @@ func (c *ColumnBuilder) Micro(us int64) {
 // Text sets a Text column; see Clean for bytes that text can not hold.
 func (c *ColumnBuilder) Text(s string) {
 	v := c.start(c.vec.Type == Text)
-	v.Codes = append(v.Codes, c.code(Clean(s)))
+	code, ok := c.recent(s)
+	if !ok {
+		code = c.code(Clean(s))
+	}
+	v.Codes = append(v.Codes, code)
 }
 
 // TextOrNull sets a Text column, or leaves it NULL when s is empty.
@@ -194,31 +249,38 @@ func (c *ColumnBuilder) Texts(list []string) {
 	}
 	v := c.start(c.vec.Type == TextArray)
 	c.startArray()
-	from := 0 // of the row before, which often has the same
-	if n := len(v.Offsets); n > 1 {
-		from = int(v.Offsets[n-2])
-	}
-	for k, s := range list {
-		code := uint32(0)
-		if i := from + k; i < len(v.Codes) {
-			code = v.Codes[i]
+	c.parent.size += 4 * len(list)
+	if last := c.last(); slices.EqualFunc(last, list, func(code uint32, s string) bool { return v.Dict[code] == s }) {
+		v.Codes = append(v.Codes, last...)
+	} else {
+		for _, s := range list {
+			v.Codes = append(v.Codes, c.code(Clean(s)))
 		}
-		if v.Dict[code] != s {
-			code = c.code(Clean(s))
-		}
-		v.Codes = append(v.Codes, code)
-		c.parent.size += 4
 	}
 	v.Offsets = append(v.Offsets, uint32(len(v.Codes)))
+}
+
+// last is the codes of the array before.
+func (c *ColumnBuilder) last() []uint32 {
+	v := &c.vec
+	if n := len(v.Offsets); n > 1 {
+		return v.Codes[v.Offsets[n-2]:]
+	}
+	return nil
 }
 
 // JSON sets a JSONB column from valid JSON in valid UTF-8; anything else
 // panics, since the text is made by us.
 func (c *ColumnBuilder) JSON(text []byte) {
+	v := c.start(c.vec.Type == JSONB)
+	n := len(v.Codes)
+	if n > 0 && len(text) > 0 && v.Dict[v.Codes[n-1]] == string(text) {
+		v.Codes = append(v.Codes, v.Codes[n-1])
+		return
+	}
 	if !json.Valid(text) || !utf8.Valid(text) {
 		panic(fmt.Sprintf("event: column %s.%s set to invalid JSON %q", c.parent.table.Name, c.name, text))
 	}
-	v := c.start(c.vec.Type == JSONB)
 	v.Codes = append(v.Codes, c.code(string(text)))
 }
 

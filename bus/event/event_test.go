@@ -1,7 +1,9 @@
 package event
 
 import (
+	"bytes"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,9 +80,15 @@ func TestBuilderLeavesUnsetColumnsNull(t *testing.T) {
 
 // drawBatch draws a batch of any table with any values.
 func drawBatch(t *rapid.T) (*Batch, [][]any) {
-	table := rapid.SampledFrom(Tables()).Draw(t, "table")
+	b := NewBuilder(rapid.SampledFrom(Tables()).Draw(t, "table"))
+	rows := drawRows(t, b)
+	return b.Batch(), rows
+}
+
+// drawRows adds rows with any values.
+func drawRows(t *rapid.T, b *Builder) [][]any {
+	table := b.Table()
 	n := rapid.IntRange(0, 200).Draw(t, "rows")
-	b := NewBuilder(table)
 	rows := make([][]any, n)
 	text := rapid.OneOf(rapid.SampledFrom([]string{"", "a", "ü", "/bin/sh"}), rapid.String())
 	for i := range rows {
@@ -129,7 +137,7 @@ func drawBatch(t *rapid.T) (*Batch, [][]any) {
 		}
 		b.EndRow()
 	}
-	return b.Batch(), rows
+	return rows
 }
 
 func checkRows(t *rapid.T, b *Batch, rows [][]any) {
@@ -143,6 +151,32 @@ func checkRows(t *rapid.T, b *Batch, rows [][]any) {
 			}
 		}
 	}
+}
+
+// A builder that has the memory of its last batch back makes the same of rows
+// as a new one.
+func TestReuse(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := NewBuilder(rapid.SampledFrom(Tables()).Draw(t, "table"))
+		for range 3 {
+			rows := drawRows(t, b)
+			batch := b.Batch()
+			checkRows(t, batch, rows)
+			for i, v := range batch.Columns {
+				if v != nil && v.Nulls != nil && !slices.ContainsFunc(v.Nulls, func(word uint64) bool { return word != 0 }) {
+					t.Fatalf("column %s has a list of NULLs and none of them", batch.Table.Columns[i].Name)
+				}
+			}
+			again := NewBuilder(b.Table())
+			for i := range rows {
+				again.AddRow(batch, i)
+			}
+			if got, want := Encode(nil, batch), Encode(nil, again.Batch()); !bytes.Equal(got, want) {
+				t.Fatalf("%d bytes, of a new builder %d", len(got), len(want))
+			}
+			b.Reuse(batch)
+		}
+	})
 }
 
 func TestCodecRoundTrip(t *testing.T) {

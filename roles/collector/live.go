@@ -234,7 +234,7 @@ func differences(a, b *procfs.Process) (list []string) {
 		{"executable_group_id", a.ExecutableGroup != b.ExecutableGroup},
 		{"file_exists", a.FileExists != b.FileExists},
 		{"environment_vars", a.Environ != b.Environ},
-		{"platform_data", !bytes.Equal(platformData(a), platformData(b))},
+		{"platform_data", !bytes.Equal(appendPlatformData(nil, a), appendPlatformData(nil, b))},
 	} {
 		if c.differ {
 			list = append(list, c.column)

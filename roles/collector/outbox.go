@@ -25,7 +25,8 @@ type outbox struct {
 	publisher *bus.Publisher
 	builder   *event.Builder
 	losses    *losses
-	rows      int // added since the start
+	rows      int    // added since the start
+	encoded   []byte // memory for a batch
 }
 
 func newOutbox(p *bus.Publisher, table string, l *losses) *outbox {
@@ -48,7 +49,9 @@ func (o *outbox) flush() error {
 		return nil
 	}
 	batch := o.builder.Batch()
-	_, err := o.publisher.TryPublish(api.EventsTopic+batch.Table.Name, event.Encode(nil, batch))
+	defer o.builder.Reuse(batch)
+	o.encoded = event.Encode(o.encoded[:0], batch)
+	_, err := o.publisher.TryPublish(api.EventsTopic+batch.Table.Name, o.encoded)
 	if errors.Is(err, bus.ErrFull) {
 		o.losses.add(batch, "the collector's queue was full", time.Now())
 		return nil

@@ -41,6 +41,7 @@ type rows struct {
 	texts        map[string]*text
 	capabilities map[uint64][]string
 	namespaces   map[procfs.Namespaces][]byte
+	platform     []byte // memory for platform_data
 
 	builder   *event.Builder
 	processes columns // of builder
@@ -312,7 +313,8 @@ func (r *rows) credentials(p *procfs.Process) {
 	c.inheritable.Texts(r.capabilityNames(p.CapInheritable))
 	c.ambient.Texts(r.capabilityNames(p.CapAmbient))
 	c.bounding.Texts(r.capabilityNames(p.CapBounding))
-	c.platformData.JSON(platformData(p))
+	r.platform = appendPlatformData(r.platform[:0], p)
+	c.platformData.JSON(r.platform)
 }
 
 // capabilityNames returns the names of a set, remembered: there are few.
@@ -328,11 +330,11 @@ func (r *rows) capabilityNames(set uint64) []string {
 	return names
 }
 
-// platformData is what only Linux has: seccomp mode, no_new_privs, the saved
+// appendPlatformData appends what only Linux has: seccomp mode, no_new_privs, the saved
 // ids where they differ from the effective ones, and the pid within the
 // process's own pid namespace where it differs.
-func platformData(p *procfs.Process) []byte {
-	b := append(make([]byte, 0, 128), `{"no_new_privs":`...)
+func appendPlatformData(b []byte, p *procfs.Process) []byte {
+	b = append(b, `{"no_new_privs":`...)
 	b = strconv.AppendBool(b, p.NoNewPrivs)
 	number := func(name string, n int64) {
 		b = append(append(append(b, `,"`...), name...), `":`...)
