@@ -32,6 +32,10 @@ test-unit:
 test-integration:
     go test ./roles/...
 
+# storms, connections and files while the agent is killed five times, as root
+test-mixed time="10m":
+    go test ./roles -run '^TestMixedLoad$' -mixed {{ time }} -v -timeout 2h
+
 # every fuzz test for a number of inputs each, or a time: just test-fuzz 10m
 # A time can end in "context deadline exceeded" without a failing input
 # (go.dev/issue/75804, mended in Go 1.27); a number can not.

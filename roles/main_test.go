@@ -288,7 +288,7 @@ func (in *instance) client(args ...string) (stdout, stderr string, status int) {
 // query returns the rows of a query, each as a map.
 func (in *instance) query(sql string) []map[string]any {
 	in.t.Helper()
-	out, errOut, status := in.client("query", sql, "--format", "json")
+	out, errOut, status := in.client("query", sql, "--format", "json", "--timeout", "10m")
 	if status != 0 {
 		in.t.Fatalf("query %s: status %d\n%s", sql, status, errOut)
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,6 +53,7 @@ type storm struct {
 	name    string
 	program string
 	count   int
+	begun   time.Time
 	took    time.Duration
 }
 
@@ -68,9 +70,9 @@ func (p stormPrograms) run(t testing.TB, name, program string, last time.Duratio
 			var problem bytes.Buffer
 			cmd := exec.Command(p.storm, strconv.Itoa(most), program, strconv.FormatFloat(last.Seconds(), 'f', 3, 64), s.name)
 			cmd.Stderr = &problem
-			begun := time.Now()
+			s.begun = time.Now()
 			out, err := cmd.Output()
-			s.took = time.Since(begun)
+			s.took = time.Since(s.begun)
 			if err == nil {
 				s.count, err = strconv.Atoi(strings.TrimSpace(string(out)))
 			}
@@ -109,24 +111,59 @@ func (s *storm) line(number string) string {
 // stored is what the store has of a storm.
 type stored struct {
 	Forks, Execs, Exits int
+	Twice               int // events of one kind more than processes that have one
 	Lines               int // different command lines of Execs
 	Least, Greatest     int // of their numbers
 }
 
-// storedOf asks the agent for what it has of a storm.
-func (in *instance) storedOf(s *storm) (got stored) {
-	in.t.Helper()
-	number := func(row map[string]any, name string) int {
-		n, _ := row[name].(float64)
-		return int(n)
+// all is what is stored of a storm of which nothing was lost.
+func (s *storm) all() stored {
+	return stored{Forks: s.count, Execs: s.count, Exits: s.count, Lines: s.count, Greatest: s.count - 1}
+}
+
+// during is a condition for events of the time of storms, so that a query need
+// look at no others.
+func during(storms []storm) string {
+	const slack = time.Second // between the clocks of both
+	from, to := storms[0].begun, storms[0].begun
+	for _, s := range storms {
+		if s.begun.Before(from) {
+			from = s.begun
+		}
+		if end := s.begun.Add(s.took); end.After(to) {
+			to = end
+		}
 	}
-	row := in.query(fmt.Sprintf(`SELECT count(*) FILTER (WHERE event = 'exec') AS execs, count(*) FILTER (WHERE event = 'exit') AS exits,
-		count(DISTINCT command_line) FILTER (WHERE event = 'exec') AS lines,
-		min(substring(command_line FROM '[0-9]+$')::int) AS least, max(substring(command_line FROM '[0-9]+$')::int) AS greatest
-		FROM process_events WHERE event IN ('exec', 'exit') AND command_line LIKE '%s'`, s.line("%")))[0]
-	got = stored{Execs: number(row, "execs"), Exits: number(row, "exits"), Lines: number(row, "lines"), Least: number(row, "least"), Greatest: number(row, "greatest")}
-	row = in.query(fmt.Sprintf(`SELECT count(*) AS forks FROM process_events WHERE event = 'fork' AND parent_command_line LIKE '%% %s'`, s.name))[0]
-	got.Forks = number(row, "forks")
+	return fmt.Sprintf("time BETWEEN '%s' AND '%s'", from.Add(-slack).UTC().Format(time.RFC3339Nano), to.Add(slack).UTC().Format(time.RFC3339Nano))
+}
+
+// stored asks the agent for what it has of storms that ran at one time, by their
+// names.
+func (in *instance) stored(storms []storm) map[string]stored {
+	in.t.Helper()
+	// A process has its parent's command line until its exec.
+	rows := in.query(fmt.Sprintf(`SELECT event, CASE event WHEN 'fork' THEN substring(parent_command_line FROM '[^ ]+$') ELSE substring(command_line FROM ' number-(.*)-[0-9]+$') END AS storm,
+			count(*) AS n, count(*) - count(DISTINCT entity_id) AS twice, count(DISTINCT command_line) AS lines,
+			min(substring(command_line FROM '[0-9]+$')::int) AS least, max(substring(command_line FROM '[0-9]+$')::int) AS greatest
+		FROM process_events
+		WHERE (event IN ('exec', 'exit') AND command_line LIKE '%s number-%%' OR event = 'fork' AND parent_command_line LIKE '%%/storm %%') AND %s
+		GROUP BY 1, 2`, storms[0].program, during(storms)))
+	got := map[string]stored{}
+	for _, row := range rows {
+		number := func(name string) int { return int(row[name].(float64)) }
+		name := row["storm"].(string)
+		s := got[name]
+		s.Twice += number("twice")
+		switch row["event"] {
+		case "fork":
+			s.Forks = number("n")
+		case "exit":
+			s.Exits = number("n")
+		case "exec":
+			s.Execs, s.Lines, s.Least, s.Greatest = number("n"), number("lines"), number("least"), number("greatest")
+		}
+		got[name] = s
+	}
 	return got
 }
 
@@ -134,15 +171,17 @@ func (in *instance) storedOf(s *storm) (got stored) {
 // stored, and wants each number in the arguments of exactly one exec.
 func (in *instance) checkStored(storms []storm) {
 	in.t.Helper()
-	for i := range storms {
-		s := &storms[i]
-		want := stored{Forks: s.count, Execs: s.count, Exits: s.count, Lines: s.count, Greatest: s.count - 1}
-		var got stored
-		for deadline := time.Now().Add(patience); got != want && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-			got = in.storedOf(s)
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		got := in.stored(storms)
+		missing := slices.ContainsFunc(storms, func(s storm) bool { return got[s.name] != s.all() })
+		if !missing {
+			return
 		}
-		if got != want {
-			in.t.Errorf("storm %s: stored %+v, want %+v", s.name, got, want)
+		if time.Now().After(deadline) {
+			for i := range storms {
+				in.t.Errorf("storm %s: stored %+v, want %+v", storms[i].name, got[storms[i].name], storms[i].all())
+			}
+			return
 		}
 	}
 }
