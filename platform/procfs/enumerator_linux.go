@@ -91,22 +91,21 @@ func (e *Enumerator) BootID() string { return e.bootID }
 // time with which it was seen first.
 func (e *Enumerator) Scan(ctx context.Context) (*Snapshot, error) {
 	snap := &Snapshot{Began: time.Now()}
-	var err error
-	if e.reader != nil {
-		e.pids, err = e.reader.PIDs(ctx, e.pids[:0])
-	} else {
-		e.pids, err = e.local.PIDs(e.pids[:0])
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list /proc: %w", err)
-	}
 	if err := e.prepare(ctx); err != nil {
 		return nil, err
 	}
-	listed, err := e.listed(ctx)
+	var pidsErr error
+	var reading sync.WaitGroup
+	reading.Go(func() { pidsErr = e.readPIDs(ctx) })
+	listed, done, err := e.listed(ctx)
+	reading.Wait()
+	if pidsErr != nil {
+		return nil, fmt.Errorf("list /proc: %w", pidsErr)
+	}
 	if err != nil {
 		snap.Errors, snap.Err = 1, err
 	}
+	e.pids = slices.DeleteFunc(e.pids, func(pid int32) bool { return done[pid] })
 	slab := make([]Process, len(e.pids))
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -145,15 +144,25 @@ func (e *Enumerator) Scan(ctx context.Context) (*Snapshot, error) {
 	return snap, nil
 }
 
-// listed returns the processes that the lister has whole, and takes them and
-// those that have ended from the pids that are to be read.
-func (e *Enumerator) listed(ctx context.Context) ([]*Process, error) {
-	if e.list == nil {
-		return nil, nil
+// readPIDs lists /proc.
+func (e *Enumerator) readPIDs(ctx context.Context) (err error) {
+	if e.reader != nil {
+		e.pids, err = e.reader.PIDs(ctx, e.pids[:0])
+	} else {
+		e.pids, err = e.local.PIDs(e.pids[:0])
 	}
-	var list []*Process
-	done := make(map[int32]bool, len(e.pids))
-	err := e.list(func(p *Process, whole bool) bool {
+	return err
+}
+
+// listed returns the processes that the lister has whole, and the pids, theirs
+// and those of processes that have ended, that need not be read.
+func (e *Enumerator) listed(ctx context.Context) (list []*Process, done map[int32]bool, err error) {
+	if e.list == nil {
+		return nil, nil, nil
+	}
+	list = make([]*Process, 0, len(e.last))
+	done = make(map[int32]bool, len(e.last))
+	err = e.list(func(p *Process, whole bool) bool {
 		switch {
 		case p.Threads == 0:
 			done[p.PID] = true
@@ -167,8 +176,7 @@ func (e *Enumerator) listed(ctx context.Context) ([]*Process, error) {
 	for _, p := range list {
 		e.Complete(p)
 	}
-	e.pids = slices.DeleteFunc(e.pids, func(pid int32) bool { return done[pid] })
-	return list, err
+	return list, done, err
 }
 
 // Complete gives a process that the kernel has told of, by other means than

@@ -58,7 +58,7 @@ func BenchmarkStormRows(b *testing.B) {
 			}
 			x := l.apply(&ev)
 			r.add(&h.columns, x.process, before, known)
-			h.add(&x)
+			h.add(&x, "ebpf")
 			builder.EndRow()
 			if x.kind == eventExit {
 				before.remove(x.process.EntityID)
