@@ -21,7 +21,7 @@ type list struct {
 	program *ebpf.Program
 	link    *link.Iter
 	err     error // why there is none
-	buf     []byte
+	bufs    [2][]byte
 }
 
 // load loads the program, which needs more of the kernel than the others do.
@@ -67,39 +67,87 @@ func (s *Source) List(yield func(*Event) bool) error {
 		return explain(fmt.Errorf("list processes: %w", err))
 	}
 	defer r.Close()
-	if l.buf == nil {
-		l.buf = make([]byte, 64<<10)
+	// The next part is read while one is decoded.
+	parts, free := make(chan part), make(chan []byte, len(l.bufs))
+	for i := range l.bufs {
+		if l.bufs[i] == nil {
+			l.bufs[i] = make([]byte, 64<<10)
+		}
+		free <- l.bufs[i]
 	}
-	have := 0
-	for {
-		n, err := r.Read(l.buf[have:])
-		have += n
-		rest := l.buf[:have]
-		for len(rest) >= 4 {
-			size := int(binary.LittleEndian.Uint32(rest))
-			if size < 0 || size > len(l.buf)-4 {
-				return fmt.Errorf("eBPF: list processes: record of %d bytes", size)
-			}
-			if len(rest)-4 < size {
-				break
-			}
-			e, err := Decode(rest[4 : 4+size])
+	go func() {
+		defer close(parts)
+		readParts(r, free, parts)
+	}()
+	defer func() {
+		close(free)
+		for range parts { // until the goroutine has ended
+		}
+	}()
+	for p := range parts {
+		for rest := p.records; len(rest) > 0; {
+			size := 4 + int(binary.LittleEndian.Uint32(rest))
+			e, err := Decode(rest[4:size])
 			if err != nil {
 				return fmt.Errorf("eBPF: list processes: %w", err)
 			}
 			if !yield(&e) {
 				return nil
 			}
-			rest = rest[4+size:]
+			rest = rest[size:]
 		}
-		have = copy(l.buf, rest)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(p.err, io.EOF) {
 			return nil
 		}
+		if p.err != nil {
+			return fmt.Errorf("eBPF: list processes: %w", p.err)
+		}
+		free <- p.buf
+	}
+	return nil
+}
+
+// part is whole records, each after its size, and the error that came after
+// them.
+type part struct {
+	buf     []byte
+	records []byte // in buf
+	err     error
+}
+
+// readParts reads into the free buffers, of which there are two, one after the
+// other, until an error or until no more come.
+func readParts(r io.Reader, free <-chan []byte, parts chan<- part) {
+	var begun []byte // a record, in the other buffer
+	for buf := range free {
+		have := copy(buf, begun)
+		n, err := r.Read(buf[have:])
+		have += n
+		whole, wrong := wholeRecords(buf[:have], len(buf)-4)
+		if wrong != nil {
+			err = wrong
+		}
+		begun = buf[whole:have]
+		parts <- part{buf, buf[:whole], err}
 		if err != nil {
-			return fmt.Errorf("eBPF: list processes: %w", err)
+			return
 		}
 	}
+}
+
+// wholeRecords returns how many bytes the whole records at the begin of b have.
+func wholeRecords(b []byte, most int) (n int, err error) {
+	for len(b)-n >= 4 {
+		size := int(binary.LittleEndian.Uint32(b[n:]))
+		if size < 0 || size > most {
+			return n, fmt.Errorf("record of %d bytes", size)
+		}
+		if len(b)-n-4 < size {
+			break
+		}
+		n += 4 + size
+	}
+	return n, nil
 }
 
 // Processes is List for a scan, see procfs.Lister. The first process, which
