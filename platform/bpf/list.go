@@ -67,8 +67,8 @@ func (s *Source) List(yield func(*Event) bool) error {
 		return explain(fmt.Errorf("list processes: %w", err))
 	}
 	defer r.Close()
-	// The next part is read while one is decoded.
-	parts, free := make(chan part), make(chan []byte, len(l.bufs))
+	// The next piece is read while one is decoded.
+	pieces, free := make(chan piece), make(chan []byte, len(l.bufs))
 	for i := range l.bufs {
 		if l.bufs[i] == nil {
 			l.bufs[i] = make([]byte, 64<<10)
@@ -76,15 +76,15 @@ func (s *Source) List(yield func(*Event) bool) error {
 		free <- l.bufs[i]
 	}
 	go func() {
-		defer close(parts)
-		readParts(r, free, parts)
+		defer close(pieces)
+		readPieces(r, free, pieces)
 	}()
 	defer func() {
 		close(free)
-		for range parts { // until the goroutine has ended
+		for range pieces { // until the goroutine has ended
 		}
 	}()
-	for p := range parts {
+	for p := range pieces {
 		for rest := p.records; len(rest) > 0; {
 			size := 4 + int(binary.LittleEndian.Uint32(rest))
 			e, err := Decode(rest[4:size])
@@ -107,17 +107,17 @@ func (s *Source) List(yield func(*Event) bool) error {
 	return nil
 }
 
-// part is whole records, each after its size, and the error that came after
+// piece is whole records, each after its size, and the error that came after
 // them.
-type part struct {
+type piece struct {
 	buf     []byte
 	records []byte // in buf
 	err     error
 }
 
-// readParts reads into the free buffers, of which there are two, one after the
+// readPieces reads into the free buffers, of which there are two, one after the
 // other, until an error or until no more come.
-func readParts(r io.Reader, free <-chan []byte, parts chan<- part) {
+func readPieces(r io.Reader, free <-chan []byte, pieces chan<- piece) {
 	var begun []byte // a record, in the other buffer
 	for buf := range free {
 		have := copy(buf, begun)
@@ -128,7 +128,7 @@ func readParts(r io.Reader, free <-chan []byte, parts chan<- part) {
 			err = wrong
 		}
 		begun = buf[whole:have]
-		parts <- part{buf, buf[:whole], err}
+		pieces <- piece{buf, buf[:whole], err}
 		if err != nil {
 			return
 		}

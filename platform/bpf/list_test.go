@@ -24,14 +24,14 @@ func TestReadParts(t *testing.T) {
 		if rapid.Bool().Draw(t, "half") {
 			r = iotest.HalfReader(r)
 		}
-		free, parts := make(chan []byte, 2), make(chan part)
+		free, pieces := make(chan []byte, 2), make(chan piece)
 		free <- make([]byte, 64)
 		free <- make([]byte, 64)
 		go func() {
-			defer close(parts)
-			readParts(r, free, parts)
+			defer close(pieces)
+			readPieces(r, free, pieces)
 		}()
-		for p := range parts {
+		for p := range pieces {
 			if n, err := wholeRecords(p.records, 60); n != len(p.records) || err != nil {
 				t.Fatalf("%d of %d bytes are whole records, %v", n, len(p.records), err)
 			}

@@ -22,11 +22,11 @@ func (*Source) Limits() []string { return nil }
 // Want returns ErrNotSupported.
 func (*Source) Want(bpf.Kind, uint64) error { return ErrNotSupported }
 
-// Watch returns errors.ErrUnsupported.
-func (*Source) Watch([]string, []string) error { return errors.ErrUnsupported }
+// Watch returns ErrNotSupported.
+func (*Source) Watch([]string, []string) error { return ErrNotSupported }
 
-// Protect returns errors.ErrUnsupported.
-func (*Source) Protect([]int32) error { return errors.ErrUnsupported }
+// Protect returns ErrNotSupported.
+func (*Source) Protect([]int32) error { return ErrNotSupported }
 
 // Read returns ErrNotSupported.
 func (*Source) Read([]bpf.Event) ([]bpf.Event, error) { return nil, ErrNotSupported }
