@@ -231,6 +231,6 @@ func TestLeaseEnds(t *testing.T) {
 		a.await(want, func() bool { return len(a.beats) > 0 && slices.Contains(a.beats[len(a.beats)-1].Told, want) })
 	}
 	a.needs <- api.Needs{Tables: []api.Need{{Table: "network_events"}}}
-	told("close, socket, unix_connect")
+	told("close, socket, unix_connect, send, dns_query, dns_response")
 	told("socket")
 }
