@@ -383,7 +383,7 @@ func TestConnection(t *testing.T) {
 			events := r.until(t, isWhat(Close, pid, func(*Connection) bool { return true }))
 			mine := isWhat(Close, self, func(c *Connection) bool { return c.Remote == from })
 			if !slices.ContainsFunc(events, func(e Event) bool { return mine(&e) }) {
-				events = r.until(t, mine)
+				r.until(t, mine)
 			}
 			_ = l.Close()
 			events = r.until(t, isWhat(Close, self, func(c *Connection) bool { return c.Direction == Listening && c.Local == at }))

@@ -49,7 +49,6 @@ type watcher struct {
 	keys   map[uint64]bool
 	// The tables as the kernel reads them.
 	raw     []byte
-	edges   int
 	lengths uint64
 }
 
