@@ -119,8 +119,8 @@ func unifiedCgroups() string {
 // cgroupID returns the id of a control group; 0 when it is not known, as of one
 // outside of the mounted ones ("/../…").
 func cgroupID(mounted, path string) uint64 {
-	var st unix.Stat_t
-	if mounted == "" || strings.HasPrefix(path, "/..") || unix.Stat(mounted+path, &st) != nil {
+	var st unix.Statx_t
+	if mounted == "" || strings.HasPrefix(path, "/..") || statx(unix.AT_FDCWD, zname(mounted+path+"\x00"), &st) != nil {
 		return 0
 	}
 	return st.Ino

@@ -57,6 +57,22 @@ func TestKernelChangesAndScans(t *testing.T) {
 	}
 }
 
+// TestKernelChangesNothing: a call after which nothing differs makes no row.
+func TestKernelChangesNothing(t *testing.T) {
+	a := newTestAgent(t)
+	a.watch(Config{Interval: time.Hour, NoHash: true})
+	a.scan(1)
+	p := start(t, self(t, "setuid", "0"), true)
+	a.event(eventExec, p.Process.Pid, nil)
+	p.tell(t, true)
+	p.tell(t, false)
+	p.tell(t, false)
+	a.event(eventExit, p.Process.Pid, nil)
+	if got := kinds(a.of(p.Process.Pid)); !slices.Equal(got, []string{eventFork, eventExec, eventExit}) {
+		t.Errorf("events %v, want fork, exec and exit", got)
+	}
+}
+
 // TestCapabilitySets: a scan tells the sets, and the ids of groups.
 func TestCapabilitySets(t *testing.T) {
 	a := newTestAgent(t)

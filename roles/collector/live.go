@@ -129,8 +129,12 @@ func (l *live) change(e *bpf.Event, old *procfs.Process, h *happening) bool {
 	if p.RSS == 0 { // eBPF does not tell it again
 		p.State, p.CPUTicks, p.CPUUsage, p.RSS = old.State, old.CPUTicks, old.CPUUsage, old.RSS
 	}
-	h.kind, h.process, h.changed = eventChanged, p, differences(old, p)
-	return len(h.changed) > 0
+	changed := differences(old, p)
+	if len(changed) == 0 {
+		return false
+	}
+	h.kind, h.process, h.changed = eventChanged, p, changed
+	return true
 }
 
 // actor returns the process that an event tells of: when its begin was lost,
