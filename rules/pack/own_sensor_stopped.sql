@@ -6,6 +6,7 @@
 -- tags: attack.defense-impairment, attack.t1685
 -- dedup: target_entity_id
 -- window: 1d
+-- falsepositives: a kernel that detaches its programs by itself, which none is known to do
 -- references: https://attack.mitre.org/techniques/T1685/
 -- author: DaemonEye
 -- version: 1
