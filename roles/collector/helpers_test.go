@@ -326,7 +326,7 @@ func (a *testAgent) event(kind string, pid int, more func(row) bool) row {
 		}
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		for _, r := range a.find(func(r row) bool { return r["pid"] == int64(pid) }) {
+		for _, r := range a.rows("process_events", pid, func(row) bool { return true }) {
 			a.t.Logf("there is %v of it, changed %v", r["event"], r["changed_columns"])
 		}
 	}()
