@@ -80,13 +80,13 @@ func (e *Event) file(r reader, size int) error {
 	call := int(r.u8())
 	r.bytes(5)
 	r.bytes(processSize - fileSize)
-	if call == 0 || call >= len(fileCalls()) || e.What >= fileEvents {
+	if call == 0 || call >= len(fileCalls) || e.What >= fileEvents {
 		return fmt.Errorf("file record of call %d, event %d", call, e.What)
 	}
 	if have := len(r.rest); textSize+base+target+targetBase+name > have {
 		return fmt.Errorf("file record: texts of more than %d bytes", have)
 	}
-	f.Call = fileCalls()[call].name
+	f.Call = fileCalls[call].name
 	has := func(flag Flags) bool { return e.Flags&flag != 0 }
 	f.Resolved, f.PathCut, f.TargetCut, f.TargetUnread = has(fileResolved), has(fileCut), has(fileTargetCut), has(fileTargetUnread)
 	f.HasFile = f.Inode != 0
@@ -131,66 +131,61 @@ type shape struct {
 // cwd stands for the working directory as an argument.
 const cwd = 7
 
-// numbers are those of a system call, by the table of the kernel; 0: it has none.
-type numbers struct{ amd64, arm64, i386, arm uint16 }
-
 type fileCall struct {
 	name string
-	numbers
+	callNumbers
 	shape
 }
 
 // fileCalls are the system calls that files.bpf.c looks at; the first is none.
+// Never changed.
 // Numbers: arch/x86/entry/syscalls/syscall_{64,32}.tbl, arch/arm/tools/syscall.tbl,
 // scripts/syscall.tbl.
-func fileCalls() []fileCall {
-	const create = 0o1101 // O_CREAT|O_WRONLY|O_TRUNC
-	return []fileCall{
-		{},
-		{"open", numbers{2, 0, 5, 5}, shape{Opens: 1, Dir: cwd, Path: 1, FlagsAt: 2, Mode: 3}},
-		{"openat", numbers{257, 56, 295, 322}, shape{Opens: 1, Dir: 1, Path: 2, FlagsAt: 3, Mode: 4}},
-		{"openat2", numbers{437, 437, 437, 437}, shape{Opens: 1, Dir: 1, Path: 2, How: 3}},
-		{"creat", numbers{85, 0, 8, 8}, shape{Opens: 1, Flags: create, Dir: cwd, Path: 1, Mode: 2}},
-		{"open_by_handle_at", numbers{304, 265, 342, 371}, shape{Opens: 1, FlagsAt: 3}},
-		{"truncate", numbers{76, 45, 92, 92}, shape{Event: FileTruncate, Dir: cwd, Path: 1}},
-		{"ftruncate", numbers{77, 46, 93, 93}, shape{Event: FileTruncate, FD: 1}},
-		{"truncate64", numbers{0, 0, 193, 193}, shape{Event: FileTruncate, Dir: cwd, Path: 1}},
-		{"ftruncate64", numbers{0, 0, 194, 194}, shape{Event: FileTruncate, FD: 1}},
-		{"rename", numbers{82, 0, 38, 38}, shape{Event: FileRename, Dir: cwd, Path: 1, TargetDir: cwd, Target: 2}},
-		{"renameat", numbers{264, 38, 302, 329}, shape{Event: FileRename, Dir: 1, Path: 2, TargetDir: 3, Target: 4}},
-		{"renameat2", numbers{316, 276, 353, 382}, shape{Event: FileRename, Dir: 1, Path: 2, TargetDir: 3, Target: 4, FlagsAt: 5}},
-		{"link", numbers{86, 0, 9, 9}, shape{Event: FileLink, Dir: cwd, Path: 2, TargetDir: cwd, Target: 1}},
-		{"linkat", numbers{265, 37, 303, 330}, shape{Event: FileLink, Dir: 3, Path: 4, TargetDir: 1, Target: 2, FlagsAt: 5}},
-		{"symlink", numbers{88, 0, 83, 83}, shape{Event: FileSymlink, Dir: cwd, Path: 2, Target: 1}},
-		{"symlinkat", numbers{266, 36, 304, 331}, shape{Event: FileSymlink, Dir: 2, Path: 3, Target: 1}},
-		{"unlink", numbers{87, 0, 10, 10}, shape{Event: FileDelete, Dir: cwd, Path: 1}},
-		{"unlinkat", numbers{263, 35, 301, 328}, shape{Event: FileDelete, Dir: 1, Path: 2, FlagsAt: 3}},
-		{"rmdir", numbers{84, 0, 40, 40}, shape{Event: FileDelete, Dir: cwd, Path: 1}},
-		{"mkdir", numbers{83, 0, 39, 39}, shape{Event: FileMkdir, Dir: cwd, Path: 1, Mode: 2}},
-		{"mkdirat", numbers{258, 34, 296, 323}, shape{Event: FileMkdir, Dir: 1, Path: 2, Mode: 3}},
-		{"mknod", numbers{133, 0, 14, 14}, shape{Event: FileMknod, Dir: cwd, Path: 1, Mode: 2}},
-		{"mknodat", numbers{259, 33, 297, 324}, shape{Event: FileMknod, Dir: 1, Path: 2, Mode: 3}},
-		{"chmod", numbers{90, 0, 15, 15}, shape{Event: FileChmod, Dir: cwd, Path: 1, Mode: 2}},
-		{"fchmod", numbers{91, 52, 94, 94}, shape{Event: FileChmod, FD: 1, Mode: 2}},
-		{"fchmodat", numbers{268, 53, 306, 333}, shape{Event: FileChmod, Dir: 1, Path: 2, Mode: 3}},
-		{"fchmodat2", numbers{452, 452, 452, 452}, shape{Event: FileChmod, Dir: 1, Path: 2, Mode: 3, FlagsAt: 4}},
-		{"chown", numbers{92, 0, 212, 212}, shape{Event: FileChown, Dir: cwd, Path: 1, Owner: 2, Group: 3}},
-		{"lchown", numbers{94, 0, 198, 198}, shape{Event: FileChown, Dir: cwd, Path: 1, Owner: 2, Group: 3}},
-		{"fchown", numbers{93, 55, 207, 207}, shape{Event: FileChown, FD: 1, Owner: 2, Group: 3}},
-		{"fchownat", numbers{260, 54, 298, 325}, shape{Event: FileChown, Dir: 1, Path: 2, Owner: 3, Group: 4, FlagsAt: 5}},
-		// With owners of 16 bits.
-		{"chown16", numbers{0, 0, 182, 182}, shape{Event: FileChown, Dir: cwd, Path: 1, Owner: 2, Group: 3}},
-		{"lchown16", numbers{0, 0, 16, 16}, shape{Event: FileChown, Dir: cwd, Path: 1, Owner: 2, Group: 3}},
-		{"fchown16", numbers{0, 0, 95, 95}, shape{Event: FileChown, FD: 1, Owner: 2, Group: 3}},
-		{"setxattr", numbers{188, 5, 226, 226}, shape{Event: FileSetxattr, Dir: cwd, Path: 1, Name: 2, FlagsAt: 5}},
-		{"lsetxattr", numbers{189, 6, 227, 227}, shape{Event: FileSetxattr, Dir: cwd, Path: 1, Name: 2, FlagsAt: 5}},
-		{"fsetxattr", numbers{190, 7, 228, 228}, shape{Event: FileSetxattr, FD: 1, Name: 2, FlagsAt: 5}},
-		{"setxattrat", numbers{463, 463, 463, 463}, shape{Event: FileSetxattr, Dir: 1, Path: 2, FlagsAt: 3, Name: 4}},
-		{"removexattr", numbers{197, 14, 235, 235}, shape{Event: FileRemovexattr, Dir: cwd, Path: 1, Name: 2}},
-		{"lremovexattr", numbers{198, 15, 236, 236}, shape{Event: FileRemovexattr, Dir: cwd, Path: 1, Name: 2}},
-		{"fremovexattr", numbers{199, 16, 237, 237}, shape{Event: FileRemovexattr, FD: 1, Name: 2}},
-		{"removexattrat", numbers{466, 466, 466, 466}, shape{Event: FileRemovexattr, Dir: 1, Path: 2, FlagsAt: 3, Name: 4}},
-	}
+var fileCalls = []fileCall{
+	{},
+	{"open", callNumbers{2, 5, 0, 5}, shape{Opens: 1, Dir: cwd, Path: 1, FlagsAt: 2, Mode: 3}},
+	{"openat", callNumbers{257, 295, 56, 322}, shape{Opens: 1, Dir: 1, Path: 2, FlagsAt: 3, Mode: 4}},
+	{"openat2", callNumbers{437, 437, 437, 437}, shape{Opens: 1, Dir: 1, Path: 2, How: 3}},
+	{"creat", callNumbers{85, 8, 0, 8}, shape{Opens: 1, Flags: 0o1101 /* O_CREAT|O_WRONLY|O_TRUNC */, Dir: cwd, Path: 1, Mode: 2}},
+	{"open_by_handle_at", callNumbers{304, 342, 265, 371}, shape{Opens: 1, FlagsAt: 3}},
+	{"truncate", callNumbers{76, 92, 45, 92}, shape{Event: FileTruncate, Dir: cwd, Path: 1}},
+	{"ftruncate", callNumbers{77, 93, 46, 93}, shape{Event: FileTruncate, FD: 1}},
+	{"truncate64", callNumbers{0, 193, 0, 193}, shape{Event: FileTruncate, Dir: cwd, Path: 1}},
+	{"ftruncate64", callNumbers{0, 194, 0, 194}, shape{Event: FileTruncate, FD: 1}},
+	{"rename", callNumbers{82, 38, 0, 38}, shape{Event: FileRename, Dir: cwd, Path: 1, TargetDir: cwd, Target: 2}},
+	{"renameat", callNumbers{264, 302, 38, 329}, shape{Event: FileRename, Dir: 1, Path: 2, TargetDir: 3, Target: 4}},
+	{"renameat2", callNumbers{316, 353, 276, 382}, shape{Event: FileRename, Dir: 1, Path: 2, TargetDir: 3, Target: 4, FlagsAt: 5}},
+	{"link", callNumbers{86, 9, 0, 9}, shape{Event: FileLink, Dir: cwd, Path: 2, TargetDir: cwd, Target: 1}},
+	{"linkat", callNumbers{265, 303, 37, 330}, shape{Event: FileLink, Dir: 3, Path: 4, TargetDir: 1, Target: 2, FlagsAt: 5}},
+	{"symlink", callNumbers{88, 83, 0, 83}, shape{Event: FileSymlink, Dir: cwd, Path: 2, Target: 1}},
+	{"symlinkat", callNumbers{266, 304, 36, 331}, shape{Event: FileSymlink, Dir: 2, Path: 3, Target: 1}},
+	{"unlink", callNumbers{87, 10, 0, 10}, shape{Event: FileDelete, Dir: cwd, Path: 1}},
+	{"unlinkat", callNumbers{263, 301, 35, 328}, shape{Event: FileDelete, Dir: 1, Path: 2, FlagsAt: 3}},
+	{"rmdir", callNumbers{84, 40, 0, 40}, shape{Event: FileDelete, Dir: cwd, Path: 1}},
+	{"mkdir", callNumbers{83, 39, 0, 39}, shape{Event: FileMkdir, Dir: cwd, Path: 1, Mode: 2}},
+	{"mkdirat", callNumbers{258, 296, 34, 323}, shape{Event: FileMkdir, Dir: 1, Path: 2, Mode: 3}},
+	{"mknod", callNumbers{133, 14, 0, 14}, shape{Event: FileMknod, Dir: cwd, Path: 1, Mode: 2}},
+	{"mknodat", callNumbers{259, 297, 33, 324}, shape{Event: FileMknod, Dir: 1, Path: 2, Mode: 3}},
+	{"chmod", callNumbers{90, 15, 0, 15}, shape{Event: FileChmod, Dir: cwd, Path: 1, Mode: 2}},
+	{"fchmod", callNumbers{91, 94, 52, 94}, shape{Event: FileChmod, FD: 1, Mode: 2}},
+	{"fchmodat", callNumbers{268, 306, 53, 333}, shape{Event: FileChmod, Dir: 1, Path: 2, Mode: 3}},
+	{"fchmodat2", callNumbers{452, 452, 452, 452}, shape{Event: FileChmod, Dir: 1, Path: 2, Mode: 3, FlagsAt: 4}},
+	{"chown", callNumbers{92, 212, 0, 212}, shape{Event: FileChown, Dir: cwd, Path: 1, Owner: 2, Group: 3}},
+	{"lchown", callNumbers{94, 198, 0, 198}, shape{Event: FileChown, Dir: cwd, Path: 1, Owner: 2, Group: 3}},
+	{"fchown", callNumbers{93, 207, 55, 207}, shape{Event: FileChown, FD: 1, Owner: 2, Group: 3}},
+	{"fchownat", callNumbers{260, 298, 54, 325}, shape{Event: FileChown, Dir: 1, Path: 2, Owner: 3, Group: 4, FlagsAt: 5}},
+	// With owners of 16 bits.
+	{"chown16", callNumbers{0, 182, 0, 182}, shape{Event: FileChown, Dir: cwd, Path: 1, Owner: 2, Group: 3}},
+	{"lchown16", callNumbers{0, 16, 0, 16}, shape{Event: FileChown, Dir: cwd, Path: 1, Owner: 2, Group: 3}},
+	{"fchown16", callNumbers{0, 95, 0, 95}, shape{Event: FileChown, FD: 1, Owner: 2, Group: 3}},
+	{"setxattr", callNumbers{188, 226, 5, 226}, shape{Event: FileSetxattr, Dir: cwd, Path: 1, Name: 2, FlagsAt: 5}},
+	{"lsetxattr", callNumbers{189, 227, 6, 227}, shape{Event: FileSetxattr, Dir: cwd, Path: 1, Name: 2, FlagsAt: 5}},
+	{"fsetxattr", callNumbers{190, 228, 7, 228}, shape{Event: FileSetxattr, FD: 1, Name: 2, FlagsAt: 5}},
+	{"setxattrat", callNumbers{463, 463, 463, 463}, shape{Event: FileSetxattr, Dir: 1, Path: 2, FlagsAt: 3, Name: 4}},
+	{"removexattr", callNumbers{197, 235, 14, 235}, shape{Event: FileRemovexattr, Dir: cwd, Path: 1, Name: 2}},
+	{"lremovexattr", callNumbers{198, 236, 15, 236}, shape{Event: FileRemovexattr, Dir: cwd, Path: 1, Name: 2}},
+	{"fremovexattr", callNumbers{199, 237, 16, 237}, shape{Event: FileRemovexattr, FD: 1, Name: 2}},
+	{"removexattrat", callNumbers{466, 466, 466, 466}, shape{Event: FileRemovexattr, Dir: 1, Path: 2, FlagsAt: 3, Name: 4}},
 }
 
 // Created says whether the call made a file, and whether that is known.

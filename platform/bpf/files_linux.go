@@ -12,21 +12,15 @@ import (
 
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -target amd64,arm64 -tags linux -no-global-types files files.bpf.c -- -O2 -mcpu=v3 -Wall -Werror
 
-const (
-	maxFileCalls = 256 // MAX_CALLS of files.bpf.c
-	maxSyscalls  = 576 // MAX_SYSCALLS of syscall.h
-)
+const maxFileCalls = 256 // MAX_CALLS of files.bpf.c
 
 // setFileCalls tells the programs which system calls there are.
 func setFileCalls(spec *ebpf.CollectionSpec) error {
 	var shapes [maxFileCalls]shape
-	var calls, compat [maxSyscalls]uint8
-	for i, c := range fileCalls() {
+	var calls, compat [maxCalls]uint8
+	for i, c := range fileCalls {
 		shapes[i] = c.shape
-		native, narrow := c.amd64, c.i386
-		if runtime.GOARCH == "arm64" {
-			native, narrow = c.arm64, c.arm
-		}
+		native, narrow := c.compatible(runtime.GOARCH)
 		calls[native], compat[narrow] = uint8(i), uint8(i)
 	}
 	calls[0], compat[0] = 0, 0 // stands for none

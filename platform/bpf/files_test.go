@@ -23,7 +23,7 @@ func fileRecord() []byte {
 }
 
 func callNumber(name string) int {
-	for i, c := range fileCalls() {
+	for i, c := range fileCalls {
 		if c.name == name {
 			return i
 		}
@@ -52,7 +52,7 @@ func TestDecodeFileRefuses(t *testing.T) {
 	for name, change := range map[string]func(b []byte){
 		"event":     func(b []byte) { put(b, 44, 4, fileEvents) },
 		"no call":   func(b []byte) { b[122] = 0 },
-		"call":      func(b []byte) { b[122] = byte(len(fileCalls())) },
+		"call":      func(b []byte) { b[122] = byte(len(fileCalls)) },
 		"more text": func(b []byte) { put(b, 116, 2, 1<<16-1) },
 	} {
 		b := fileRecord()
@@ -89,7 +89,7 @@ func TestFileCalls(t *testing.T) {
 		"i386": func(c fileCall) uint16 { return c.i386 }, "arm": func(c fileCall) uint16 { return c.arm },
 	} {
 		seen := map[uint16]string{}
-		for _, c := range fileCalls()[1:] {
+		for _, c := range fileCalls[1:] {
 			n := number(c)
 			if seen[n] != "" && n != 0 || n >= 576 {
 				t.Errorf("%s: %s has number %d, %q too", column, c.name, n, seen[n])
