@@ -50,7 +50,7 @@ type Digester struct {
 
 // Limits of the reading of one file.
 const (
-	hashChunk = 64 << 10
+	hashChunk = 256 << 10
 	maxStuck  = 4 // reads that hang in the kernel; more are not begun
 )
 
