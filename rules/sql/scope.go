@@ -272,6 +272,9 @@ func (k *checker) unknownColumn(n columnRef) error {
 // the columns known there it could be.
 func columnHint(name string, names, tables []string) string {
 	if slices.ContainsFunc(tables, func(t string) bool { return event.Lookup(t) != nil }) {
+		if ours := otherColumn(name, names); ours != "" {
+			return fmt.Sprintf("did you mean %q?", ours)
+		}
 		var of []string
 		for _, t := range event.Tables() {
 			if t.Index(name) >= 0 {
@@ -280,9 +283,6 @@ func columnHint(name string, names, tables []string) string {
 		}
 		if len(of) > 0 {
 			return "it is a column of " + strings.Join(of, ", ")
-		}
-		if ours := otherColumn(name, names); ours != "" {
-			return fmt.Sprintf("did you mean %q?", ours)
 		}
 	}
 	return didYouMean(name, names)
