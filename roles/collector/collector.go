@@ -424,7 +424,7 @@ func (c *collector) recover(ctx context.Context) error {
 	c.losses.told()
 	c.before = known
 	if c.live != nil {
-		clear(c.live.fresh) // the agent has them, or a scan finds them
+		c.live.settled() // the agent has them, or a scan finds them
 	}
 	return nil
 }

@@ -259,7 +259,9 @@ func (c *collector) apply(ctx context.Context, batch kernelBatch) error {
 		c.rows.add(&c.happened.columns, h.process, c.before, known)
 		c.happened.add(&h, c.kernel.name)
 		c.events.builder.EndRow()
+		c.live.told[h.process.EntityID] = c.rows.written
 		if h.kind == eventExit {
+			delete(c.live.told, h.process.EntityID)
 			c.before.remove(h.process.EntityID)
 			c.rows.forget(h.process.EntityID)
 		}
@@ -410,7 +412,10 @@ func (c *collector) settle() {
 		return
 	}
 	list := slices.Collect(maps.Values(c.live.fresh))
-	clear(c.live.fresh)
+	// What has become known since is told by the comparison that follows.
+	c.rows.told = c.live.told
 	c.before.add(c.rows.build(list, c.before))
+	c.rows.told = nil
 	c.before.images.add(list)
+	c.live.settled()
 }

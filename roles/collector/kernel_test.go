@@ -137,6 +137,27 @@ func TestKernelAndScans(t *testing.T) {
 	}
 }
 
+// TestKernelHash: the digest of a file that is run for the first time comes in a
+// row of its own, and not later than it is known.
+func TestKernelHash(t *testing.T) {
+	a := newTestAgent(t)
+	a.watch(Config{Interval: time.Hour})
+	a.scan(1)
+	// While others are hashed, state is compared again and again.
+	a.await("the hashes of all", func() bool {
+		last := a.beats[len(a.beats)-1]
+		return last.Scans > 0 && last.HashQueue == 0
+	})
+	p := start(t, exec.Command(copyOf(t, "sleep", "fresh"), "1000"), false)
+	if r := a.event(eventExec, p.Process.Pid, nil); r["executable_hash"] != nil {
+		t.Errorf("the exec has the hash %v, which is not known yet", r["executable_hash"])
+	}
+	r := a.event(eventChanged, p.Process.Pid, func(r row) bool { return r["executable_hash"] != nil })
+	if changed, _ := r["changed_columns"].([]string); !slices.Equal(changed, []string{"executable_hash", "executable_blake3"}) {
+		t.Errorf("changed columns %v, want the hashes", r["changed_columns"])
+	}
+}
+
 // TestKernelLosses: what finds no room in the ring buffer is reported as a gap,
 // and a scan finds what is there.
 func TestKernelLosses(t *testing.T) {

@@ -28,6 +28,7 @@ type live struct {
 
 	processes map[int32]*procfs.Process
 	fresh     map[string]*procfs.Process // by entity: made or executed since state was taken
+	told      map[string]procfs.Digest   // by entity, of fresh: the digest in the last row; the zero value: none
 	touched   map[string]*procfs.Process // by entity: told while a scan was made, nil of what ended; nil when there is none
 	suspects  map[string]uint64          // by entity: the image that the last scan alone has found; 0: its end
 	found     int                        // processes that the last scan alone has told of
@@ -42,8 +43,14 @@ type live struct {
 func newLive(e *procfs.Enumerator, r *rows, environ bool) *live {
 	return &live{
 		enumerator: e, rows: r, environ: environ,
-		processes: map[int32]*procfs.Process{}, fresh: map[string]*procfs.Process{}, guard: newGuard(),
+		processes: map[int32]*procfs.Process{}, fresh: map[string]*procfs.Process{}, told: map[string]procfs.Digest{}, guard: newGuard(),
 	}
+}
+
+// settled forgets what is fresh.
+func (l *live) settled() {
+	clear(l.fresh)
+	clear(l.told)
 }
 
 // list returns all processes by pid.

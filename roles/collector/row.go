@@ -46,6 +46,8 @@ type rows struct {
 	builder   *event.Builder
 	processes columns // of builder
 	to        *columns
+	written   procfs.Digest            // of the last row; the zero value: none
+	told      map[string]procfs.Digest // by entity: what rows have said; nil: what is known now
 }
 
 func newRows(redact *redactor, hasher *procfs.Hasher) *rows {
@@ -399,6 +401,7 @@ func (r *rows) executable(p *procfs.Process, before *state) {
 	if p.FileExists != procfs.ExistenceUnknown {
 		c.fileExists.Bool(p.FileExists == procfs.Exists)
 	}
+	r.written = procfs.Digest{}
 	if p.ExecutableID.Inode == 0 {
 		return
 	}
@@ -410,8 +413,20 @@ func (r *rows) executable(p *procfs.Process, before *state) {
 	if r.hasher == nil {
 		return
 	}
-	var d procfs.Digest
-	var ok bool
+	if d, ok := r.digest(p, before); ok {
+		r.written = d
+		c.executableHash.Text(d.SHA256)
+		c.hashAlgorithm.Text("sha256")
+		c.executableBlake3.TextOrNull(d.BLAKE3)
+	}
+}
+
+// digest returns what a row says of the file that p runs.
+func (r *rows) digest(p *procfs.Process, before *state) (d procfs.Digest, ok bool) {
+	if r.told != nil {
+		d = r.told[p.EntityID]
+		return d, d != procfs.Digest{}
+	}
 	if p.State == 'X' { // nothing is left to read
 		d, ok = r.hasher.Lookup(p.ExecutableID)
 	} else {
@@ -420,11 +435,7 @@ func (r *rows) executable(p *procfs.Process, before *state) {
 	if !ok {
 		d, ok = before.digest(p)
 	}
-	if ok {
-		c.executableHash.Text(d.SHA256)
-		c.hashAlgorithm.Text("sha256")
-		c.executableBlake3.TextOrNull(d.BLAKE3)
-	}
+	return d, ok
 }
 
 func (r *rows) parent(c *actor, p *procfs.Process, known lineage) {
