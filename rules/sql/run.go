@@ -3,7 +3,6 @@ package sql
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -326,39 +325,4 @@ func (q *Query) located(err error) error {
 	}
 	c := *e
 	return c.locate(q.text)
-}
-
-// Match applies a query that streams to one batch of its table: rows are the
-// positions in b that match, out what the query selects for exactly these. It
-// may be called by several goroutines at once.
-func (q *Query) Match(b *event.Batch, now time.Time) (rows []int, out *Rows, err error) {
-	p := q.simple
-	if p == nil {
-		return nil, nil, errors.New("match: the query does not stream")
-	}
-	if b.Table != p.scan.table {
-		return nil, nil, fmt.Errorf("match: the query reads %s, the batch is of %s", p.scan.table.Name, b.Table.Name)
-	}
-	x := newEnv(context.Background(), nil, Options{Now: now})
-	none := &Rows{columns: q.columns, chunk: &chunk{cols: make([]*vector, len(q.columns))}}
-	c, err := p.scan.chunk(b)
-	if err != nil || c.n == 0 {
-		return nil, none, q.located(err)
-	}
-	if p.filter != nil {
-		if c, err = filterChunk(x, c, p.filter); err != nil {
-			return nil, nil, q.located(err)
-		}
-	}
-	if c.len() == 0 {
-		return nil, none, nil
-	}
-	for k := range c.len() {
-		rows = append(rows, c.row(k))
-	}
-	c, err = projectChunk(x, c, p.project)
-	if err != nil {
-		return nil, nil, q.located(err)
-	}
-	return rows, &Rows{columns: q.columns, chunk: c}, nil
 }
