@@ -64,6 +64,10 @@ bench-kernel storm="6s" *args:
     go test -p 1 -run '^$' -bench Scan10000 -benchtime 20x ./platform/bpf ./platform/procfs
     go test ./roles -run '^$' -bench Idle/busy -benchtime 1x
 
+# thousands of rules over a stream of events, on one core
+bench-detect *args:
+    go test ./rules -run '^$' -bench Detect -benchtime 2s -timeout 30m {{ args }}
+
 # coverage by package and in all
 coverage:
     go test -coverprofile coverage.out ./...

@@ -1,9 +1,8 @@
 package rules
 
 import (
-	"errors"
-	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +23,11 @@ type MatcherConfig struct {
 	// on parts of it, or whose rows are larger than an alert, passes over the
 	// rest then. The rule is called slow.
 	BatchTimeout time.Duration
+	// Share is the time that a Stream rule may take for a batch: 100 ms,
+	// negative: no bound. One that takes longer twice in a row, the second time
+	// by CPU time where that is known, is paused for a minute, then for twice as
+	// long each time when it does so again; at most about an hour.
+	Share time.Duration
 }
 
 func (c MatcherConfig) withDefaults() MatcherConfig {
@@ -35,6 +39,9 @@ func (c MatcherConfig) withDefaults() MatcherConfig {
 	}
 	if c.BatchTimeout == 0 {
 		c.BatchTimeout = time.Second
+	}
+	if c.Share == 0 {
+		c.Share = 100 * time.Millisecond
 	}
 	if c.MaxRows == 0 {
 		c.MaxRows = 10_000
@@ -56,13 +63,23 @@ type Matcher struct {
 	runs   sync.Mutex // one RunHistory or RunScan at a time
 }
 
-// plan is a Set made ready to be evaluated. It does not change.
+// plan is a Set made ready to be evaluated. Its rules do not change.
 type plan struct {
 	set     *Set
 	all     []*compiled // in the order of the Set, disabled ones too
-	stream  map[*event.Table][]*compiled
+	tables  map[*event.Table]*tableRules
 	history []*compiled
 	scan    []*compiled
+
+	matching sync.RWMutex // held to read while a batch is matched
+}
+
+// tableRules are the enabled rules that new rows of a table concern.
+type tableRules struct {
+	stream  []*compiled
+	history []*compiled
+	index   *index       // of stream, then history
+	rows    atomic.Int64 // that the stream rules were evaluated for; not yet in their evaluated
 }
 
 // compiled is a rule with what has come of it.
@@ -74,13 +91,19 @@ type compiled struct {
 // state is kept over a Reload while the rule's file does not change.
 type state struct {
 	loaded    time.Time
-	evaluated atomic.Int64
+	evaluated atomic.Int64 // of a Stream rule without tableRules.rows
 	matched   atomic.Int64
 	failed    atomic.Int64
 	cut       atomic.Int64 // matched rows
 	spent     atomic.Int64 // ns
 	lastError atomic.Pointer[RunError]
 	lastSlow  atomic.Pointer[RunError]
+	slowest   atomic.Int64 // ns of one batch or run
+
+	// Of Stream rules:
+	candidates atomic.Int64 // rows
+	skipped    atomic.Int64 // rows, while it was paused
+	pause      pause
 
 	// Of History and Scan rules:
 	lastRun  atomic.Int64 // µs, math.MinInt64 before the first
@@ -110,7 +133,28 @@ func NewMatcher(set *Set, cfg MatcherConfig) *Matcher {
 func (m *Matcher) Reload(set *Set) {
 	m.reload.Lock()
 	defer m.reload.Unlock()
-	m.plan.Store(newPlan(set, m.plan.Load()))
+	before := m.plan.Load()
+	m.plan.Store(newPlan(set, before))
+	before.matching.Lock()
+	defer before.matching.Unlock()
+	for _, t := range before.tables {
+		rows := t.rows.Swap(0)
+		for _, c := range t.stream {
+			c.evaluated.Add(rows)
+		}
+	}
+}
+
+// hold returns the plan in force, with its lock held to read.
+func (m *Matcher) hold() *plan {
+	for {
+		p := m.plan.Load()
+		p.matching.RLock()
+		if p == m.plan.Load() {
+			return p
+		}
+		p.matching.RUnlock() // Reload has counted its rows
+	}
 }
 
 // Set returns the rules in force.
@@ -124,7 +168,7 @@ func newPlan(set *Set, before *plan) *plan {
 			kept[identity{c.rule.ID, c.rule.Hash, c.rule.File}] = c.state
 		}
 	}
-	p := &plan{set: set, stream: map[*event.Table][]*compiled{}}
+	p := &plan{set: set, tables: map[*event.Table]*tableRules{}}
 	for _, r := range set.Rules {
 		c := &compiled{rule: r, state: kept[identity{r.ID, r.Hash, r.File}]}
 		if c.state == nil {
@@ -136,152 +180,122 @@ func newPlan(set *Set, before *plan) *plan {
 		switch {
 		case !r.Enabled:
 		case r.Mode == Stream:
-			t := event.Lookup(r.Table())
-			p.stream[t] = append(p.stream[t], c)
+			t := p.table(r.Table())
+			t.stream = append(t.stream, c)
 		case r.Mode == History:
 			p.history = append(p.history, c)
+			for _, name := range r.Tables {
+				t := p.table(name)
+				t.history = append(t.history, c)
+			}
 		default:
 			p.scan = append(p.scan, c)
 		}
 	}
+	for table, t := range p.tables {
+		var required []*sql.Requirement
+		for _, c := range slices.Concat(t.stream, t.history) {
+			required = append(required, c.rule.query.Requires(table.Name))
+		}
+		t.index = newIndex(required)
+	}
 	return p
+}
+
+func (p *plan) table(name string) *tableRules {
+	table := event.Lookup(name)
+	t := p.tables[table]
+	if t == nil {
+		t = &tableRules{}
+		p.tables[table] = t
+	}
+	return t
 }
 
 // Match evaluates all Stream rules on a batch and notes which History rules
 // it makes due. The matches refer to the batch, which must not change while
 // they are in use; they come by rule, then by row.
 func (m *Matcher) Match(b *event.Batch, now time.Time) []Match {
-	p := m.plan.Load()
-	var found []Match
 	if b.Rows == 0 {
 		return nil
 	}
-	for _, c := range p.candidates(b) {
-		found = c.match(found, b, now, m.cfg.BatchTimeout)
+	p := m.hold()
+	defer p.matching.RUnlock()
+	t := p.tables[b.Table]
+	if t == nil {
+		return nil
 	}
-	for _, c := range p.history {
-		for _, name := range c.rule.Tables {
-			if name == b.Table.Name {
-				c.dirty.Store(true)
-			}
+	t.rows.Add(int64(b.Rows))
+	e := evaluation{cfg: &m.cfg, batch: b, now: now, matching: sql.NewMatching(b, now)}
+	t.candidates(b, func(position int, rows []int32) {
+		if position < len(t.stream) {
+			e.match(t.stream[position], rows)
+		} else {
+			t.history[position-len(t.stream)].dirty.Store(true)
 		}
-	}
-	return found
+	})
+	return e.found
 }
 
-// candidates returns the rules that some row of the batch may satisfy; each
-// is then confirmed by its own compiled expressions. A rule is a candidate
-// when it reads the batch's table.
-func (p *plan) candidates(b *event.Batch) []*compiled { return p.stream[b.Table] }
-
-// match appends the rows of b that satisfy the rule.
-func (c *compiled) match(found []Match, b *event.Batch, now time.Time, timeout time.Duration) []Match {
-	start := time.Now()
-	p := pass{rule: c.rule, whole: b, now: now, found: found, fail: c.fail}
-	if timeout > 0 {
-		p.deadline = start.Add(timeout)
-	}
-	p.confirm(b, 0)
-	spent := time.Since(start)
-	if p.skipped > 0 {
-		why := errors.New("its rows are large")
-		if p.err != nil {
-			why = p.err
+// candidates calls visit for each rule, in order, that rows of the batch may
+// satisfy, and these rows; nil: all.
+func (t *tableRules) candidates(b *event.Batch, visit func(position int, rows []int32)) {
+	found, all := t.index.candidates(b), t.index.all
+	for len(found) > 0 || len(all) > 0 {
+		position := math.MaxInt
+		if len(found) > 0 {
+			position = int(found[0] >> 32)
 		}
-		c.fail(fmt.Errorf("it was stopped after %v in one batch, and %d of %d rows were not looked at: %w", timeout, p.skipped, b.Rows, why), int64(p.skipped), now)
-	}
-	if timeout > 0 && spent > timeout {
-		c.lastSlow.Store(&RunError{Time: now, Message: fmt.Sprintf("it took %v for a batch of %d rows", spent.Round(time.Millisecond), b.Rows)})
-	}
-	c.evaluated.Add(int64(b.Rows - p.skipped))
-	c.matched.Add(int64(len(p.found) - len(found)))
-	c.cut.Add(p.room.cut)
-	c.spent.Add(int64(spent))
-	return p.found
-}
-
-// pass is one evaluation of a rule on a batch, row by row where it fails.
-type pass struct {
-	rule     *Rule
-	whole    *event.Batch
-	now      time.Time
-	deadline time.Time // zero: none
-	fail     func(err error, rows int64, now time.Time)
-
-	found   []Match
-	room    room
-	skipped int   // rows that were not looked at
-	err     error // of the last part that failed
-}
-
-func (p *pass) late() bool { return !p.deadline.IsZero() && time.Now().After(p.deadline) }
-
-// confirm evaluates part, which is the rows of whole from first on. A row on
-// which the rule fails (such as a division by zero) must not hide the other
-// rows: the part is halved until the failing row stands alone.
-func (p *pass) confirm(part *event.Batch, first int) {
-	if p.err != nil && p.late() {
-		p.skipped += part.Rows
-		return
-	}
-	rows, out, err := p.rule.query.Match(part, p.now)
-	if err == nil {
-		for at, row := range rows {
-			if at > 0 && p.room.cut > 0 && p.late() { // to make them is what takes long
-				p.skipped += len(rows) - at
-				return
-			}
-			p.found = append(p.found, p.rule.newMatch(out, at, p.whole, first+row, p.now, &p.room))
+		if len(all) > 0 && int(all[0]) < position {
+			visit(int(all[0]), nil)
+			all = all[1:]
+			continue
 		}
-		return
+		n := 1
+		for n < len(found) && int(found[n]>>32) == position {
+			n++
+		}
+		rows := make([]int32, n)
+		for k := range rows {
+			rows[k] = int32(found[k])
+		}
+		visit(position, rows)
+		found = found[n:]
 	}
-	p.err = err
-	if part.Rows == 1 {
-		p.fail(err, 1, p.now)
-		return
-	}
-	half := part.Rows / 2
-	p.confirm(slice(part, 0, half), first)
-	p.confirm(slice(part, half, part.Rows), first+half)
-}
-
-// slice copies the rows from ≤ i < to.
-func slice(b *event.Batch, from, to int) *event.Batch {
-	builder := event.NewBuilder(b.Table)
-	for i := from; i < to; i++ {
-		builder.AddRow(b, i)
-	}
-	return builder.Batch()
-}
-
-func (c *compiled) fail(err error, rows int64, now time.Time) {
-	c.failed.Add(rows)
-	c.lastError.Store(&RunError{Time: now, Message: err.Error()})
 }
 
 // Stats is what has come of one rule since its file was loaded or changed.
 type Stats struct {
-	Rule      *Rule
-	Loaded    time.Time
-	Evaluated int64 // rows; for a History or Scan rule, rows read
-	Matched   int64 // rows
-	Failed    int64 // rows of a Stream rule, runs of another, that ended in an error
-	Cut       int64 // matched rows that were too long for an alert
-	Spent     time.Duration
-	Error     *RunError // the last one, or nil
-	Slow      *RunError // when it last took too long for a batch, or nil
+	Rule       *Rule
+	Loaded     time.Time
+	Evaluated  int64 // rows; for a History or Scan rule, rows read
+	Candidates int64 // of these, rows of a Stream rule that its texts did not rule out
+	Matched    int64 // rows
+	Failed     int64 // rows of a Stream rule, runs of another, that ended in an error
+	Skipped    int64 // rows that a Stream rule might have matched while it was paused
+	Cut        int64 // matched rows that were too long for an alert
+	Spent      time.Duration
+	Slowest    time.Duration // of a batch or run
+	Paused     time.Time     // until when a Stream rule is paused, as far as is known; zero: it is not
+	Error      *RunError     // the last one, or nil
+	Slow       *RunError     // when it last took too long for a batch, or nil
 }
 
 // Stats returns the figures of each rule, in the order of the Set.
 func (m *Matcher) Stats() []Stats {
+	m.reload.Lock()
+	defer m.reload.Unlock()
 	p := m.plan.Load()
 	list := make([]Stats, len(p.all))
 	for i, c := range p.all {
 		list[i] = Stats{
 			Rule: c.rule, Loaded: c.loaded,
-			Evaluated: c.evaluated.Load(), Matched: c.matched.Load(), Failed: c.failed.Load(),
-			Cut:   c.cut.Load(),
-			Spent: time.Duration(c.spent.Load()), Error: c.lastError.Load(), Slow: c.lastSlow.Load(),
+			Evaluated: c.evaluated.Load(), Candidates: c.candidates.Load(), Matched: c.matched.Load(), Failed: c.failed.Load(),
+			Skipped: c.skipped.Load(), Cut: c.cut.Load(), Paused: c.pause.end(),
+			Spent: time.Duration(c.spent.Load()), Slowest: time.Duration(c.slowest.Load()), Error: c.lastError.Load(), Slow: c.lastSlow.Load(),
+		}
+		if c.rule.Enabled && c.rule.Mode == Stream {
+			list[i].Evaluated += p.tables[event.Lookup(c.rule.Table())].rows.Load()
 		}
 	}
 	return list
@@ -310,9 +324,16 @@ func (s *Set) AppendTo(b *event.Builder, stats []Stats) {
 		}
 		b.Column("loaded_at").Time(st.Loaded)
 		b.Column("evaluated").Int(st.Evaluated)
+		b.Column("candidates").Int(st.Candidates)
 		b.Column("matched").Int(st.Matched)
 		b.Column("failed").Int(st.Failed)
+		b.Column("skipped").Int(st.Skipped)
 		b.Column("cut").Int(st.Cut)
+		b.Column("time_spent").Float(st.Spent.Seconds())
+		b.Column("slowest").Float(st.Slowest.Seconds())
+		if !st.Paused.IsZero() {
+			b.Column("paused_until").Time(st.Paused)
+		}
 		b.Column("sql").Text(r.SQL)
 		b.EndRow()
 	}
@@ -322,10 +343,11 @@ func (s *Set) AppendTo(b *event.Builder, stats []Stats) {
 		b.Column("enabled").Bool(false)
 		b.Column("error").Text(r.Error())
 		b.Column("loaded_at").Time(s.Loaded)
-		b.Column("evaluated").Int(0)
-		b.Column("matched").Int(0)
-		b.Column("failed").Int(0)
-		b.Column("cut").Int(0)
+		for _, counter := range []string{"evaluated", "candidates", "matched", "failed", "skipped", "cut"} {
+			b.Column(counter).Int(0)
+		}
+		b.Column("time_spent").Float(0)
+		b.Column("slowest").Float(0)
 		b.EndRow()
 	}
 }

@@ -40,6 +40,9 @@ func Replay(ctx context.Context, set *Set, batches iter.Seq2[*event.Batch, error
 	if cfg.Matcher.BatchTimeout == 0 {
 		cfg.Matcher.BatchTimeout = -1 // no clock
 	}
+	if cfg.Matcher.Share == 0 {
+		cfg.Matcher.Share = -1
+	}
 	m := NewMatcher(set, cfg.Matcher)
 	g := NewGrouper(cfg.Grouper)
 	held := holdFor(m.plan.Load(), cfg.MaxHeld)

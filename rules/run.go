@@ -127,7 +127,7 @@ func (m *Matcher) run(ctx context.Context, c *compiled, src sql.Source, now time
 	c.evaluated.Add(counted.rows)
 	took := time.Since(start)
 	c.lastTook.Store(int64(took))
-	c.spent.Add(int64(took))
+	c.took(took)
 	switch {
 	case errors.Is(err, errTooMany):
 		c.fail(fmt.Errorf("more than %d matches in one run, and the rest was not looked at: add a condition, or rules.max_matches in the configuration allows more", m.cfg.MaxRows), 1, now)
@@ -154,7 +154,7 @@ func (r *Rule) run(ctx context.Context, src sql.Source, opt sql.Options, limit i
 		err := src.Scan(ctx, req, func(b *event.Batch) error {
 			if b.Rows > 0 {
 				p.whole, p.err = b, nil
-				p.confirm(b, 0)
+				p.confirm(sql.NewMatching(b, now), nil)
 			}
 			if int64(len(p.found)) > limit {
 				p.found = p.found[:limit]

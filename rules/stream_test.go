@@ -89,7 +89,7 @@ func (c *streamCase) compare() string {
 	for _, b := range c.rows {
 		times := b.Column(b.Table.Time)
 		for i := range b.Rows {
-			list, err := answers(q, memory{slice(b, i, i+1)})
+			list, err := answers(q, memory{pick(b, []int32{int32(i)})})
 			if err != nil {
 				failing++
 				continue
@@ -100,7 +100,7 @@ func (c *streamCase) compare() string {
 			output = append(output, list...)
 		}
 	}
-	m := NewMatcher(set, MatcherConfig{})
+	m := NewMatcher(set, MatcherConfig{Share: -1})
 	var got []string
 	for _, b := range c.cut() {
 		for _, match := range m.Match(b, testStart) {
@@ -142,7 +142,11 @@ func (c *streamCase) cut() []*event.Batch {
 	for _, b := range c.rows {
 		for from := 0; from < b.Rows; {
 			to := min(from+1+c.random.IntN(20), b.Rows)
-			out = append(out, slice(b, from, to))
+			var rows []int32
+			for i := from; i < to; i++ {
+				rows = append(rows, int32(i))
+			}
+			out = append(out, pick(b, rows))
 			from = to
 		}
 	}

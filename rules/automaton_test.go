@@ -1,0 +1,43 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"daemoneye/rules/sql"
+)
+
+// An automaton finds what strings.Index finds, however few states are tabled.
+func TestAutomaton(t *testing.T) {
+	letters := rapid.SampledFrom([]rune("abc/é"))
+	rapid.Check(t, func(t *rapid.T) {
+		set := map[string]bool{}
+		for _, l := range rapid.SliceOfN(rapid.StringOfN(letters, 1, 6, -1), 1, 30).Draw(t, "literals") {
+			set[l] = true
+		}
+		literals := slices.Sorted(maps.Keys(set))
+		a := newAutomaton(literals)
+		if rapid.Bool().Draw(t, "few tabled") {
+			a.tabled = 1
+		}
+		text := rapid.StringOfN(rapid.SampledFrom([]rune("aAbBcC/éÉx")), 0, 40, -1).Draw(t, "text")
+		got, want := map[string]int{}, map[string]int{}
+		a.find(text, func(literal uint32, end int) { got[fmt.Sprint(literals[literal], end)]++ })
+		lower := sql.Lower(text)
+		for _, l := range literals {
+			for end := len(l); end <= len(lower); end++ {
+				if strings.HasSuffix(lower[:end], l) {
+					want[fmt.Sprint(l, end)]++
+				}
+			}
+		}
+		if !maps.Equal(got, want) {
+			t.Fatalf("%q in %q: %v, want %v", literals, text, got, want)
+		}
+	})
+}
