@@ -20,6 +20,7 @@ type automaton struct {
 	tabled  uint32   // states of it
 	states  []acState
 	ends    []uint32 // literals that end at a state, in the order of the states
+	ending  []uint64 // a bit for each state: a literal ends at it, or at a next one
 }
 
 // acState is one state; its children are those from first up to the next one's first.
@@ -91,7 +92,7 @@ func (a *automaton) grow(literals []string) {
 func (a *automaton) connect() {
 	count := uint32(len(a.states) - 1)
 	a.tabled = min(count, uint32(max(1, maxTable/a.classes)))
-	a.table = make([]uint32, int(a.tabled)*a.classes)
+	a.table, a.ending = make([]uint32, int(a.tabled)*a.classes), make([]uint64, count/64+1)
 	for s := range count {
 		state := &a.states[s]
 		if s > 0 {
@@ -100,6 +101,9 @@ func (a *automaton) connect() {
 			if a.states[state.fail+1].end > f.end {
 				state.next = state.fail
 			}
+		}
+		if state.next != 0 || a.states[s+1].end > state.end {
+			a.ending[s/64] |= 1 << (s % 64)
 		}
 		if s < a.tabled && s > 0 {
 			copy(a.row(s), a.row(state.fail))
@@ -135,9 +139,16 @@ func (a *automaton) step(s uint32, class uint8) uint32 {
 // find calls found for each literal that ends before byte end of the text; it
 // may do so again when the literal is there again.
 func (a *automaton) find(text string, found func(literal uint32, end int)) {
-	s := uint32(0)
+	s, classes := uint32(0), uint32(a.classes)
 	for i := range len(text) {
-		s = a.step(s, a.class[text[i]])
+		if class := a.class[text[i]]; s < a.tabled {
+			s = a.table[s*classes+uint32(class)]
+		} else {
+			s = a.step(s, class)
+		}
+		if a.ending[s/64]&(1<<(s%64)) == 0 {
+			continue
+		}
 		for t := s; t != 0; t = a.states[t].next {
 			for _, literal := range a.ends[a.states[t].end:a.states[t+1].end] {
 				found(literal, i+1)
@@ -151,5 +162,5 @@ func (a *automaton) size() int {
 	if a == nil {
 		return 0
 	}
-	return 4*len(a.table) + 20*len(a.states) + 4*len(a.ends)
+	return 4*len(a.table) + 20*len(a.states) + 4*len(a.ends) + 8*len(a.ending)
 }

@@ -78,7 +78,8 @@ func (c *texts) remember(text string, list []int32) {
 		return
 	}
 	if c.held > maxHeld {
-		c.old, c.young, c.held = c.young, map[string][]int32{}, 0
+		c.old, c.young, c.held = c.young, c.old, 0
+		clear(c.young)
 	}
 	c.young[strings.Clone(text)] = list // the batch's memory is not kept
 	c.held += len(text) + 4*len(list) + mapEntry
@@ -211,7 +212,7 @@ func (b *textsBuilder) add(r *sql.Requirement, text string, test int32) {
 
 // texts makes the tables; tests is the number of all tests.
 func (b *textsBuilder) texts(tests int) *texts {
-	c := &texts{column: b.column, passed: make([]uint32, tests), young: map[string][]int32{}}
+	c := &texts{column: b.column, passed: make([]uint32, tests), young: map[string][]int32{}, old: map[string][]int32{}}
 	for fold := range 2 {
 		c.same[fold] = cases{b.is[fold], newAffixes(b.begins[fold]), newAffixes(b.ends[fold])}
 	}
