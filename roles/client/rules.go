@@ -32,9 +32,10 @@ func rulesCommand() *cli.Command {
 				Name:  "list",
 				Usage: "list the rules, loaded and refused",
 				Description: `   daemoneye rules list
+   daemoneye rules list --stats
    daemoneye rules list --rules ./my-rules
    daemoneye rules list --format csv`,
-				Flags:  []cli.Flag{formatFlag(), rulesFlag()},
+				Flags:  []cli.Flag{formatFlag(), rulesFlag(), &cli.BoolFlag{Name: "stats", Usage: "show what each rule did and what it cost, the dearest first"}},
 				Action: run(rulesList),
 			},
 			{
@@ -122,6 +123,13 @@ func rulesList(c *call) error {
 	defer c.closing(e)
 	counts := "evaluated, matched, failed"
 	_, onDisk := e.(*localEngine)
+	if c.Bool("stats") {
+		if onDisk {
+			return &Error{Err: errors.New("rules on disk have no statistics"), Hint: `start the agent with "daemoneye run"`}
+		}
+		_, err = printQuery(c.ctx, e, api.QueryRequest{SQL: statsQuery}, newPrinter(c.out, name))
+		return err
+	}
 	if onDisk { // nothing was evaluated there, which is not 0 of something
 		counts = "NULL::bigint AS evaluated, NULL::bigint AS matched, NULL::bigint AS failed"
 	}
@@ -132,6 +140,12 @@ func rulesList(c *call) error {
 	_, err = printQuery(c.ctx, e, api.QueryRequest{SQL: text}, newPrinter(c.out, name))
 	return err
 }
+
+// statsQuery is what rules list --stats shows.
+const statsQuery = `SELECT rule_id, evaluated, candidates, matched, failed, skipped,
+	round((time_spent * 1000)::numeric, 3) AS spent_ms, round((slowest * 1000)::numeric, 3) AS slowest_ms,
+	CASE WHEN paused_until > now() THEN paused_until END AS paused_until
+FROM rules WHERE enabled ORDER BY time_spent DESC, rule_id`
 
 // rulesTable lists what people look for first, so that it fits a terminal.
 func (c *call) rulesTable(e engine, text string, onDisk bool) error {

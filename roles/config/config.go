@@ -91,6 +91,7 @@ type Rules struct {
 	Every      time.Duration // least time between two runs of one rule over history
 	Timeout    time.Duration // of one run of a rule that is not over the stream
 	MaxMatches int64         // of one such run
+	Share      time.Duration // of a rule over the stream, for one batch
 }
 
 // SQL is about the statements of rules and queries.

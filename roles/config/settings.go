@@ -235,6 +235,11 @@ func agentSettings() []Setting {
 			Doc:   "Matches that one such run may have; the rest is not looked at, and the rule is reported as failing.",
 			field: func(c *Config) any { return &c.Rules.MaxMatches },
 		},
+		{
+			Key: "rules.share", Type: Duration, Default: "100ms", min: int64(time.Millisecond), max: int64(time.Minute),
+			Doc:   "Time that a rule over the stream may take for one batch. One that takes longer twice in a row is paused for a minute, then longer, and reported.",
+			field: func(c *Config) any { return &c.Rules.Share },
+		},
 	}
 }
 

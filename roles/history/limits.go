@@ -34,5 +34,5 @@ func Resources(c *config.Config, dir string) sql.Options {
 
 // MatcherConfig is how rules are run by the configuration, with these resources.
 func MatcherConfig(c *config.Config, resources sql.Options) rules.MatcherConfig {
-	return rules.MatcherConfig{Every: c.Rules.Every, Timeout: c.Rules.Timeout, MaxRows: c.Rules.MaxMatches, Resources: resources}
+	return rules.MatcherConfig{Every: c.Rules.Every, Timeout: c.Rules.Timeout, MaxRows: c.Rules.MaxMatches, Share: c.Rules.Share, Resources: resources}
 }
