@@ -201,7 +201,12 @@ func (c *Client) request(ctx context.Context, kind byte, atOnce int, body []byte
 	case answer := <-k.answer:
 		return answer, nil
 	case <-c.done:
-		return nil, c.Err()
+		select {
+		case answer := <-k.answer: // which came before
+			return answer, nil
+		default:
+			return nil, c.Err()
+		}
 	case <-ctx.Done():
 		c.mu.Lock()
 		defer c.mu.Unlock()
