@@ -6,15 +6,19 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"daemoneye/platform"
 	"daemoneye/platform/procfs"
@@ -71,11 +75,16 @@ func sleeper(t testing.TB, attr *syscall.SysProcAttr, args ...string) int {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	// The new program's arguments are there a moment after the old one has gone.
+	// It changes until it waits, in one of these calls.
+	waits := []string{
+		fmt.Sprintf("%d ", unix.SYS_CLOCK_NANOSLEEP), fmt.Sprintf("%d ", unix.SYS_NANOSLEEP), fmt.Sprintf("%d 0x0 ", unix.SYS_READ),
+	}
 	for {
-		if line, err := os.ReadFile("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/cmdline"); err != nil || len(line) > 0 {
+		call, err := os.ReadFile("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/syscall")
+		if err != nil || slices.ContainsFunc(waits, func(w string) bool { return strings.HasPrefix(string(call), w) }) {
 			return cmd.Process.Pid
 		}
+		runtime.Gosched()
 	}
 }
 
