@@ -24,12 +24,7 @@ func setFileCalls(spec *ebpf.CollectionSpec) error {
 		calls[native], compat[narrow] = uint8(i), uint8(i)
 	}
 	calls[0], compat[0] = 0, 0 // stands for none
-	for name, value := range map[string]any{"shapes": shapes, "calls": calls, "compat_calls": compat} {
-		if err := spec.Variables[name].Set(value); err != nil {
-			return fmt.Errorf("set %s: %w", name, err)
-		}
-	}
-	return nil
+	return setVariables(spec, map[string]any{"shapes": shapes, "calls": calls, "compat_calls": compat})
 }
 
 // Watch says of which paths Files are told from now on: changes of paths and of

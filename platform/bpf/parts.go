@@ -26,6 +26,16 @@ var parts = []part{
 	{"file events", loadFiles, setFileCalls},
 }
 
+// setVariables sets variables of programs, by name.
+func setVariables(spec *ebpf.CollectionSpec, values map[string]any) error {
+	for name, value := range values {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // setCalls says what each system call, by name, is to the programs of a part
 // that has syscall.h.
 func setCalls(spec *ebpf.CollectionSpec, what map[string]uint8) error {
@@ -33,12 +43,7 @@ func setCalls(spec *ebpf.CollectionSpec, what map[string]uint8) error {
 	if err != nil {
 		return err
 	}
-	for name, value := range map[string]any{"calls": calls, "compat_calls": compat} {
-		if err := spec.Variables[name].Set(value); err != nil {
-			return fmt.Errorf("set %s: %w", name, err)
-		}
-	}
-	return nil
+	return setVariables(spec, map[string]any{"calls": calls, "compat_calls": compat})
 }
 
 // loadedPart is a part whose programs are in the kernel, not attached yet.
@@ -71,9 +76,9 @@ func (s *Source) loadPart(p part, kernel *btf.Spec) (*ebpf.Collection, error) {
 			return nil, err
 		}
 	}
-	if v := spec.Variables["has_fetch"]; v != nil {
-		if err := v.Set(hasFetch()); err != nil {
-			return nil, fmt.Errorf("set has_fetch: %w", err)
+	if spec.Variables["has_fetch"] != nil {
+		if err := setVariables(spec, map[string]any{"has_fetch": s.fetch}); err != nil {
+			return nil, err
 		}
 	}
 	options := ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: kernel}, MapReplacements: map[string]*ebpf.Map{}}
@@ -96,14 +101,21 @@ func (s *Source) loadPart(p part, kernel *btf.Spec) (*ebpf.Collection, error) {
 	return c, nil
 }
 
-// attach attaches each of the programs of a part.
-func (s *Source) attach(programs map[string]*ebpf.Program) error {
+// attachAll attaches each of the programs of a part.
+func (s *Source) attachAll(programs map[string]*ebpf.Program) error {
 	for name, program := range programs {
-		l, err := link.AttachTracing(link.TracingOptions{Program: program})
-		if err != nil {
-			return fmt.Errorf("attach %s: %w", name, err)
+		if err := s.attach(name, program); err != nil {
+			return err
 		}
-		s.links = append(s.links, l)
 	}
+	return nil
+}
+
+func (s *Source) attach(name string, program *ebpf.Program) error {
+	l, err := link.AttachTracing(link.TracingOptions{Program: program})
+	if err != nil {
+		return fmt.Errorf("attach %s: %w", name, err)
+	}
+	s.links = append(s.links, l)
 	return nil
 }

@@ -45,6 +45,7 @@ type Source struct {
 	protected *ebpf.Memory // pids, of the part that has them
 	parts     []*ebpf.Collection
 	cpus      int
+	fetch     bool // atomic operations can return a value
 	limited   []string
 	doze      time.Duration
 
@@ -108,14 +109,12 @@ func Open(config Config) (s *Source, err error) {
 	}
 	// The end of the way first: an exec is not seen whose fork should have been.
 	for _, p := range []*ebpf.Program{s.ProcessExit, exec, s.ProcessFork} {
-		l, err := link.AttachTracing(link.TracingOptions{Program: p})
-		if err != nil {
-			return nil, explain(fmt.Errorf("attach %s: %w", p, err))
+		if err := s.attach(p.String(), p); err != nil {
+			return nil, explain(err)
 		}
-		s.links = append(s.links, l)
 	}
 	for _, p := range loaded {
-		if err := s.attach(p.programs); err != nil {
+		if err := s.attachAll(p.programs); err != nil {
 			s.limit(p.what, err)
 		}
 	}
@@ -153,13 +152,13 @@ func (s *Source) spec(config Config, kernel *btf.Spec) (*ebpf.CollectionSpec, er
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range map[string]any{
+	s.fetch = hasFetch()
+	err = setVariables(spec, map[string]any{
 		"cpus": uint32(s.cpus), "exit_says_group": says,
-		"all_variables": config.Environment, "names": variables(), "has_fetch": hasFetch(),
-	} {
-		if err := spec.Variables[name].Set(value); err != nil {
-			return nil, fmt.Errorf("eBPF: set %s: %w", name, err)
-		}
+		"all_variables": config.Environment, "names": variables(), "has_fetch": s.fetch,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("eBPF: %w", err)
 	}
 	return spec, nil
 }

@@ -19,8 +19,8 @@ func setSystem(spec *ebpf.CollectionSpec) error {
 	for i, f := range callForms {
 		forms[i+1], calls[f.call] = f.form, uint8(i+1)
 	}
-	if err := spec.Variables["forms"].Set(forms); err != nil {
-		return fmt.Errorf("set forms: %w", err)
+	if err := setVariables(spec, map[string]any{"forms": forms}); err != nil {
+		return err
 	}
 	return setCalls(spec, calls)
 }
