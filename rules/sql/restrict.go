@@ -114,17 +114,8 @@ func restrictedTo(e *quantExpr) (r Restriction, ok bool) {
 
 // likePrefix returns what every text begins with that the pattern matches.
 func likePrefix(pattern string) string {
-	var b strings.Builder
-	for i := 0; i < len(pattern); i++ {
-		switch pattern[i] {
-		case '%', '_':
-			return b.String()
-		case '\\':
-			if i++; i >= len(pattern) {
-				return b.String()
-			}
-		}
-		b.WriteByte(pattern[i])
+	if parts, _ := likeParts(pattern); len(parts) > 0 && (parts[0].test == TextIs || parts[0].test == TextBegins) {
+		return parts[0].texts[0]
 	}
-	return b.String()
+	return ""
 }
