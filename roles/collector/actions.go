@@ -3,6 +3,7 @@ package collector
 import (
 	"daemoneye/bus/event"
 	"daemoneye/platform/bpf"
+	"daemoneye/platform/procfs"
 	"daemoneye/roles/api"
 )
 
@@ -11,24 +12,23 @@ type actionTable struct {
 	name   string
 	events []string // the column event, by Event.What; "" where there is none
 	// open looks up the columns that are the table's own; what it returns
-	// writes them for one event.
-	open func(*event.Builder) func(*bpf.Event, *live)
+	// writes them for one event and the process that it tells of, nil when
+	// that is not known.
+	open func(*event.Builder) func(*bpf.Event, *procfs.Process, *live)
 	// wanted is what of its kind is always told: a bit for each Event.What.
 	wanted uint64
 }
 
-// actionTables are these tables, by the kind of their events.
-func actionTables() map[bpf.Kind]actionTable {
-	return map[bpf.Kind]actionTable{
-		bpf.Network: networkTable(),
-		bpf.Files:   fileTable(),
-		bpf.System:  systemTable(),
-	}
+// actionTables are these tables, by the kind of their events. It is never changed.
+var actionTables = map[bpf.Kind]actionTable{
+	bpf.Network: networkTable(),
+	bpf.Files:   fileTable(),
+	bpf.System:  systemTable(),
 }
 
 // tableOf returns the table whose rows events of the kind become.
 func tableOf(k bpf.Kind) string {
-	if t, ok := actionTables()[k]; ok {
+	if t, ok := actionTables[k]; ok {
 		return t.name
 	}
 	return "process_events"
@@ -39,7 +39,7 @@ type actions struct {
 	*outbox
 	actor
 	time, source *event.ColumnBuilder
-	own          func(*bpf.Event, *live)
+	own          func(*bpf.Event, *procfs.Process, *live)
 }
 
 func newActions(t actionTable, o *outbox) *actions {
@@ -51,10 +51,12 @@ func newActions(t actionTable, o *outbox) *actions {
 func (a *actions) add(e *bpf.Event, l *live, known lineage) error {
 	a.time.Time(l.enumerator.Wall(e.Time))
 	a.source.Text(api.SourceKernel)
+	var p *procfs.Process
 	if e.PID != 0 { // else it is not known who did it
-		l.rows.actor(&a.actor, l.actor(e), known)
+		p = l.actor(e)
+		l.rows.actor(&a.actor, p, known)
 	}
-	a.own(e, l)
+	a.own(e, p, l)
 	a.builder.EndRow()
 	return a.added()
 }

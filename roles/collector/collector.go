@@ -146,7 +146,7 @@ func (c *collector) connect() {
 	c.lease = newLease()
 	c.tell(api.Needs{})
 	c.actions = map[bpf.Kind]*actions{}
-	for kind, t := range actionTables() {
+	for kind, t := range actionTables {
 		c.actions[kind] = newActions(t, newOutbox(c.agent.publisher, t.name, &c.losses))
 	}
 	c.gathered = time.NewTimer(time.Hour)

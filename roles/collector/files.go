@@ -5,6 +5,7 @@ import (
 
 	"daemoneye/bus/event"
 	"daemoneye/platform/bpf"
+	"daemoneye/platform/procfs"
 )
 
 // maxPath bounds a path in a row, from its end: the kernel takes no longer one
@@ -23,14 +24,14 @@ func fileTable() actionTable {
 	return actionTable{name: "file_events", events: fileEventNames(), open: openFileEvents, wanted: bpf.AllFiles}
 }
 
-func openFileEvents(b *event.Builder) func(*bpf.Event, *live) {
+func openFileEvents(b *event.Builder) func(*bpf.Event, *procfs.Process, *live) {
 	c := &fileEvents{
 		names: fileEventNames(), event: b.Column("event"), path: b.Column("path"), targetPath: b.Column("target_path"), resolved: b.Column("path_resolved"),
 		truncated: b.Column("path_truncated"), errno: b.Column("error"), created: b.Column("created"), flags: b.Column("flags"),
 		mode: b.Column("mode"), fileType: b.Column("file_type"), inode: b.Column("inode"), device: b.Column("device"),
 		userID: b.Column("file_user_id"), groupID: b.Column("file_group_id"), attribute: b.Column("attribute"), systemCall: b.Column("system_call"),
 	}
-	return func(e *bpf.Event, _ *live) { c.write(e.What, e.File) }
+	return func(e *bpf.Event, _ *procfs.Process, _ *live) { c.write(e.What, e.File) }
 }
 
 func (c *fileEvents) write(what uint32, f *bpf.File) {

@@ -120,7 +120,7 @@ func TestFileColumns(t *testing.T) {
 		own := openFileEvents(b)
 		b.Column("time").Time(time.Unix(1, 0))
 		b.Column("source").Text("ebpf")
-		own(&bpf.Event{What: c.what, File: &c.file}, nil)
+		own(&bpf.Event{What: c.what, File: &c.file}, nil, nil)
 		b.EndRow()
 		r := rowOf(b.Batch(), 0)
 		for column, want := range c.want {

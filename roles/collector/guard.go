@@ -4,11 +4,9 @@ import (
 	"errors"
 	"os"
 	"slices"
-	"time"
 
 	"daemoneye/platform/bpf"
 	"daemoneye/platform/procfs"
-	"daemoneye/roles/api"
 	"daemoneye/roles/log/core"
 )
 
@@ -24,35 +22,6 @@ func newGuard() *guard { return &guard{self: int32(os.Getpid())} }
 
 // has reports whether p is one of ours.
 func (g *guard) has(p *procfs.Process) bool { return slices.Contains(g.pids, p.PID) }
-
-// sensorStopped publishes that the programs in the kernel do not run any more,
-// which none of ours has done: they end with this process.
-func (c *collector) sensorStopped(reason string) error {
-	a := c.actions[bpf.System]
-	b := a.builder
-	a.time.Time(time.Now())
-	a.source.Text(api.SourceProc)
-	b.Column("event").Text(eventSensorStopped)
-	b.Column("success").Bool(true)
-	b.Column("truncated").Bool(false)
-	b.Column("protected").Bool(false)
-	b.Column("arguments").JSON(encodeJSON(map[string]any{"reason": reason}))
-	if self := c.live.processes[c.live.guard.self]; self != nil {
-		b.Column("target_entity_id").Text(self.EntityID)
-		b.Column("target_name").TextOrNull(self.Name)
-		b.Column("target_executable_path").TextOrNull(self.Executable)
-	}
-	b.Column("target_pid").Int(int64(c.live.guard.self))
-	b.Column("target_protected").Bool(true)
-	b.EndRow()
-	if err := a.added(); err != nil {
-		return err
-	}
-	return a.flush()
-}
-
-// eventSensorStopped is of kernel_events; no program tells of it.
-const eventSensorStopped = "sensor_stopped"
 
 // concerns reports whether what happened to p may change which are ours.
 func (g *guard) concerns(p *procfs.Process) bool {

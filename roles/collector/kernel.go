@@ -29,29 +29,30 @@ type kernel struct {
 	stop    chan struct{}
 	done    sync.WaitGroup
 
-	unlisted bool              // its list does not work
-	lost     map[string]uint64 // reported, by table
-	checked  time.Time         // when these were all
-	late     uint64            // events that could not be looked up, reported
-	noted    time.Time         // when these were all
-	forks    forks
-	quiet    map[bpf.Kind]quiet // of execs and exits
+	unlisted bool                // its list does not work
+	lost     map[string]uint64   // reported, by table
+	checked  time.Time           // when these were all
+	late     uint64              // events that could not be looked up, reported
+	noted    time.Time           // when these were all
+	counted  map[bpf.Kind]*tally // of forks and, where they are counted by kind, execs and exits
 }
 
-// quiet is for how many looks in a row the programs have counted as many.
-type quiet struct {
+// tally is what the programs had counted of a kind at the last look.
+type tally struct {
 	sent   uint64
-	looks  int
-	at     time.Time // of the look
-	before time.Time // of the last look at which they were fewer
+	looks  int           // in a row, after the first one, with as many
+	at     time.Time     // of the last look
+	since  time.Duration // since boot: after the first look with as many
+	before time.Time     // of the last look with fewer
 }
 
-// forks is how many forks the programs had counted at the last look.
-type forks struct {
-	sent   uint64
-	at     time.Time     // of the look
-	since  time.Duration // since boot: after the first look at which they were as many
-	before time.Time     // of the last look at which they were fewer
+func (t *tally) look(sent uint64, now time.Time, boot time.Duration) {
+	if sent != t.sent || t.since == 0 {
+		*t = tally{sent: sent, at: now, since: boot, before: t.at}
+		return
+	}
+	t.looks++
+	t.at = now
 }
 
 // kernelBatch is events in their order.
@@ -64,9 +65,15 @@ type kernelBatch struct {
 func newKernel(name string, source source) *kernel {
 	k := &kernel{
 		name: name, source: source, batches: make(chan kernelBatch, kernelBatches), stop: make(chan struct{}),
-		lost: map[string]uint64{}, quiet: map[bpf.Kind]quiet{}, checked: time.Now(),
+		lost: map[string]uint64{}, counted: map[bpf.Kind]*tally{}, checked: time.Now(),
 	}
-	k.forks.at = k.checked
+	kinds := []bpf.Kind{bpf.Fork}
+	if name == api.SourceKernel { // lost messages of netlink are of no kind
+		kinds = append(kinds, bpf.Exec, bpf.Exit)
+	}
+	for _, kind := range kinds {
+		k.counted[kind] = &tally{at: k.checked}
+	}
 	k.done.Go(k.read)
 	return k
 }
@@ -121,40 +128,25 @@ func (k *kernel) losses(now time.Time) (rows map[string]int64, from time.Time, e
 // stopped says what happened that the programs did not count, as they do even
 // when the ring buffer is full, or "": a process began, or scans have found an
 // exec or an exit while none was counted since the scan before these. What
-// happened after checked may then be unknown. It is called after each scan. boot is time since boot, right to a second.
+// happened after checked may then be unknown. It is called after each scan. boot
+// is time since boot, right to a second.
 func (k *kernel) stopped(l *live, boot func(time.Time) time.Duration) (string, error) {
 	stats, err := k.source.Stats()
 	if err != nil {
 		return "", err
 	}
 	now := time.Now()
-	counted := []bpf.Kind{bpf.Exec, bpf.Exit}
-	if k.name != api.SourceKernel { // whose lost messages are of no kind
-		counted = nil
+	for kind, t := range k.counted {
+		t.look(stats.Sent[kind], now, boot(now))
 	}
-	for _, kind := range counted {
-		q, known := k.quiet[kind]
-		if sent := stats.Sent[kind]; known && q.sent == sent {
-			q.looks++
-		} else {
-			q = quiet{sent: sent, before: q.at}
-		}
-		q.at = now
-		k.quiet[kind] = q
-		if l.missed[kind] > 0 && q.looks >= 2 {
-			k.checked = q.before
+	for _, kind := range []bpf.Kind{bpf.Exec, bpf.Exit} {
+		if t := k.counted[kind]; t != nil && l.missed[kind] > 0 && t.looks >= 2 {
+			k.checked = t.before
 			return fmt.Sprintf("there was an %v and the kernel did not tell of it", kind), nil
 		}
 	}
-	f := &k.forks
-	sent := stats.Sent[bpf.Fork]
-	if sent != f.sent || f.since == 0 {
-		*f = forks{sent: sent, at: now, since: boot(now), before: f.at}
-		return "", nil
-	}
-	f.at = now
-	if l.youngest > f.since+2*time.Second {
-		k.checked = f.before
+	if t := k.counted[bpf.Fork]; t.looks > 0 && l.youngest > t.since+2*time.Second {
+		k.checked = t.before
 		return "a process began and the kernel did not tell of it", nil
 	}
 	return "", nil
@@ -259,11 +251,12 @@ func (c *collector) apply(ctx context.Context, batch kernelBatch) error {
 		c.rows.add(&c.happened.columns, h.process, c.before, known)
 		c.happened.add(&h, c.kernel.name)
 		c.events.builder.EndRow()
-		c.live.told[h.process.EntityID] = c.rows.written
-		if h.kind == eventExit {
-			delete(c.live.told, h.process.EntityID)
-			c.before.remove(h.process.EntityID)
-			c.rows.forget(h.process.EntityID)
+		if id := h.process.EntityID; h.kind == eventExit {
+			delete(c.live.told, id)
+			c.before.remove(id)
+			c.rows.forget(id)
+		} else {
+			c.live.told[id] = c.rows.written
 		}
 		if err := c.events.added(); err != nil {
 			return err
@@ -394,7 +387,7 @@ func (c *collector) kernelFailed(ctx context.Context, err error) error {
 	c.settle()
 	now := time.Now()
 	c.losses.blind("process_events", "the kernel's source ended", c.kernel.checked, now)
-	for _, t := range actionTables() {
+	for _, t := range actionTables {
 		c.losses.blind(t.name, "the kernel's source ended", c.kernel.checked, now)
 	}
 	reasons := c.replaceKernel(err)

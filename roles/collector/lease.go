@@ -78,7 +78,7 @@ func (c *collector) tell(n api.Needs) {
 		c.log.Warn("choose what the kernel tells", core.String("table", "process_events"), core.Err(err))
 	}
 	var told []string
-	for kind, t := range actionTables() {
+	for kind, t := range actionTables {
 		mask := t.wanted
 		var need api.Need
 		if i := slices.IndexFunc(n.Tables, func(x api.Need) bool { return x.Table == t.name }); i >= 0 {

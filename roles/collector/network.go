@@ -7,6 +7,7 @@ import (
 
 	"daemoneye/bus/event"
 	"daemoneye/platform/bpf"
+	"daemoneye/platform/procfs"
 )
 
 // networkTable is network_events. Raw sockets are told of always: they are rare.
@@ -14,7 +15,7 @@ func networkTable() actionTable {
 	return actionTable{
 		name:   "network_events",
 		events: networkEvents(),
-		open:   func(b *event.Builder) func(*bpf.Event, *live) { return newNetwork(b).add },
+		open:   func(b *event.Builder) func(*bpf.Event, *procfs.Process, *live) { return newNetwork(b).add },
 		wanted: 1<<bpf.Connect | 1<<bpf.Accept | 1<<bpf.Listen | 1<<bpf.Socket,
 	}
 }
@@ -49,7 +50,7 @@ func newNetwork(b *event.Builder) *network {
 	}
 }
 
-func (n *network) add(e *bpf.Event, _ *live) {
+func (n *network) add(e *bpf.Event, _ *procfs.Process, _ *live) {
 	c := e.Network
 	n.event.Text(n.events[e.What])
 	n.result.Text(errorName(c.Error))

@@ -9,6 +9,7 @@ import (
 	"daemoneye/bus/event"
 	"daemoneye/platform/bpf"
 	"daemoneye/platform/procfs"
+	"daemoneye/roles/api"
 )
 
 // systemTable is kernel_events.
@@ -36,7 +37,7 @@ type systemColumns struct {
 	events []string
 }
 
-func openSystem(b *event.Builder) func(*bpf.Event, *live) {
+func openSystem(b *event.Builder) func(*bpf.Event, *procfs.Process, *live) {
 	c := &systemColumns{
 		event: b.Column("event"), systemCall: b.Column("system_call"), operation: b.Column("operation"), success: b.Column("success"),
 		errorName: b.Column("error"), path: b.Column("path"), objectName: b.Column("object_name"), flags: b.Column("flags"), signal: b.Column("signal"),
@@ -49,16 +50,15 @@ func openSystem(b *event.Builder) func(*bpf.Event, *live) {
 }
 
 // write writes the columns of one event.
-func (c *systemColumns) write(e *bpf.Event, l *live) {
+func (c *systemColumns) write(e *bpf.Event, actor *procfs.Process, l *live) {
 	call := e.System
-	actor := l.actor(e)
 	c.event.Text(c.events[e.What])
 	c.systemCall.TextOrNull(call.Name)
 	c.success.Bool(call.Result >= 0)
 	if call.Result < 0 {
 		c.errorName.Text(errorName(int(-call.Result)))
 	}
-	c.actorProtected.Bool(l.guard.has(actor))
+	c.actorProtected.Bool(actor != nil && l.guard.has(actor))
 	d := describe(e.What, call, l.rows.redact)
 	cut := e.Flags&(bpf.CallTextCut|bpf.CallTextUnread|bpf.CallPathCut) != 0
 	c.operation.TextOrNull(d.operation)
@@ -75,6 +75,35 @@ func (c *systemColumns) write(e *bpf.Event, l *live) {
 	}
 	c.target(e, l, actor)
 }
+
+// sensorStopped publishes that the programs in the kernel do not run any more,
+// which none of ours has done: they end with this process.
+func (c *collector) sensorStopped(reason string) error {
+	a := c.actions[bpf.System]
+	b := a.builder
+	a.time.Time(time.Now())
+	a.source.Text(api.SourceProc)
+	b.Column("event").Text(eventSensorStopped)
+	b.Column("success").Bool(true)
+	b.Column("truncated").Bool(false)
+	b.Column("protected").Bool(false)
+	b.Column("arguments").JSON(encodeJSON(map[string]any{"reason": reason}))
+	if self := c.live.processes[c.live.guard.self]; self != nil {
+		b.Column("target_entity_id").Text(self.EntityID)
+		b.Column("target_name").TextOrNull(self.Name)
+		b.Column("target_executable_path").TextOrNull(self.Executable)
+	}
+	b.Column("target_pid").Int(int64(c.live.guard.self))
+	b.Column("target_protected").Bool(true)
+	b.EndRow()
+	if err := a.added(); err != nil {
+		return err
+	}
+	return a.flush()
+}
+
+// eventSensorStopped is of kernel_events; no program tells of it.
+const eventSensorStopped = "sensor_stopped"
 
 // target writes which process an event concerns: as the kernel has told it, or
 // as its pid says, which the actor's pid namespace numbers.
@@ -124,7 +153,7 @@ func namedTarget(e *bpf.Event) int32 {
 
 // named returns the process that a pid names for another one.
 func (l *live) named(pid int32, by *procfs.Process) *procfs.Process {
-	if by.InnerPID == by.PID || by.InnerPID == 0 {
+	if by == nil || by.InnerPID == by.PID || by.InnerPID == 0 {
 		return l.processes[pid]
 	}
 	for _, p := range l.processes {
