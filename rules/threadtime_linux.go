@@ -7,11 +7,12 @@ import (
 )
 
 // threadTime is the CPU time that the calling thread has had; ok is false where
-// it is not known.
+// it is not known. The clock is exact to the moment it is read; getrusage counts
+// what a running thread has had only from tick to tick.
 func threadTime() (d time.Duration, ok bool) {
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
 		return 0, false
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), true
+	return time.Duration(t.Nano()), true
 }
