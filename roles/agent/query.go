@@ -54,7 +54,10 @@ func (a *agent) query(ctx context.Context, c *bus.Call) error {
 	}
 	defer turn.end()
 	run := a.answer
-	if req.Explain != "" {
+	switch {
+	case req.Backtest != nil:
+		run = a.backtest
+	case req.Explain != "":
 		run = a.explain
 	}
 	done := make(chan error)
@@ -115,21 +118,43 @@ func (a *agent) queryOptions(req *api.QueryRequest) sql.Options {
 
 // explain answers with the plan.
 func (a *agent) explain(ctx context.Context, t *turn, req *api.QueryRequest) error {
-	reader := a.view.Reader()
-	x := history.Explainer{
-		Source: reader, Limits: history.Limits(a.cfg.Config), Options: a.queryOptions(req), Matcher: history.MatcherConfig(a.cfg.Config, history.Stored(a.cfg.Config, a.store)),
-	}
+	x, reader := a.explainer(req)
 	column, cells, q, err := x.Explain(ctx, req)
 	if err != nil {
 		return err
 	}
-	if err := t.reply(ctx, api.QueryHeader{Columns: []api.QueryColumn{column}}); err != nil {
-		return err
-	}
-	if err := t.reply(ctx, api.QueryRows{Cells: cells}); err != nil {
+	if err := t.column(ctx, column, cells); err != nil {
 		return err
 	}
 	return a.finishQuery(ctx, t, q, reader, nil, int64(len(cells)), x.Options.Now)
+}
+
+// backtest answers with what a rule would have found.
+func (a *agent) backtest(ctx context.Context, t *turn, req *api.QueryRequest) error {
+	x, reader := a.explainer(req)
+	column, cells, lost, err := x.Backtest(ctx, req, a.view.Gaps)
+	if err != nil {
+		return err
+	}
+	if err := t.column(ctx, column, cells); err != nil {
+		return err
+	}
+	return a.finishQuery(ctx, t, nil, reader, lost, int64(len(cells)), x.Options.Now)
+}
+
+func (a *agent) explainer(req *api.QueryRequest) (*history.Explainer, *history.Reader) {
+	reader := a.view.Reader()
+	return &history.Explainer{
+		Source: reader, Limits: history.Limits(a.cfg.Config), Options: a.queryOptions(req), Matcher: history.MatcherConfig(a.cfg.Config, history.Stored(a.cfg.Config, a.store)),
+	}, reader
+}
+
+// column sends an answer of one column.
+func (t *turn) column(ctx context.Context, column api.QueryColumn, cells [][]byte) error {
+	if err := t.reply(ctx, api.QueryHeader{Columns: []api.QueryColumn{column}}); err != nil {
+		return err
+	}
+	return t.reply(ctx, api.QueryRows{Cells: cells})
 }
 
 // finishQuery says how the answer ended and what it lacks; cut cells among it; a nil query

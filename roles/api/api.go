@@ -195,7 +195,22 @@ type QueryRequest struct {
 	Explain string `msgpack:"explain,omitempty"` // "", ExplainPlan or ExplainAnalyze
 	Tree    bool   `msgpack:"tree,omitempty"`    // the plan as one row of JSON
 	Rule    bool   `msgpack:"rule,omitempty"`    // SQL is the text of a rule file, to be explained
+
+	// Backtest runs the rule whose text SQL is over the history instead: one
+	// column BacktestColumn, one row of JSON.
+	Backtest *Backtest `msgpack:"backtest,omitempty"`
 }
+
+// Backtest says over which part of the history a rule is run.
+type Backtest struct {
+	From    time.Time     `msgpack:"from"`    // From ≤ time < To; zero: no bound
+	To      time.Time     `msgpack:"to"`      //
+	Step    time.Duration `msgpack:"step"`    // between two runs of a rule over history; 0: half of its window
+	Against string        `msgpack:"against"` // text of the rule with which it is compared; "": none
+}
+
+// BacktestColumn is the name of the column of a backtest.
+const BacktestColumn = "BACKTEST"
 
 // Values of QueryRequest.Explain.
 const (

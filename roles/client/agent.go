@@ -315,6 +315,7 @@ func storeEngine(cfg *config.Config) (*localEngine, error) {
 			}
 			return append(reasons, lost...)
 		},
+		lost:    view.Gaps,
 		release: s.Close,
 	}, nil
 }

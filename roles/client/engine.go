@@ -81,7 +81,9 @@ type localEngine struct {
 	limit     time.Duration       // unless the request says otherwise; 0: none
 	// incomplete says what of the tables read is missing; nil: nothing is.
 	incomplete func(ctx context.Context, q *sql.Query, now time.Time) []string
-	release    func() error
+	// lost says what of a table's times in µs is missing; nil: nothing is.
+	lost    func(ctx context.Context, table string, from, to int64) ([]string, error)
+	release func() error
 }
 
 func (e *localEngine) close() error {
@@ -102,7 +104,10 @@ func (e *localEngine) query(ctx context.Context, r api.QueryRequest, header func
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("the query took longer than %v", limit))
 		defer cancel()
 	}
-	if r.Explain != "" {
+	switch {
+	case r.Backtest != nil:
+		return e.backtest(ctx, &r, header, rows)
+	case r.Explain != "":
 		return e.explain(ctx, r, header, rows)
 	}
 	q, err := sql.Compile(r.SQL, sql.Config{Params: r.Params, Limits: e.limits})
@@ -135,7 +140,7 @@ func (e *localEngine) options(r *api.QueryRequest) sql.Options {
 
 // explain answers with the plan.
 func (e *localEngine) explain(ctx context.Context, r api.QueryRequest, header func([]api.QueryColumn) error, rows func([][]byte) error) (done api.QueryDone, err error) {
-	x := history.Explainer{Source: e.source, Limits: e.limits, Options: e.options(&r), Matcher: e.matcher}
+	x := e.explainer(&r)
 	column, cells, q, err := x.Explain(ctx, &r)
 	if err != nil {
 		return done, late(ctx, err)
@@ -148,6 +153,23 @@ func (e *localEngine) explain(ctx context.Context, r api.QueryRequest, header fu
 		done.Incomplete = e.incomplete(ctx, q, x.Options.Now)
 	}
 	return done, rows(cells)
+}
+
+// backtest answers with what a rule would have found.
+func (e *localEngine) backtest(ctx context.Context, r *api.QueryRequest, header func([]api.QueryColumn) error, rows func([][]byte) error) (done api.QueryDone, err error) {
+	column, cells, lost, err := e.explainer(r).Backtest(ctx, r, e.lost)
+	if err != nil {
+		return done, late(ctx, err)
+	}
+	if err := header([]api.QueryColumn{column}); err != nil {
+		return done, err
+	}
+	done.Rows, done.Incomplete = int64(len(cells)), lost
+	return done, rows(cells)
+}
+
+func (e *localEngine) explainer(r *api.QueryRequest) *history.Explainer {
+	return &history.Explainer{Source: e.source, Limits: e.limits, Options: e.options(r), Matcher: e.matcher}
 }
 
 // late says so of an error of a query that ran out of its time.

@@ -26,7 +26,7 @@ func rulesCommand() *cli.Command {
 	textOrJSON := &cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table (text for people), json"}
 	return &cli.Command{
 		Name:  "rules",
-		Usage: "list, show, validate, test, explain or reload detection rules",
+		Usage: "list, show, validate, test, explain, backtest or reload detection rules",
 		Subcommands: []*cli.Command{
 			{
 				Name:  "list",
@@ -70,6 +70,7 @@ without fixtures is reported as untested and does not fail: in JSON its "passed"
 				Action: run(rulesTest),
 			},
 			rulesExplainCommand(),
+			rulesBacktestCommand(),
 			{
 				Name:  "reload",
 				Usage: "let the agent read its rules again",

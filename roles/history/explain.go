@@ -12,7 +12,7 @@ import (
 	"daemoneye/rules/sql"
 )
 
-// Explainer answers requests for an explanation.
+// Explainer answers requests for an explanation, or for a backtest.
 type Explainer struct {
 	Source  sql.Source
 	Limits  sql.Limits
@@ -54,11 +54,8 @@ func (x *Explainer) Explain(ctx context.Context, r *api.QueryRequest) (column ap
 		}
 	}
 	if r.Tree {
-		var b bytes.Buffer
-		e := json.NewEncoder(&b)
-		e.SetEscapeHTML(false)
-		err := e.Encode(tree)
-		return api.QueryColumn{Name: api.PlanColumn, Type: "json"}, [][]byte{bytes.TrimSpace(b.Bytes())}, q, err
+		cells, err := jsonCell(tree)
+		return api.QueryColumn{Name: api.PlanColumn, Type: "json"}, cells, q, err
 	}
 	for _, line := range lines {
 		cell := []byte(line)
@@ -68,4 +65,13 @@ func (x *Explainer) Explain(ctx context.Context, r *api.QueryRequest) (column ap
 		cells = append(cells, cell)
 	}
 	return api.QueryColumn{Name: api.PlanColumn, Type: "text"}, cells, q, nil
+}
+
+// jsonCell is an answer of one cell.
+func jsonCell(value any) ([][]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(value)
+	return [][]byte{bytes.TrimSpace(b.Bytes())}, err
 }

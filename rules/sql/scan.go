@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"context"
 	"math"
 	"slices"
 
@@ -92,6 +93,34 @@ func (s *scanNode) request(x *env) ScanRequest {
 	}
 	r.Where = append(r.Where, x.joined[s]...)
 	return r
+}
+
+// Reads returns the columns that a query that streams reads, and conditions
+// that hold for what it finds at any time; those of the time column are not
+// among them, TimeRange has these.
+func (q *Query) Reads() (columns []string, where []Condition) {
+	s := q.simple.scan
+	for _, c := range s.columns {
+		columns = append(columns, s.table.Columns[c].Name)
+	}
+	x := newEnv(context.Background(), nil, Options{})
+	for i := range s.conds {
+		c := &s.conds[i]
+		if s.table.Columns[c.column].Name == s.table.Time || slices.ContainsFunc(c.exprs, changes) {
+			continue
+		}
+		if c, ok := c.condition(x, s.table); ok {
+			where = append(where, c)
+		}
+	}
+	return columns, where
+}
+
+// changes reports whether the value of an expression without columns depends
+// on the time of execution.
+func changes(e expr) bool {
+	_, constant := e.(*constExpr)
+	return !constant
 }
 
 func (s *scanNode) chunk(b *event.Batch) (*chunk, error) {
