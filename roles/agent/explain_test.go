@@ -10,6 +10,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"daemoneye/roles/api"
+	"daemoneye/rules"
 )
 
 // explain asks for an explanation and returns its rows.
@@ -76,5 +77,35 @@ func TestExplain(t *testing.T) {
 	i := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "scan process_events  (2 rows") })
 	if i < 0 || !strings.HasPrefix(lines[0], "rule r: history: ") || !strings.Contains(strings.Join(lines, "\n"), "estimated: 2 rows") {
 		t.Errorf("rule:\n%s", strings.Join(lines, "\n"))
+	}
+}
+
+// A rule is run over the stored rows of the time asked for; what was lost of
+// them is told.
+func TestBacktest(t *testing.T) {
+	r := newRunning(t)
+	r.dial()
+	p := newPublisher(t, r.config.Paths.Socket, r.token)
+	now := time.Now()
+	r.send(p, canaryAt(now.Add(-2*time.Hour), 1), canaryAt(now.Add(-time.Minute), 2), canaryAt(now, 3), gapOf("process_events", now.Add(-time.Minute), now))
+	const rule = "-- id: r\n-- title: T\n-- severity: low\nSELECT pid FROM process_events WHERE pid >= "
+	ask := func(b api.Backtest) (got rules.Backtest, incomplete []string) {
+		column, cells, incomplete := r.explain(api.QueryRequest{SQL: rule + "1", Rule: true, Backtest: &b})
+		if err := json.Unmarshal([]byte(cells[0]), &got); err != nil || column.Name != api.BacktestColumn {
+			t.Fatalf("column %v: %v", column, err)
+		}
+		return got, incomplete
+	}
+	if got, incomplete := ask(api.Backtest{}); got.Rows != 3 || got.Matches != 3 || got.Alerts != 3 || len(incomplete) != 1 {
+		t.Errorf("all: %+v, incomplete %q", got, incomplete)
+	}
+	if got, incomplete := ask(api.Backtest{From: now.Add(-3 * time.Hour), To: now.Add(-time.Hour)}); got.Rows != 1 || got.Matches != 1 || len(incomplete) != 0 {
+		t.Errorf("before the gap: %+v, incomplete %q", got, incomplete)
+	}
+	if got, _ := ask(api.Backtest{From: now.Add(-time.Hour), Against: rule + "3"}); got.Matches != 2 || got.Against.Added.Matches != 1 || got.Against.Removed.Matches != 0 {
+		t.Errorf("against another: %+v, %+v", got, got.Against)
+	}
+	if alerts, _, err := r.query("SELECT alert_id FROM alerts WHERE rule_id = 'r'"); err != nil || len(alerts) != 0 {
+		t.Errorf("alerts %q were raised, %v", alerts, err)
 	}
 }
