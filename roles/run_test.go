@@ -295,6 +295,7 @@ func TestForeignDataDirectory(t *testing.T) {
 }
 
 func TestReloadRules(t *testing.T) {
+	t.Setenv("DAEMONEYE_RULES__RELOAD", "0s")
 	dir := writeRule(t, "broken.sql", "-- id: broken\n-- title: Broken\n-- severity: low\nSELECT cmdline FROM process_events\n")
 	in := start(t, nil, "--interval", "100ms", "--rules", dir)
 	if !strings.Contains(in.output(), "broken.sql:4:8") {
@@ -322,6 +323,63 @@ func TestReloadRules(t *testing.T) {
 	if rows := in.query(fmt.Sprintf("SELECT 1 FROM process_events WHERE pid = %d AND event IN ('exec', 'seen')", canary.Process.Pid)); len(rows) != 1 {
 		t.Errorf("seen %d times over two reloads, want once", len(rows))
 	}
+}
+
+// Files that change are put in force by themselves; a mistake in one takes no
+// rule away, and is said.
+func TestChangedRules(t *testing.T) {
+	t.Setenv("DAEMONEYE_RULES__RELOAD", "50ms")
+	const text = "-- id: %s\n-- title: %s\n-- severity: low\nSELECT pid FROM process_events WHERE pid = -1\n"
+	dir := writeRule(t, "one.sql", fmt.Sprintf(text, "one", "First"))
+	in := start(t, nil, "--rules", dir)
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	titles := func() string {
+		var list []string
+		for _, row := range in.query("SELECT title FROM rules WHERE rule_id IN ('one', 'two') AND error IS NULL ORDER BY 1") {
+			list = append(list, fmt.Sprint(row))
+		}
+		return strings.Join(list, " ")
+	}
+	problem := func() string {
+		h, _ := in.health()
+		i := slices.IndexFunc(h.Problems, func(p string) bool { return strings.Contains(p, "the changed rules are not in force") })
+		if i < 0 {
+			return ""
+		}
+		return h.Problems[i]
+	}
+	first := titles()
+	write("two.sql", fmt.Sprintf(text, "two", "Second"))
+	in.eventually("a new file is in force", func() bool { return titles() != first })
+	both := titles()
+
+	write("two.sql", fmt.Sprintf(text, "two", "Other"))
+	write("one.sql", "-- id: one\nSELECT")
+	in.eventually("that it is not in force is said", func() bool { return problem() != "" })
+	if got := titles(); got != both {
+		t.Errorf("with a mistake in one file: %s, want %s", got, both)
+	}
+	if out, _, status := in.client("rules", "reload"); status != 1 || !strings.Contains(out, "one.sql") || !strings.Contains(out, "nothing changes") {
+		t.Errorf("rules reload: status %d, %s", status, out)
+	}
+	if rows := in.query("SELECT file FROM rules WHERE error IS NOT NULL"); len(rows) != 1 {
+		t.Errorf("refused: %v, want the file", rows)
+	}
+
+	write("one.sql", fmt.Sprintf(text, "one", "Mended"))
+	in.eventually("the mended files are in force", func() bool { return problem() == "" && strings.Contains(titles(), "Mended") })
+	if got := titles(); !strings.Contains(got, "Other") {
+		t.Errorf("titles %s, want Mended and Other", got)
+	}
+	if err := os.Remove(filepath.Join(dir, "two.sql")); err != nil {
+		t.Fatal(err)
+	}
+	in.eventually("a removed file is not in force", func() bool { return !strings.Contains(titles(), "Other") })
 }
 
 // Processes that start while the rules are loaded again and again are all

@@ -289,8 +289,8 @@ func TestSeccompKill(t *testing.T) {
 	})
 }
 
-// The agent reads the rules that links lead to, and does not go on with those
-// of a directory that another one has replaced.
+// The agent reads the rules that links lead to. What is in a directory that has
+// replaced one it can not read, and says so.
 func TestCagedRules(t *testing.T) {
 	const rule = "-- id: %s\n-- title: T\n-- severity: low\nSELECT pid FROM process_events WHERE pid = -1\n"
 	dir := writeRule(t, "own.sql", fmt.Sprintf(rule, "test-own"))
@@ -324,7 +324,7 @@ func TestCagedRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, _, status := in.client("rules", "reload")
-	if status != 1 || !strings.Contains(out, "a directory that was replaced") || loaded("test-own") {
+	if status != 1 || !strings.Contains(out, "a directory that was replaced") || !strings.Contains(out, "nothing changes") || !loaded("test-own") || loaded("test-new") {
 		t.Errorf("the directory was replaced; rules reload: status %d, the old rule is loaded: %t\n%s", status, loaded("test-own"), out)
 	}
 }

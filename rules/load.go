@@ -32,6 +32,11 @@ type LoadConfig struct {
 	Unreadable string   // hint for a file that may not be read
 }
 
+const (
+	maxDepth   = 8
+	maxEntries = 100_000
+)
+
 // Set is the outcome of one Load. It is shared and must not be changed.
 type Set struct {
 	Rules   []*Rule    // in order of their sources, then by file name
@@ -70,10 +75,10 @@ func Load(cfg LoadConfig, sources ...Source) *Set {
 		l.cfg.MaxFiles = 10_000
 	}
 	if l.cfg.MaxDepth == 0 {
-		l.cfg.MaxDepth = 8
+		l.cfg.MaxDepth = maxDepth
 	}
 	if l.cfg.MaxEntries == 0 {
-		l.cfg.MaxEntries = 100_000
+		l.cfg.MaxEntries = maxEntries
 	}
 	for _, s := range sources {
 		l.files, l.entries = 0, 0

@@ -83,6 +83,8 @@ type agent struct {
 	unpublished atomic.Int64 // alerts that the bus did not take
 
 	reloading sync.Mutex
+	onDisk    uint64                    // the fingerprint of what was read last; guarded by reloading
+	rejected  atomic.Pointer[rules.Set] // what was read last and is not in force; nil: it is
 }
 
 // Run runs the agent until ctx ends or the supervisor is gone, and returns
@@ -123,7 +125,9 @@ func (a *agent) open(ctx context.Context) (err error) {
 			return &PermanentError{err}
 		}
 	}
-	set := a.loadRules()
+	sources := a.ruleSources()
+	a.onDisk = rules.Fingerprint(sources...)
+	set := a.loadRules(sources)
 	a.matcher = rules.NewMatcher(set, history.MatcherConfig(c, history.Stored(c, a.store)))
 	a.view = &history.View{Store: a.store, Rules: a.ruleRows, Connected: a.connected}
 	if a.broker, err = bus.NewBroker(bus.Config{Access: access(), MaxConns: maxConnections, Log: a.busEvent}); err != nil {
@@ -306,6 +310,7 @@ func (a *agent) serve(ctx context.Context) error {
 	busDone.Go(func() { a.followHeartbeats(ctx, beats) })
 	busDone.Go(func() { served <- a.broker.Serve(listener) })
 	busDone.Go(func() { a.followSignals(ctx) })
+	busDone.Go(func() { a.followRules(ctx) })
 	busDone.Go(func() { a.announce(ctx) })
 	if a.cfg.Tokens != nil {
 		busDone.Go(func() {

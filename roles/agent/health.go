@@ -100,6 +100,9 @@ func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 	if h.Rules.Refused > 0 {
 		list = append(list, term.Plural(int64(h.Rules.Refused), "rule was", "rules were")+" refused; see daemoneye rules list")
 	}
+	if h.Rules.Kept {
+		list = append(list, "the changed rules are not in force, because a file is refused: those read at "+clock(h.Rules.LoadedAt)+" stay")
+	}
 	for _, failing := range h.Rules.Failing {
 		list = append(list, "rule "+failing)
 	}
@@ -158,7 +161,7 @@ func (a *agent) storeStatus() api.StoreStatus {
 }
 
 func (a *agent) rulesState() api.RulesStatus {
-	s := a.rulesStatus(a.matcher.Set())
+	s := a.rulesStatus(a.present())
 	s.Failing = []string{}
 	for _, st := range a.matcher.Stats() {
 		s.Evaluated += st.Evaluated

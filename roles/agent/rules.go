@@ -17,11 +17,9 @@ import (
 	"daemoneye/rules/sql"
 )
 
-// loadRules reads the built-in rules and those of the directories. A file that
-// is not good is logged and left out.
-func (a *agent) loadRules() *rules.Set {
+// ruleSources are the built-in rules and those of the directories.
+func (a *agent) ruleSources() (sources []rules.Source) {
 	c := a.cfg.Config
-	var sources []rules.Source
 	if c.Rules.Builtin {
 		sources = append(sources, rules.Builtin())
 	}
@@ -33,6 +31,12 @@ func (a *agent) loadRules() *rules.Set {
 		source.Optional = c.Paths.RulesDefault
 		sources = append(sources, source)
 	}
+	return sources
+}
+
+// loadRules reads the sources. A file that is not good is logged and left out.
+func (a *agent) loadRules(sources []rules.Source) *rules.Set {
+	c := a.cfg.Config
 	set := rules.Load(rules.LoadConfig{SQL: sql.Config{Limits: history.Limits(c)}, Disabled: c.Rules.Disabled, Unreadable: a.unreadable()}, sources...)
 	refused := a.log.Warn
 	if a.matcher == nil && a.cfg.Out != nil && a.cfg.Restarts == 0 {
@@ -54,26 +58,18 @@ func (a *agent) unreadable() string {
 	return hint
 }
 
-// reload puts the rules in force that the directories hold now.
-func (a *agent) reload() *rules.Set {
-	a.reloading.Lock()
-	defer a.reloading.Unlock()
-	set := a.loadRules()
-	a.matcher.Reload(set)
-	return set
-}
-
 // rulesReload answers api.RulesReload.
 func (a *agent) rulesReload(ctx context.Context, c *bus.Call) error {
-	set := a.reload()
+	a.reload()
+	set := a.present()
 	status := a.rulesStatus(set)
 	return finish(ctx, c, api.ReloadReply{
-		Loaded: status.Loaded, Disabled: status.Disabled, Failed: status.Refused, Refused: refusals(set), From: status.From,
+		Kept: status.Kept, Loaded: status.Loaded, Disabled: status.Disabled, Failed: status.Refused, Refused: refusals(set), From: status.From,
 	})
 }
 
 func (a *agent) rulesStatus(set *rules.Set) api.RulesStatus {
-	s := api.RulesStatus{Refused: len(set.Refused), LoadedAt: set.Loaded, From: []string{}}
+	s := api.RulesStatus{Refused: len(set.Refused), LoadedAt: set.Loaded, Kept: a.rejected.Load() != nil, From: []string{}}
 	c := a.cfg.Config
 	if c.Rules.Builtin {
 		s.From = append(s.From, "builtin")
@@ -107,7 +103,7 @@ func refusals(set *rules.Set) []api.Refusal {
 // ruleRows returns the rules table.
 func (a *agent) ruleRows() *event.Batch {
 	b := event.NewBuilder(event.Lookup("rules"))
-	a.matcher.Set().AppendTo(b, a.matcher.Stats())
+	a.present().AppendTo(b, a.matcher.Stats())
 	return b.Batch()
 }
 

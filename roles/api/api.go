@@ -152,6 +152,7 @@ type RulesStatus struct {
 	Refused   int       `msgpack:"refused" json:"refused"`
 	Failing   []string  `msgpack:"failing" json:"failing"` // rule id: error
 	LoadedAt  time.Time `msgpack:"loaded_at" json:"loaded_at"`
+	Kept      bool      `msgpack:"kept" json:"kept"`           // what the files hold now is not in force: one is refused that was not
 	From      []string  `msgpack:"from" json:"from"`           // what was read: "builtin", directories; sentences for people
 	Evaluated int64     `msgpack:"evaluated" json:"evaluated"` // rows × rules
 	Matched   int64     `msgpack:"matched" json:"matched"`
@@ -260,7 +261,8 @@ type Refusal struct {
 
 // ReloadReply answers RulesReload.
 type ReloadReply struct {
-	Loaded   int       `msgpack:"loaded" json:"loaded"`
+	Kept     bool      `msgpack:"kept" json:"kept"`     // the rules from before stay in force, since a file is refused that was not
+	Loaded   int       `msgpack:"loaded" json:"loaded"` // in force
 	Disabled int       `msgpack:"disabled" json:"disabled"`
 	Failed   int       `msgpack:"refused_rules" json:"refused_rules"` // files; one may have several problems
 	Refused  []Refusal `msgpack:"refused" json:"refused"`             // problems

@@ -320,6 +320,9 @@ func rulesReload(c *call) error {
 		for _, refusal := range r.Refused {
 			writeRefusal(&b, refusal)
 		}
+		if r.Kept {
+			b.WriteString("nothing changes: what was in force stays until no file is refused that was not before\n")
+		}
 		fmt.Fprintf(&b, "%s, %d disabled, %d refused; read from %s\n", term.Plural(int64(r.Loaded), "rule loaded", "rules loaded"), r.Disabled, r.Failed,
 			orNone(strings.Join(r.From, ", ")))
 		_, err = fmt.Fprint(c.out, b.String())

@@ -86,7 +86,8 @@ type Agent struct {
 type Rules struct {
 	Dirs     []string // absolute; empty: Paths.RulesDirs has the default one
 	Builtin  bool
-	Disabled []string // ids
+	Disabled []string      // ids
+	Reload   time.Duration // between two looks for files that changed; 0: none
 
 	Every      time.Duration // least time between two runs of one rule over history
 	Timeout    time.Duration // of one run of a rule that is not over the stream

@@ -221,6 +221,11 @@ func agentSettings() []Setting {
 			field: func(c *Config) any { return &c.Rules.Disabled },
 		},
 		{
+			Key: "rules.reload", Type: Duration, Default: "2s", max: int64(day),
+			Doc:   "How often to look for rule files that changed, which are then put in force if none is refused; 0: only when daemoneye rules reload says so.",
+			field: func(c *Config) any { return &c.Rules.Reload },
+		},
+		{
 			Key: "rules.every", Type: Duration, Default: "5s", min: int64(100 * time.Millisecond), max: int64(day),
 			Doc:   "Least time between two runs of a rule over history.",
 			field: func(c *Config) any { return &c.Rules.Every },

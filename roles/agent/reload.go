@@ -1,0 +1,80 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"daemoneye/rules"
+)
+
+// reload puts the rules in force that the directories hold now: all of them, or
+// none when a file is refused that was not refused before, so that a mistake
+// in a file takes no rule away.
+func (a *agent) reload() {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	sources := a.ruleSources()
+	a.onDisk = rules.Fingerprint(sources...)
+	set := a.loadRules(sources)
+	before := a.matcher.Set()
+	for _, r := range set.Refused {
+		if !slices.ContainsFunc(before.Refused, func(old *rules.Refusal) bool { return old.File == r.File }) {
+			a.log.Warn("rules not put in force", zap.String("refused", r.File))
+			a.rejected.Store(set)
+			return
+		}
+	}
+	a.rejected.Store(nil)
+	a.matcher.Reload(set)
+}
+
+// present is the Set in force, with what is refused of the files as they are now.
+func (a *agent) present() *rules.Set {
+	set := a.matcher.Set()
+	if rejected := a.rejected.Load(); rejected != nil {
+		shown := *set
+		shown.Refused, shown.Absent = rejected.Refused, rejected.Absent
+		return &shown
+	}
+	return set
+}
+
+// lookShare bounds the share of the time that looking for changes takes: one
+// in so many.
+const lookShare = 200
+
+// followRules reloads when files of the rules have changed and do not change
+// any more. It looks instead of being told: the kernel tells of directories one
+// by one, not of what links lead to nor of file systems of other machines, and
+// takes system calls that the cage does without.
+func (a *agent) followRules(ctx context.Context) {
+	every := a.cfg.Config.Rules.Reload
+	if every == 0 {
+		return
+	}
+	timer := time.NewTimer(every)
+	defer timer.Stop()
+	var last uint64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		begun := time.Now()
+		now := rules.Fingerprint(a.ruleSources()...)
+		took := time.Since(begun)
+		a.reloading.Lock()
+		changed := now != a.onDisk
+		a.reloading.Unlock()
+		if changed && now == last {
+			a.log.Info("rule files changed")
+			a.reload()
+		}
+		last = now
+		timer.Reset(max(every, lookShare*took))
+	}
+}
