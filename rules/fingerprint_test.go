@@ -22,7 +22,9 @@ func TestFingerprint(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	sources := func() []Source { return []Source{Builtin(), Dir(dir), {Name: "none/", FS: os.DirFS(filepath.Join(dir, "none"))}} }
+	sources := func() []Source {
+		return []Source{Builtin(), Dir(dir), {Name: "none/", FS: os.DirFS(filepath.Join(dir, "none"))}}
+	}
 	last := Fingerprint(sources()...)
 	step := func(what string, want bool, change func()) {
 		t.Helper()

@@ -27,12 +27,12 @@ type index struct {
 
 	mu sync.Mutex // guards what is below, and what columns remember
 	// A mark is set when it is the number of the row at hand.
-	row     uint32
-	hit     []uint32 // by test
-	null    []uint32 // by column of columns
-	looked  []uint32 // by rule
-	rowHits [][]int32
-	found   []uint64
+	row    uint32
+	hit    []uint32 // by test
+	null   []uint32 // by column of columns
+	looked []uint32 // by rule
+	passed []*hits  // by the texts of the row
+	found  []uint64
 }
 
 // need is a Requirement whose tests have numbers.
@@ -64,7 +64,7 @@ func newIndex(requirements []*sql.Requirement) *index {
 		}
 	}
 	for _, c := range b.order {
-		x.columns = append(x.columns, b.columns[c].texts(x.tests))
+		x.columns = append(x.columns, b.columns[c].texts(x.anchors))
 	}
 	x.hit, x.null, x.looked = make([]uint32, x.tests), make([]uint32, len(x.columns)), make([]uint32, len(x.rules))
 	return x
@@ -82,12 +82,11 @@ func (x *index) candidates(b *event.Batch) []uint64 {
 	}
 	x.found = x.found[:0]
 	for i := range b.Rows {
-		x.next()
-		x.rowHits = x.rowHits[:0]
+		x.passed = x.passed[:0]
+		anchored := false
 		for k, c := range x.columns {
 			v := vectors[k]
 			if v.IsNull(i) {
-				x.null[k] = x.row
 				continue
 			}
 			from, to := uint32(i), uint32(i)+1
@@ -95,25 +94,33 @@ func (x *index) candidates(b *event.Batch) []uint64 {
 				from, to = v.Offsets[i], v.Offsets[i+1]
 			}
 			for _, code := range v.Codes[from:to] {
-				list := c.hits(v.Dict[code], code)
-				for _, test := range list {
-					x.hit[test] = x.row
-				}
-				if len(list) > 0 {
-					x.rowHits = append(x.rowHits, list)
-				}
+				h := c.hits(v.Dict[code], code)
+				x.passed = append(x.passed, h)
+				anchored = anchored || len(h.rules) > 0
 			}
 		}
-		for _, list := range x.rowHits {
-			for _, test := range list {
-				for _, rule := range x.anchors[test] {
-					if x.looked[rule] == x.row {
-						continue
-					}
-					x.looked[rule] = x.row
-					if x.holds(x.rules[rule]) {
-						x.found = append(x.found, uint64(rule)<<32|uint64(i))
-					}
+		if !anchored { // which is most rows
+			continue
+		}
+		x.next()
+		for k, v := range vectors {
+			if v.IsNull(i) {
+				x.null[k] = x.row
+			}
+		}
+		for _, h := range x.passed {
+			for _, test := range h.tests {
+				x.hit[test] = x.row
+			}
+		}
+		for _, h := range x.passed {
+			for _, rule := range h.rules {
+				if x.looked[rule] == x.row {
+					continue
+				}
+				x.looked[rule] = x.row
+				if x.holds(x.rules[rule]) {
+					x.found = append(x.found, uint64(rule)<<32|uint64(i))
 				}
 			}
 		}

@@ -214,11 +214,14 @@ func TestIndexForgets(t *testing.T) {
 			b.Column("command_line").Text(fmt.Sprintf("%d %d %s needle", i, k, strings.Repeat("x", 50)))
 			b.EndRow()
 		}
-		if got := len(x.candidates(b.Batch())); got != 1000 {
-			t.Fatalf("%d candidates, want 1000", got)
+		batch := b.Batch()
+		for range 2 { // a text is remembered when it comes again
+			if got := len(x.candidates(batch)); got != 1000 {
+				t.Fatalf("%d candidates, want 1000", got)
+			}
 		}
 	}
-	if size := x.size(); size > 4<<20 {
+	if size := x.size(); size < 512<<10 || size > 4<<20 {
 		t.Errorf("the index has %d bytes", size)
 	}
 }

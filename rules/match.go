@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"hash"
 	"math"
 	"slices"
 	"strconv"
@@ -151,8 +152,8 @@ func (r *Rule) key(m *Match, rows *sql.Rows, at int) string {
 // makeRow returns the result's row as a JSON object of at most limit bytes,
 // and a digest of the whole row when it had to be cut.
 func (r *Rule) makeRow(rows *sql.Rows, at, limit int) (row []byte, digest string) {
-	row = append(row, '{')
-	h := sha256.New()
+	row = append(make([]byte, 0, 512), '{')
+	var whole hash.Hash // of the long cells; nil: there was none
 	cut := false
 	for i, name := range r.output {
 		if i > 0 {
@@ -166,7 +167,10 @@ func (r *Rule) makeRow(rows *sql.Rows, at, limit int) (row []byte, digest string
 		if len(cell) <= shortRow {
 			continue
 		}
-		h.Write(cell)
+		if whole == nil {
+			whole = sha256.New()
+		}
+		whole.Write(cell)
 		most := maxCell
 		if begin > 16*maxRow { // of a row with so many long cells little can be shown
 			most = shortRow
@@ -184,8 +188,11 @@ func (r *Rule) makeRow(rows *sql.Rows, at, limit int) (row []byte, digest string
 	if !cut {
 		return row, ""
 	}
-	h.Write(row)
-	return slices.Clone(event.ShrinkJSON(row, limit)), hex.EncodeToString(h.Sum(nil))
+	if whole == nil {
+		whole = sha256.New()
+	}
+	whole.Write(row)
+	return slices.Clone(event.ShrinkJSON(row, limit)), hex.EncodeToString(whole.Sum(nil))
 }
 
 // appendValue appends row i of a column as JSON: timestamps in RFC 3339 with

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -15,15 +16,26 @@ type texts struct {
 	literals *automaton
 	parts    [][]part // by literal of the automaton
 
+	anchors [][]int32 // index.anchors
+
 	passed  []uint32 // marks by test, for the text at hand
 	text    uint32
 	scratch []int32
 
 	// What was found of the texts met last: young is filled, then becomes old.
-	young, old map[string][]int32
-	held       int       // bytes of young
-	byCode     [][]int32 // of the batch at hand; nil: not looked up yet
+	young, old map[string]*hits
+	held       int          // bytes of young
+	lately     [4096]uint32 // digests of texts that were looked up
+	byCode     []*hits      // of the batch at hand; nil: not looked up yet
 }
+
+// hits are the tests that a text passes, each once, and the rules of which one
+// of them is an anchor.
+type hits struct {
+	tests, rules []int32
+}
+
+func (h *hits) size() int { return 4*(len(h.tests)+len(h.rules)) + 48 }
 
 // cases are the tests for whole texts, their beginnings and their ends.
 type cases struct {
@@ -44,7 +56,7 @@ const (
 )
 
 // nothing is passed by a text.
-var nothing = []int32{}
+var nothing = &hits{}
 
 // begin prepares for a batch whose column is v.
 func (c *texts) begin(v *event.Vector) {
@@ -56,24 +68,37 @@ func (c *texts) begin(v *event.Vector) {
 	clear(c.byCode)
 }
 
-// hits returns the tests that a text passes, each once; code is its place in
-// the dictionary of the batch at hand.
-func (c *texts) hits(text string, code uint32) []int32 {
-	if list := c.byCode[code]; list != nil {
-		return list
+// hits returns what a text passes; code is its place in the dictionary of the
+// batch at hand.
+func (c *texts) hits(text string, code uint32) *hits {
+	if h := c.byCode[code]; h != nil {
+		return h
 	}
-	list, ok := c.young[text]
+	h, ok := c.young[text]
 	if !ok {
-		if list, ok = c.old[text]; !ok {
-			list = c.look(text)
+		if h, ok = c.old[text]; !ok {
+			h = c.look(text)
 		}
-		c.remember(text, list)
+		if ok || c.again(text) {
+			c.remember(text, h)
+		}
 	}
-	c.byCode[code] = list
-	return list
+	c.byCode[code] = h
+	return h
 }
 
-func (c *texts) remember(text string, list []int32) {
+// again reports whether the text was looked up lately: many come but once.
+func (c *texts) again(text string) bool {
+	sum := maphash.String(seed, text)
+	last := &c.lately[sum%uint64(len(c.lately))]
+	if *last == uint32(sum>>32) {
+		return true
+	}
+	*last = uint32(sum >> 32)
+	return false
+}
+
+func (c *texts) remember(text string, h *hits) {
 	if len(text) > maxHeldText {
 		return
 	}
@@ -81,12 +106,12 @@ func (c *texts) remember(text string, list []int32) {
 		c.old, c.young, c.held = c.young, c.old, 0
 		clear(c.young)
 	}
-	c.young[strings.Clone(text)] = list // the batch's memory is not kept
-	c.held += len(text) + 4*len(list) + mapEntry
+	c.young[strings.Clone(text)] = h // the batch's memory is not kept
+	c.held += len(text) + h.size() + mapEntry
 }
 
 // look finds the tests that a text passes.
-func (c *texts) look(text string) []int32 {
+func (c *texts) look(text string) *hits {
 	c.text++
 	if c.text == 0 {
 		clear(c.passed)
@@ -129,7 +154,13 @@ func (c *texts) look(text string) []int32 {
 	if len(c.scratch) == 0 {
 		return nothing
 	}
-	return slices.Clone(c.scratch)
+	h := &hits{tests: slices.Clone(c.scratch)}
+	for _, test := range h.tests {
+		h.rules = append(h.rules, c.anchors[test]...)
+	}
+	slices.Sort(h.rules)
+	h.rules = slices.Clip(slices.Compact(h.rules))
+	return h
 }
 
 func (t *cases) empty() bool {
@@ -164,8 +195,11 @@ func (c *texts) size() int {
 			n += 48 + len(p.written) + 4*len(p.tests)
 		}
 	}
-	count(c.young)
-	count(c.old)
+	for _, m := range []map[string]*hits{c.young, c.old} {
+		for text, h := range m {
+			n += len(text) + h.size() + mapEntry
+		}
+	}
 	return n
 }
 
@@ -210,9 +244,9 @@ func (b *textsBuilder) add(r *sql.Requirement, text string, test int32) {
 	}
 }
 
-// texts makes the tables; tests is the number of all tests.
-func (b *textsBuilder) texts(tests int) *texts {
-	c := &texts{column: b.column, passed: make([]uint32, tests), young: map[string][]int32{}, old: map[string][]int32{}}
+// texts makes the tables; anchors are those of the index.
+func (b *textsBuilder) texts(anchors [][]int32) *texts {
+	c := &texts{column: b.column, anchors: anchors, passed: make([]uint32, len(anchors)), young: map[string]*hits{}, old: map[string]*hits{}}
 	for fold := range 2 {
 		c.same[fold] = cases{b.is[fold], newAffixes(b.begins[fold]), newAffixes(b.ends[fold])}
 	}
