@@ -45,7 +45,7 @@ func TestFullDisk(t *testing.T) {
 		_, err = ballast.Write(make([]byte, 4096))
 	}
 	_ = ballast.Close()
-	if err := syscall.Kill(h.pid("daemoneye-agent"), syscall.SIGKILL); err != nil {
+	if err := h.signal("daemoneye-agent", syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	in.eventually("the supervisor says why it starts the agent again", func() bool {

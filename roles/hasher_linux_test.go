@@ -120,7 +120,7 @@ func TestCollectorWithoutCapabilities(t *testing.T) {
 				if kill == "" {
 					continue
 				}
-				if err := syscall.Kill(h.pid(kill), syscall.SIGKILL); err != nil {
+				if err := h.signal(kill, syscall.SIGKILL); err != nil {
 					t.Fatal(err)
 				}
 				in.eventually("both run again", func() bool {

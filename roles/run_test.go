@@ -56,6 +56,15 @@ func TestRestartKeepsProcesses(t *testing.T) {
 	}
 }
 
+// signal sends a signal to a role. Process 0 would be this test's own group.
+func (h health) signal(role string, sig syscall.Signal) error {
+	pid := h.pid(role)
+	if pid <= 0 {
+		return fmt.Errorf("health names no %s", role)
+	}
+	return syscall.Kill(pid, sig)
+}
+
 // A collector that is stopped leaves a gap, and health says so while it lasts.
 func TestStoppedCollectorLeavesGap(t *testing.T) {
 	t.Setenv("DAEMONEYE_COLLECTOR__SOURCE", "procfs") // what eBPF has told waits in the kernel
@@ -64,14 +73,14 @@ func TestStoppedCollectorLeavesGap(t *testing.T) {
 	if !ok {
 		t.Fatal("no health")
 	}
-	if err := syscall.Kill(h.pid("procmond"), syscall.SIGSTOP); err != nil {
+	if err := h.signal("procmond", syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	in.eventually("health notices", func() bool {
 		h, ok := in.health()
 		return ok && !h.Healthy
 	})
-	if err := syscall.Kill(h.pid("procmond"), syscall.SIGCONT); err != nil {
+	if err := h.signal("procmond", syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	in.eventually("the gap is recorded", func() bool {
@@ -382,6 +391,68 @@ func TestChangedRules(t *testing.T) {
 	in.eventually("a removed file is not in force", func() bool { return !strings.Contains(titles(), "Other") })
 }
 
+// What is switched stays so over a reload and a restart.
+func TestSwitchedRules(t *testing.T) {
+	dir := writeRule(t, "canary.sql", testRule)
+	in := start(t, nil, "--rules", dir)
+	enabled := func() string {
+		rows := in.query("SELECT enabled FROM rules WHERE rule_id = 'test-canary'")
+		return fmt.Sprint(rows)
+	}
+	do := func(want string, wantStatus int, args ...string) {
+		t.Helper()
+		if out, errOut, status := in.client(args...); status != wantStatus || !strings.Contains(out+errOut, want) {
+			t.Errorf("%s: status %d, %s%s, want %d and %q", strings.Join(args, " "), status, out, errOut, wantStatus, want)
+		}
+	}
+	on := enabled()
+	do("test-canary is disabled", 0, "rules", "disable", "test-canary")
+	do("test-canary is already disabled", 0, "rules", "disable", "test-canary")
+	do(`there is no rule "nope" in force`, 1, "rules", "disable", "nope")
+	off := enabled()
+	if on == off {
+		t.Fatalf("the rule is %s after it was disabled", off)
+	}
+	do("1 disabled", 0, "rules", "reload")
+	if got := enabled(); got != off {
+		t.Errorf("after a reload: %s, want %s", got, off)
+	}
+	restart := func() {
+		t.Helper()
+		h, ok := in.health()
+		before := h.pid("daemoneye-agent")
+		if !ok || before == 0 {
+			t.Fatal("no health")
+		}
+		if err := h.signal("daemoneye-agent", syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		in.eventually("the agent is back", func() bool {
+			h, ok := in.health()
+			now := h.pid("daemoneye-agent")
+			return ok && now != 0 && now != before
+		})
+	}
+	restart()
+	if got := enabled(); got != off {
+		t.Errorf("after a restart: %s, want %s", got, off)
+	}
+	do("test-canary is enabled", 0, "rules", "enable", "test-canary")
+	if got := enabled(); got != on {
+		t.Errorf("enabled again: %s, want %s", got, on)
+	}
+
+	// A damaged file takes nothing else away.
+	if err := os.WriteFile(filepath.Join(in.dir, "store", "rules.json"), []byte("{"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	restart()
+	in.eventually("health tells", func() bool {
+		now, ok := in.health()
+		return ok && slices.ContainsFunc(now.Problems, func(p string) bool { return strings.Contains(p, filepath.Join(in.dir, "store", "rules.json")) })
+	})
+}
+
 // Processes that start while the rules are loaded again and again are all
 // seen once, and each raises one alert.
 func TestReloadLosesNothing(t *testing.T) {
@@ -552,7 +623,7 @@ func TestKilledAgentLeavesNoSocket(t *testing.T) {
 	if !ok {
 		t.Fatal("no health")
 	}
-	if err := syscall.Kill(h.pid("daemoneye-agent"), syscall.SIGSTOP); err != nil {
+	if err := h.signal("daemoneye-agent", syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	if status := in.stop(syscall.SIGTERM); status != 1 || !strings.Contains(in.logged(), "was killed") {

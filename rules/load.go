@@ -30,6 +30,10 @@ type LoadConfig struct {
 
 	Disabled   []string // ids of rules that are loaded and not run, whatever their headers say
 	Unreadable string   // hint for a file that may not be read
+
+	// Switched are ids of rules that are run or not, whatever their headers
+	// say; that of a rule that is not there does not matter.
+	Switched map[string]bool
 }
 
 const (
@@ -92,6 +96,11 @@ func Load(cfg LoadConfig, sources ...Source) *Set {
 // rule has is told like a file that can not be used: whoever wrote it believes
 // that something is off.
 func (l *loader) disable() {
+	for _, r := range l.set.Rules {
+		if enabled, ok := l.cfg.Switched[r.ID]; ok {
+			r.Enabled = enabled
+		}
+	}
 	for _, id := range l.cfg.Disabled {
 		refused := slices.ContainsFunc(l.set.Refused, func(r *Refusal) bool { return r.Header.ID == id })
 		switch r := l.set.Rule(id); {
@@ -109,6 +118,20 @@ func (l *loader) disable() {
 			l.refuse(&Refusal{File: p.File, Problems: []*Problem{p}})
 		}
 	}
+}
+
+// Switch returns a Set in which the rule with that id is run, or not.
+func (s *Set) Switch(id string, enabled bool) *Set {
+	other := *s
+	other.Rules = slices.Clone(s.Rules)
+	for i, r := range other.Rules {
+		if r.ID == id {
+			switched := *r
+			switched.Enabled = enabled
+			other.Rules[i] = &switched
+		}
+	}
+	return &other
 }
 
 // Rule returns the rule with that id, or nil.

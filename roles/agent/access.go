@@ -17,6 +17,7 @@ func access() []bus.Access {
 		{Role: bus.Operator, Verb: bus.Request, Name: api.Health},
 		{Role: bus.Operator, Verb: bus.Request, Name: api.Query},
 		{Role: bus.Operator, Verb: bus.Request, Name: api.RulesReload},
+		{Role: bus.Operator, Verb: bus.Request, Name: api.RulesSwitch},
 		{Role: bus.Operator, Verb: bus.Subscribe, Name: api.EventsTopic + "+"},
 		{Role: bus.Operator, Verb: bus.Subscribe, Name: api.AlertsTopic + "+"},
 	}
@@ -30,5 +31,6 @@ func (a *agent) handlers() map[string]bus.Handler {
 		api.Health:         a.health,
 		api.Query:          a.query,
 		api.RulesReload:    a.rulesReload,
+		api.RulesSwitch:    a.ruleSwitch,
 	}
 }

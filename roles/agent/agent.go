@@ -83,8 +83,11 @@ type agent struct {
 	unpublished atomic.Int64 // alerts that the bus did not take
 
 	reloading sync.Mutex
-	onDisk    uint64                    // the fingerprint of what was read last; guarded by reloading
-	rejected  atomic.Pointer[rules.Set] // what was read last and is not in force; nil: it is
+	switched  switches // guarded by reloading
+
+	switchesLost string                    // why it is not known which rules were switched; set before it serves
+	onDisk       uint64                    // the fingerprint of what was read last; guarded by reloading
+	rejected     atomic.Pointer[rules.Set] // what was read last and is not in force; nil: it is
 }
 
 // Run runs the agent until ctx ends or the supervisor is gone, and returns
@@ -124,6 +127,10 @@ func (a *agent) open(ctx context.Context) (err error) {
 		if a.jsonl, err = newJSONLSink(a.dirs.path(c.Alerts.JSONL.Path)); err != nil {
 			return &PermanentError{err}
 		}
+	}
+	if a.switched, err = readSwitches(a.switchFile()); err != nil {
+		a.switchesLost = a.named(err).Error() // the rules are run as their files say
+		a.log.Error("read which rules are switched", zap.String("error", a.switchesLost))
 	}
 	sources := a.ruleSources()
 	a.onDisk = rules.Fingerprint(sources...)

@@ -100,6 +100,9 @@ func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 	if h.Rules.Refused > 0 {
 		list = append(list, term.Plural(int64(h.Rules.Refused), "rule was", "rules were")+" refused; see daemoneye rules list")
 	}
+	if a.switchesLost != "" {
+		list = append(list, "rules run as their files say, since what was switched with daemoneye rules enable and disable is lost: "+a.switchesLost)
+	}
 	if h.Rules.Kept {
 		list = append(list, "the changed rules are not in force, because a file is refused: those read at "+clock(h.Rules.LoadedAt)+" stay")
 	}

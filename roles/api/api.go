@@ -10,6 +10,7 @@ const (
 	Health      = "health"       // nil → HealthReply
 	Query       = "query"        // QueryRequest → QueryHeader, QueryRows…, QueryDone
 	RulesReload = "rules.reload" // nil → ReloadReply
+	RulesSwitch = "rules.switch" // RuleSwitch → RuleSwitched
 )
 
 // Requests of collectors.
@@ -257,6 +258,17 @@ type Refusal struct {
 	File    string `msgpack:"file" json:"file"`
 	Message string `msgpack:"message" json:"message"` // one line, with line and column
 	Caret   string `msgpack:"caret" json:"caret"`
+}
+
+// RuleSwitch switches a rule on or off, until it is switched again.
+type RuleSwitch struct {
+	ID      string `msgpack:"id"`
+	Enabled bool   `msgpack:"enabled"`
+}
+
+// RuleSwitched answers RulesSwitch.
+type RuleSwitched struct {
+	Changed bool `msgpack:"changed" json:"changed"` // else it was so already
 }
 
 // ReloadReply answers RulesReload.

@@ -242,10 +242,10 @@ func socketReason(err error) error {
 const patience = time.Minute
 
 // ask makes a request that is answered at once, or by a reload of the rules.
-func ask(ctx context.Context, conn *bus.Conn, socket, name string, limit time.Duration) ([]byte, error) {
+func ask(ctx context.Context, conn *bus.Conn, socket, name string, body []byte, limit time.Duration) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	reply, err := conn.Call(ctx, name, nil)
+	reply, err := conn.Call(ctx, name, body)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, silent(socket)
 	}

@@ -70,7 +70,7 @@ func (c *call) health() (*api.HealthReply, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	reply, err := ask(c.ctx, conn, socket, api.Health, patience)
+	reply, err := ask(c.ctx, conn, socket, api.Health, nil, patience)
 	if err != nil {
 		return nil, err
 	}

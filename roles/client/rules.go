@@ -26,7 +26,7 @@ func rulesCommand() *cli.Command {
 	textOrJSON := &cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table (text for people), json"}
 	return &cli.Command{
 		Name:  "rules",
-		Usage: "list, show, validate, test, explain, backtest or reload detection rules",
+		Usage: "list, show, validate, test, explain, backtest, switch or reload detection rules",
 		Subcommands: []*cli.Command{
 			{
 				Name:  "list",
@@ -71,6 +71,8 @@ without fixtures is reported as untested and does not fail: in JSON its "passed"
 			},
 			rulesExplainCommand(),
 			rulesBacktestCommand(),
+			ruleSwitchCommand("enable", "run a rule again that was switched off"),
+			ruleSwitchCommand("disable", "switch a rule off in a running agent, also after its next start"),
 			{
 				Name:  "reload",
 				Usage: "let the agent read its rules again",
@@ -292,6 +294,49 @@ func modeText(r *ruleRow) string {
 	return ""
 }
 
+func ruleSwitchCommand(name, usage string) *cli.Command {
+	return &cli.Command{
+		Name:        name,
+		Usage:       usage,
+		ArgsUsage:   "ID",
+		Description: "   daemoneye rules " + name + " exec-from-temp",
+		Action:      run(func(c *call) error { return ruleSwitch(c, name == "enable") }),
+	}
+}
+
+func ruleSwitch(c *call, enabled bool) error {
+	if err := c.exactly(1, "the ID of a rule"); err != nil {
+		return err
+	}
+	id := c.Args().First()
+	body, err := msgpack.Marshal(api.RuleSwitch{ID: id, Enabled: enabled})
+	if err != nil {
+		return err
+	}
+	conn, socket, err := c.agent()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	reply, err := ask(c.ctx, conn, socket, api.RulesSwitch, body, patience)
+	if err != nil {
+		return err
+	}
+	var r api.RuleSwitched
+	if err := msgpack.Unmarshal(reply, &r); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	state, already := "disabled", ""
+	if enabled {
+		state = "enabled"
+	}
+	if !r.Changed {
+		already = "already "
+	}
+	_, err = fmt.Fprintf(c.out, "%s is %s%s\n", c.out.Text(id), already, state)
+	return err
+}
+
 func rulesReload(c *call) error {
 	asJSON, err := c.wantJSON()
 	if err != nil {
@@ -305,7 +350,7 @@ func rulesReload(c *call) error {
 		return err
 	}
 	defer conn.Close()
-	reply, err := ask(c.ctx, conn, socket, api.RulesReload, patience)
+	reply, err := ask(c.ctx, conn, socket, api.RulesReload, nil, patience)
 	if err != nil {
 		return err
 	}
