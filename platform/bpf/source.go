@@ -22,10 +22,12 @@ import (
 
 const (
 	// pause is between two looks into the ring while records keep coming, and
-	// longPause while many do: what handles them has a price for each look.
-	pause     = time.Millisecond
-	longPause = 4 * time.Millisecond
-	many      = 16
+	// longPause while many do, over a window: what handles them, here and in the
+	// agent, has a price for each look.
+	pause         = time.Millisecond
+	longPause     = 10 * time.Millisecond
+	window        = 20 * time.Millisecond
+	manyPerSecond = 1000 // of about 300 processes
 	// doze bounds a wait for a wake-up, in case one does not come.
 	doze = time.Second
 	// maxEvents and about maxBytes are what one Read returns at most.
@@ -55,8 +57,11 @@ type Source struct {
 	reading  sync.Mutex // Read, and the end of the ring buffer
 
 	record ringbuf.Record
-	before int      // how many the Read before returned
-	last   []uint64 // highest sequence number received, by CPU
+	before int       // how many the Read before returned
+	busy   bool      // many came in the last window
+	seen   int       // in this one
+	since  time.Time // when it began
+	last   []uint64  // highest sequence number received, by CPU
 	fence  atomic.Uint32
 
 	received  [kinds]atomic.Uint64
@@ -236,10 +241,10 @@ func (s *Source) Read(list []Event) ([]Event, error) {
 		return list, os.ErrClosed
 	}
 	if s.before > 0 && s.ring.AvailableBytes() < s.ring.BufferSize()/4 {
-		if s.before < many {
-			time.Sleep(pause)
-		} else {
+		if s.busy {
 			time.Sleep(longPause)
+		} else {
+			time.Sleep(pause)
 		}
 	}
 	had := len(list)
@@ -251,10 +256,20 @@ func (s *Source) Read(list []Event) ([]Event, error) {
 		}
 		var err error
 		list, err = s.drain(list)
-		s.before = len(list) - had
+		s.pace(len(list)-had, time.Now())
 		if err != nil || s.before > 0 {
 			return list, err
 		}
+	}
+}
+
+// pace notes how many records a look has found.
+func (s *Source) pace(found int, now time.Time) {
+	s.before = found
+	s.seen += found
+	if d := now.Sub(s.since); d >= window {
+		s.busy = float64(s.seen) >= manyPerSecond*d.Seconds()
+		s.seen, s.since = 0, now
 	}
 }
 
