@@ -36,13 +36,13 @@ type HasherStats struct {
 type Hasher struct {
 	config HasherConfig
 	queue  chan Executable
-	done   chan struct{} // capacity 1: a request has ended since it was last received from
+	done   chan struct{} // capacity 1: a digest has become known since it was last received from
 	cancel context.CancelFunc
 	ended  chan struct{}
 
 	mu      sync.Mutex
 	cache   *lru
-	waiting map[FileID]bool
+	waiting map[FileID]int32 // the last process that asked for it
 	idle    *sync.Cond
 	stats   HasherStats
 }
@@ -68,7 +68,7 @@ func NewHasher(config HasherConfig) *Hasher {
 	h := &Hasher{
 		config: config, queue: make(chan Executable, config.Queue), done: make(chan struct{}, 1),
 		cancel: cancel, ended: make(chan struct{}),
-		cache: newLRU(config.Cache), waiting: make(map[FileID]bool),
+		cache: newLRU(config.Cache), waiting: make(map[FileID]int32),
 	}
 	h.idle = sync.NewCond(&h.mu)
 	go h.run(ctx)
@@ -82,6 +82,11 @@ func (h *Hasher) Close() {
 	<-h.ended
 }
 
+// retryAfter is after how long a file is read again that could not be read
+// because the process had ended, if another one has asked for it: so often is a
+// file read in vain while processes end at once that run it.
+const retryAfter = 100 * time.Millisecond
+
 // Request returns the digest of the file that the process runs. When it is not
 // known yet it is queued and ok is false; when the queue is full the request
 // is dropped and counted, to be made again after the next scan.
@@ -94,12 +99,13 @@ func (h *Hasher) Request(p *Process) (d Digest, ok bool) {
 	if d, known := h.cache.get(p.ExecutableID); known {
 		return d, d != Digest{}
 	}
-	if h.waiting[p.ExecutableID] {
+	if _, waits := h.waiting[p.ExecutableID]; waits {
+		h.waiting[p.ExecutableID] = p.PID
 		return Digest{}, false
 	}
 	select {
 	case h.queue <- Executable{PID: p.PID, ID: p.ExecutableID, MaxFile: h.config.MaxFile, Rate: h.config.Rate}:
-		h.waiting[p.ExecutableID] = true
+		h.waiting[p.ExecutableID] = p.PID
 	default:
 		h.stats.Dropped++
 	}
@@ -114,8 +120,8 @@ func (h *Hasher) Lookup(id FileID) (d Digest, ok bool) {
 	return d, d != Digest{}
 }
 
-// Done receives a value after requests have ended. It has room for one, so
-// that a reader that is late sees one value for many.
+// Done receives a value after digests have become known. It has room for one,
+// so that a reader that is late sees one value for many.
 func (h *Hasher) Done() <-chan struct{} { return h.done }
 
 // Wait waits until nothing is queued, or ctx ends.
@@ -145,21 +151,47 @@ func (h *Hasher) Stats() HasherStats {
 
 func (h *Hasher) run(ctx context.Context) {
 	defer close(h.ended)
+	var failed []Executable // by processes that others have asked after
+	retry := time.NewTimer(retryAfter)
+	retry.Stop()
+	defer retry.Stop()
 	for {
+		var list []Executable
 		select {
 		case <-ctx.Done():
 			return
 		case r := <-h.queue:
+			list = []Executable{r}
+		case <-retry.C:
+			list, failed = failed, nil
+		}
+		for _, r := range list {
+			r.PID = h.lastAsked(r)
 			d, n, err := h.config.Digest(ctx, r)
 			if ctx.Err() != nil {
 				return
 			}
-			h.finish(r, d, n, err)
+			if h.finish(r, d, n, err, len(failed) < h.config.Queue) {
+				continue
+			}
+			if failed = append(failed, r); len(failed) == 1 {
+				retry.Reset(retryAfter)
+			}
 		}
 	}
 }
 
-func (h *Hasher) finish(r Executable, d Digest, n int64, err error) {
+// lastAsked returns the process that is most likely to run the file still.
+func (h *Hasher) lastAsked(r Executable) int32 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.waiting[r.ID]
+}
+
+// finish takes up the answer to a request, and reports whether that is the end
+// of it: with retry, it is not if the file could not be read and meanwhile
+// another process has asked for it.
+func (h *Hasher) finish(r Executable, d Digest, n int64, err error, retry bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stats.Bytes += uint64(n)
@@ -174,13 +206,19 @@ func (h *Hasher) finish(r Executable, d Digest, n int64, err error) {
 		h.stats.Stalled++
 	default:
 		h.stats.Failed++
+		if retry && h.waiting[r.ID] != r.PID {
+			return false
+		}
 	}
 	delete(h.waiting, r.ID)
 	if len(h.waiting) == 0 {
 		h.idle.Broadcast()
 	}
-	select {
-	case h.done <- struct{}{}:
-	default:
+	if err == nil {
+		select {
+		case h.done <- struct{}{}:
+		default:
+		}
 	}
+	return true
 }
