@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"daemoneye/bus/event"
+	"daemoneye/rules/archive"
 	"daemoneye/rules/pack"
 	"daemoneye/rules/sql"
 )
@@ -27,6 +28,8 @@ type LoadConfig struct {
 	MaxDepth int // nesting of directories below a source's root; 8
 
 	MaxEntries int // directory entries of one source, whatever they are; 100,000
+
+	Packs PackTrust // which packs are loaded
 
 	Disabled   []string // ids of rules that are loaded and not run, whatever their headers say
 	Unreadable string   // hint for a file that may not be read
@@ -45,6 +48,7 @@ const (
 type Set struct {
 	Rules   []*Rule    // in order of their sources, then by file name
 	Refused []*Refusal // files and sources that are not in force, and why
+	Packs   []*Pack    // those whose rules were read
 	Absent  []string   // names of optional sources that are not there
 	Loaded  time.Time
 }
@@ -69,7 +73,7 @@ func cmpOr(s, other string) string {
 	return s
 }
 
-// Load reads every *.sql file of the sources. It never fails as a whole: what
+// Load reads every *.sql file of the sources, and every pack of them. It never fails as a whole: what
 // can not be used stands in Refused, everything else in Rules. Links are
 // followed; names that begin with a dot are passed over. Of two rules with the
 // same id the one that is loaded later is refused.
@@ -212,7 +216,7 @@ func (l *loader) walkDir(s Source, dir string, within []fs.FileInfo) {
 		switch {
 		case isDir:
 			l.walk(s, name, within)
-		case !strings.HasSuffix(e.Name(), ".sql"):
+		case !strings.HasSuffix(e.Name(), ".sql") && !strings.HasSuffix(e.Name(), archive.Suffix):
 		case l.files == l.cfg.MaxFiles:
 			l.refuse(refuse(s.display(name), "more than %d rule files; this one and those after it are not loaded", l.cfg.MaxFiles))
 			l.files++
@@ -258,6 +262,10 @@ func (l *loader) load(s Source, name string, info fs.FileInfo) {
 	file := s.display(name)
 	if !info.Mode().IsRegular() {
 		l.refuse(refuse(file, "not a regular file (%s)", info.Mode().Type()))
+		return
+	}
+	if strings.HasSuffix(name, archive.Suffix) {
+		l.loadPack(s, name)
 		return
 	}
 	data, err := readFile(s.FS, name, maxRule(l.cfg.SQL))

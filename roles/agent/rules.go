@@ -37,7 +37,10 @@ func (a *agent) ruleSources() (sources []rules.Source) {
 // loadRules reads the sources. A file that is not good is logged and left out.
 func (a *agent) loadRules(sources []rules.Source) *rules.Set {
 	c := a.cfg.Config
-	set := rules.Load(rules.LoadConfig{SQL: sql.Config{Limits: history.Limits(c)}, Disabled: c.Rules.Disabled, Switched: a.switched.enabled(), Unreadable: a.unreadable()}, sources...)
+	set := rules.Load(rules.LoadConfig{
+		SQL: sql.Config{Limits: history.Limits(c)}, Disabled: c.Rules.Disabled, Switched: a.switched.enabled(), Unreadable: a.unreadable(),
+		Packs: rules.PackTrust{Keys: c.Rules.TrustedKeys, Unsigned: c.Rules.AllowUnsigned, Version: a.cfg.Version},
+	}, sources...)
 	refused := a.log.Warn
 	if a.matcher == nil && a.cfg.Out != nil && a.cfg.Restarts == 0 {
 		refused = a.log.Info // the opening lines say it to a person

@@ -334,7 +334,7 @@ func loadRules(cfg *config.Config) *rules.Set {
 		source.Optional = cfg.Paths.RulesDefault
 		sources = append(sources, source)
 	}
-	return rules.Load(rules.LoadConfig{SQL: sqlConfig(cfg), Disabled: cfg.Rules.Disabled}, sources...)
+	return rules.Load(rules.LoadConfig{SQL: sqlConfig(cfg), Disabled: cfg.Rules.Disabled, Packs: packTrust(cfg)}, sources...)
 }
 
 // ruleRows returns the set as rows of the rules table.

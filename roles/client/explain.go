@@ -182,7 +182,7 @@ func (c *call) ruleText(name string) (string, error) {
 		}
 		return "", &Error{Err: fmt.Errorf("%q is neither a file nor the id of a rule", name), Hint: `"daemoneye rules list" shows the rules there are`}
 	}
-	set := rules.Load(rules.LoadConfig{SQL: sqlConfig(cfg)}, rules.Dir(name))
+	set := rules.Load(rules.LoadConfig{SQL: sqlConfig(cfg), Packs: anyPack}, rules.Dir(name))
 	if len(set.Rules) == 0 {
 		var b strings.Builder
 		for _, r := range refusals(set) {

@@ -67,8 +67,26 @@ func (c *call) openOutput(format string, progress *term.Progress) (*destination,
 	return d, d.create(format)
 }
 
-// create makes the file, without a name where it can be.
+// create makes the file and what writes rows to it.
 func (d *destination) create(format string) error {
+	if err := d.createFile(); err != nil {
+		return err
+	}
+	var out io.Writer = d.temp
+	if zipped(d.name) {
+		d.zip = gzip.NewWriter(d.temp)
+		out = d.zip
+	}
+	if format == parquetFormat {
+		d.printer = &parquetPrinter{out: d.temp}
+	} else {
+		d.printer = newResultPrinter(term.New(out, os.Getenv), format)
+	}
+	return nil
+}
+
+// createFile makes the file, without a name where it can be.
+func (d *destination) createFile() error {
 	d.part = fmt.Sprintf("%s.%d.part", d.name, os.Getpid())
 	_, err := os.Lstat(d.part)
 	if err == nil { // else that would be found at the end
@@ -83,17 +101,24 @@ func (d *destination) create(format string) error {
 	if err != nil {
 		return fmt.Errorf("output: %w", err)
 	}
-	var out io.Writer = d.temp
-	if zipped(d.name) {
-		d.zip = gzip.NewWriter(d.temp)
-		out = d.zip
-	}
-	if format == parquetFormat {
-		d.printer = &parquetPrinter{out: d.temp}
-	} else {
-		d.printer = newResultPrinter(term.New(out, os.Getenv), format)
-	}
 	return nil
+}
+
+// writeFile makes a file of data, which appears when all of it is on the disk;
+// with force it takes the place of one that is there.
+func writeFile(name string, data []byte, mode fs.FileMode, force bool) error {
+	d := &destination{name: name, force: force, progress: &term.Progress{}}
+	if err := d.vacant(); err != nil {
+		return err
+	}
+	if err := d.createFile(); err != nil {
+		return err
+	}
+	err := d.temp.Chmod(mode)
+	if err == nil {
+		_, err = d.temp.Write(data)
+	}
+	return d.finish(err)
 }
 
 func zipped(name string) bool { return strings.EqualFold(filepath.Ext(name), ".gz") }

@@ -59,7 +59,7 @@ func replay(c *call) error {
 	if err != nil {
 		return err
 	}
-	set := rules.Load(rules.LoadConfig{SQL: sqlConfig(cfg)}, sources...)
+	set := rules.Load(rules.LoadConfig{SQL: sqlConfig(cfg), Packs: anyPack}, sources...)
 	for _, r := range refusals(set) {
 		c.warn("refused: %s", r.Message)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"github.com/vmihailenco/msgpack/v5"
 
+	"daemoneye/bus"
 	"daemoneye/bus/event"
 	"daemoneye/roles/api"
 	"daemoneye/roles/term"
@@ -26,7 +27,7 @@ func rulesCommand() *cli.Command {
 	textOrJSON := &cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table (text for people), json"}
 	return &cli.Command{
 		Name:  "rules",
-		Usage: "list, show, validate, test, explain, backtest, switch or reload detection rules",
+		Usage: "list, show, validate, test, explain, backtest, switch, pack or reload detection rules",
 		Subcommands: []*cli.Command{
 			{
 				Name:  "list",
@@ -73,6 +74,7 @@ without fixtures is reported as untested and does not fail: in JSON its "passed"
 			rulesBacktestCommand(),
 			ruleSwitchCommand("enable", "run a rule again that was switched off"),
 			ruleSwitchCommand("disable", "switch a rule off in a running agent, also after its next start"),
+			rulesPackCommand(),
 			{
 				Name:  "reload",
 				Usage: "let the agent read its rules again",
@@ -350,16 +352,12 @@ func rulesReload(c *call) error {
 		return err
 	}
 	defer conn.Close()
-	reply, err := ask(c.ctx, conn, socket, api.RulesReload, nil, patience)
+	r, err := c.reload(conn, socket)
 	if err != nil {
 		return err
 	}
-	var r api.ReloadReply
-	if err := msgpack.Unmarshal(reply, &r); err != nil {
-		return fmt.Errorf("read the answer: %w", err)
-	}
 	if asJSON {
-		err = writeJSON(c.out, &r)
+		err = writeJSON(c.out, r)
 	} else {
 		var b strings.Builder
 		for _, refusal := range r.Refused {
@@ -376,6 +374,19 @@ func rulesReload(c *call) error {
 		return ErrNo
 	}
 	return err
+}
+
+// reload lets the agent read its rules again.
+func (c *call) reload(conn *bus.Conn, socket string) (*api.ReloadReply, error) {
+	reply, err := ask(c.ctx, conn, socket, api.RulesReload, nil, patience)
+	if err != nil {
+		return nil, err
+	}
+	r := &api.ReloadReply{}
+	if err := msgpack.Unmarshal(reply, r); err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	return r, nil
 }
 
 // wantJSON reads the --format of a command that writes text or JSON.

@@ -38,7 +38,7 @@ func (c *call) ruleArguments(builtin bool) (*rules.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rules.Load(rules.LoadConfig{SQL: sqlConfig(cfg)}, sources...), nil
+	return rules.Load(rules.LoadConfig{SQL: sqlConfig(cfg), Packs: anyPack}, sources...), nil
 }
 
 // validated loads the rules that the arguments name as an agent of this

@@ -89,6 +89,9 @@ type Rules struct {
 	Disabled []string      // ids
 	Reload   time.Duration // between two looks for files that changed; 0: none
 
+	TrustedKeys   []string // public keys whose packs are loaded
+	AllowUnsigned bool     // packs that are signed by none of them are loaded, too
+
 	Every      time.Duration // least time between two runs of one rule over history
 	Timeout    time.Duration // of one run of a rule that is not over the stream
 	MaxMatches int64         // of one such run

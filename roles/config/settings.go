@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"golang.org/x/mod/sumdb/note"
 )
 
 // Setting is one key that may be set.
@@ -226,6 +228,16 @@ func agentSettings() []Setting {
 			field: func(c *Config) any { return &c.Rules.Reload },
 		},
 		{
+			Key: "rules.trusted_keys", Type: List, expected: "a list of public keys, as daemoneye rules pack keygen prints them", check: isPackKey,
+			Doc:   "Public keys of those whose packs of rules are loaded.",
+			field: func(c *Config) any { return &c.Rules.TrustedKeys },
+		},
+		{
+			Key: "rules.allow_unsigned_packs", Type: Bool, Default: "false",
+			Doc:   "Load packs of rules that are not signed, or by none of the trusted keys.",
+			field: func(c *Config) any { return &c.Rules.AllowUnsigned },
+		},
+		{
 			Key: "rules.every", Type: Duration, Default: "5s", min: int64(100 * time.Millisecond), max: int64(day),
 			Doc:   "Least time between two runs of a rule over history.",
 			field: func(c *Config) any { return &c.Rules.Every },
@@ -380,6 +392,11 @@ func isUser(s string) bool {
 }
 
 func isRuleID(s string) bool { return regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`).MatchString(s) }
+
+func isPackKey(s string) bool {
+	_, err := note.NewVerifier(s)
+	return err == nil
+}
 
 // isWatchable is what bpf.Source.Watch takes of one path.
 func isWatchable(s string) bool {
