@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -135,6 +136,34 @@ func TestCollectorWithoutCapabilities(t *testing.T) {
 				t.Errorf("exit status %d", status)
 			}
 		})
+	}
+}
+
+// What a hasher that hangs did not read is told by health, with its time.
+func TestHealthOfLateHasher(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: without privileges there is no hasher")
+	}
+	in := start(t, nil, "--interval", "200ms")
+	h, ok := in.health()
+	pid := h.pid("hasher")
+	if !ok || pid == 0 {
+		t.Fatalf("health = %+v, want a hasher", h)
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	in.eventually("a late request is counted", func() bool {
+		h, ok = in.health()
+		return ok && h.Collector.Unread.Late > 0
+	})
+	if u := h.Collector.Unread; u.First.IsZero() || u.Last.Before(u.First) {
+		t.Errorf("unread = %+v, want its times", u)
+	}
+	text, _, _ := in.client("health")
+	if !strings.Contains(text, "not read or hashed in time: ") {
+		t.Errorf("health does not say what was not read:\n%s", text)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"daemoneye/bus/event"
+	"daemoneye/roles/api"
 	"daemoneye/store"
 	"daemoneye/store/eventfile"
 )
@@ -323,6 +324,9 @@ type health struct {
 		Bounding     []string `json:"bounding"`
 		NoNewPrivs   bool     `json:"no_new_privs"`
 	} `json:"roles"`
+	Collector struct {
+		Unread api.Unread `json:"unread"`
+	} `json:"collector"`
 }
 
 // health asks for the instance's health; ok is false when nothing answers.

@@ -65,7 +65,22 @@ type Heartbeat struct {
 	Told        []string      `msgpack:"told"`  // tables beside process_events, and which of their events the kernel tells now
 	Roles       []RoleReport  `msgpack:"roles"` // of itself
 	Late        uint64        `msgpack:"late"`  // events that could not be looked up any more; of SourceNetlink
+	Unread      Unread        `msgpack:"unread"`
 }
+
+// Unread counts, since the collector's start, what it wanted to read of
+// processes, or have hashed, and could not in time. It is tried again.
+type Unread struct {
+	Late    uint64    `msgpack:"late" json:"late"`       // requests that the hasher did not answer in time
+	Refused uint64    `msgpack:"refused" json:"refused"` // requests that were not made, since the hasher was late or busy
+	Dropped uint64    `msgpack:"dropped" json:"dropped"` // executables for which the queue of those to hash had no room
+	Stalled uint64    `msgpack:"stalled" json:"stalled"` // executables of which a read did not come back
+	First   time.Time `msgpack:"first" json:"first"`     // zero: none
+	Last    time.Time `msgpack:"last" json:"last"`
+}
+
+// Total is how many there were.
+func (u Unread) Total() uint64 { return u.Late + u.Refused + u.Dropped + u.Stalled }
 
 // RoleReport is what one of our processes says of itself and the kernel tells
 // nobody else.
@@ -125,6 +140,8 @@ type CollectorStatus struct {
 	Hasher      int           `msgpack:"hasher" json:"hasher"` // pid; 0: none
 	Found       uint64        `msgpack:"found" json:"found"`   // by scans after the first, which no event had told of; not of SourceProc
 	Late        uint64        `msgpack:"late" json:"late"`     // events that could not be looked up any more; of SourceNetlink
+	HashQueue   int           `msgpack:"hash_queue" json:"hash_queue"`
+	Unread      Unread        `msgpack:"unread" json:"unread"`
 }
 
 // StoreStatus is the state of the store.

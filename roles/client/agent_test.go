@@ -166,6 +166,7 @@ func TestHealth(t *testing.T) {
 	watched.Collector = &api.CollectorStatus{Connected: true, Source: api.SourceKernel, Interval: 30 * time.Second, Processes: 7, Found: 1002}
 	heard := good
 	heard.Collector = &api.CollectorStatus{Connected: true, Source: api.SourceNetlink, Interval: 30 * time.Second, Processes: 7, Found: 2, Late: 1003}
+	heard.Collector.Unread = api.Unread{Late: 1, Refused: 1004, Dropped: 3, Stalled: 2, First: now.Add(-time.Hour), Last: now}
 	bad := good
 	bad.Healthy, bad.Problems = false, []string{"the store can not write: disk full"}
 	for _, c := range []struct {
@@ -178,7 +179,10 @@ func TestHealth(t *testing.T) {
 			"10 loaded, 1 refused", "2 high, 1 low", "procmond", "nobody (65534)", "cap_sys_ptrace | none", "gone",
 		}},
 		{watched, 0, []string{"source ebpf", "7 processes, 1,002 found by scans only"}},
-		{heard, 0, []string{"source netlink", "7 processes, 2 found by scans only, 1,003 events looked up too late"}},
+		{heard, 0, []string{
+			"source netlink", "7 processes, 2 found by scans only, 1,003 events looked up too late",
+			"1 request late, 1,004 not made; 3 hashes not queued, 2 stalled; first 2026-01-02 02:04:05Z, last 2026-01-02 03:04:05Z",
+		}},
 		{bad, 1, []string{"not healthy\n  the store can not write: disk full\n", "agent"}},
 	} {
 		_, dir := serve(t, map[string]bus.Handler{api.Health: answer(t, c.reply)})

@@ -167,6 +167,11 @@ func healthCollector(s *sheet, h *api.HealthReply) {
 	s.line("", "%s; %s%s", scan, term.Plural(int64(c.Processes), "process", "processes"), found)
 	s.line("", "%s queued, %s dropped, %s", term.Plural(int64(c.Queued), "batch", "batches"), term.Plural(int64(c.Dropped), "row", "rows"),
 		term.Plural(int64(c.Scans), "scan", "scans"))
+	if u := &c.Unread; u.Total() > 0 {
+		s.line("", "not read or hashed in time: %s late, %s not made; %s not queued, %s stalled; first %s, last %s",
+			term.Plural(int64(u.Late), "request", "requests"), term.Count(int64(u.Refused)),
+			term.Plural(int64(u.Dropped), "hash", "hashes"), term.Count(int64(u.Stalled)), stamp(u.First), stamp(u.Last))
+	}
 	for _, told := range c.Told {
 		s.line("", "%s", told)
 	}

@@ -43,6 +43,7 @@ type agentLink struct {
 	needs     chan api.Needs  // capacity 1: the newest
 	ctx       context.Context // ends with close
 	outage    outage
+	unread    api.Unread // of the last heartbeat, whose goroutine has it
 
 	mu        sync.Mutex
 	conn      *bus.Conn // the last one; it may have ended
@@ -273,6 +274,27 @@ func (a *agentLink) heartbeats(ctx context.Context) {
 	}
 }
 
+// noteUnread brings the counts of the hasher and of the queue before it up to
+// date. Their times are those of heartbeats.
+func (a *agentLink) noteUnread(now time.Time) {
+	u := api.Unread{First: a.unread.First, Last: a.unread.Last}
+	if a.hasher != nil {
+		s := a.hasher.Stats()
+		u.Dropped, u.Stalled = s.Dropped, s.Stalled
+	}
+	if a.cfg.Hasher != nil {
+		s := a.cfg.Hasher.Stats()
+		u.Late, u.Refused = s.Late, s.Refused
+	}
+	if u.Total() > a.unread.Total() {
+		u.Last = now
+		if u.First.IsZero() {
+			u.First = now
+		}
+	}
+	a.unread = u
+}
+
 func (a *agentLink) heartbeat(ctx context.Context) error {
 	stats := a.publisher.Stats()
 	a.mu.Lock()
@@ -289,6 +311,8 @@ func (a *agentLink) heartbeat(ctx context.Context) error {
 	if a.hasher != nil {
 		beat.HashQueue = a.hasher.Stats().Queued
 	}
+	a.noteUnread(beat.Time)
+	beat.Unread = a.unread
 	if confined != nil {
 		beat.Roles = append(beat.Roles, api.RoleReport{Role: Name, PID: os.Getpid(), Confinement: confined.report()})
 	}
