@@ -27,6 +27,7 @@ func rulesPackCommand() *cli.Command {
 				Usage:     "make a pack of a directory of rules",
 				ArgsUsage: "DIR",
 				Description: `   daemoneye rules pack build ./team -o team.pack
+   daemoneye rules pack build ./team -o team.pack --force
 
 DIR/pack.yaml has the pack's name, version and created (a date), and may have author and minimum_version. All files
 that do not begin with a dot are packed. The same directory gives the same bytes, wherever and whenever it is packed.`,
@@ -37,6 +38,7 @@ that do not begin with a dot are packed. The same directory gives the same bytes
 				Name:  "keygen",
 				Usage: "make a key to sign packs with, and print its public key",
 				Description: `   daemoneye rules pack keygen --name ann@example.org -o ann.key
+   daemoneye rules pack keygen --name build-server -o /root/build-server.key
 
 FILE gets the private key, FILE.pub the public one, which belongs into rules.trusted_keys where the packs are installed.`,
 				Flags: []cli.Flag{
@@ -50,6 +52,7 @@ FILE gets the private key, FILE.pub the public one, which belongs into rules.tru
 				Usage:     "add a signature to a pack",
 				ArgsUsage: "FILE",
 				Description: `   daemoneye rules pack sign team.pack --key ann.key
+   daemoneye rules pack sign team.pack --key /root/build-server.key
 
 The signature is added to FILE itself, beside those it has.`,
 				Flags:  []cli.Flag{&cli.StringFlag{Name: "key", Usage: "sign with the private key in `FILE`"}},

@@ -298,11 +298,12 @@ func modeText(r *ruleRow) string {
 
 func ruleSwitchCommand(name, usage string) *cli.Command {
 	return &cli.Command{
-		Name:        name,
-		Usage:       usage,
-		ArgsUsage:   "ID",
-		Description: "   daemoneye rules " + name + " exec-from-temp",
-		Action:      run(func(c *call) error { return ruleSwitch(c, name == "enable") }),
+		Name:      name,
+		Usage:     usage,
+		ArgsUsage: "ID",
+		Description: "   daemoneye rules " + name + " exec-from-temp\n" +
+			"   daemoneye rules " + name + " exec-from-temp --data-dir /srv/daemoneye",
+		Action: run(func(c *call) error { return ruleSwitch(c, name == "enable") }),
 	}
 }
 
