@@ -53,6 +53,8 @@ func explain(err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM) && lockedDown():
 		return fmt.Errorf("eBPF: %w (kernel lockdown: confidentiality)", short(err))
+	case errors.Is(err, unix.EPERM) && platform.OwnNamespace("user") != "":
+		return fmt.Errorf("eBPF: %w (capabilities of a user namespace of its own do not count)", short(err))
 	case errors.As(err, &verifier):
 		return fmt.Errorf("eBPF: the kernel refuses the program: %w", short(err))
 	}

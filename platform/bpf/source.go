@@ -73,7 +73,7 @@ type Source struct {
 
 // Open loads the programs and attaches them. An error says, for a person, why
 // this machine can not run them.
-func Open(config Config) (s *Source, err error) {
+func Open(config Config) (*Source, error) {
 	kernel, err := usable()
 	if err != nil {
 		return nil, err
@@ -81,30 +81,33 @@ func Open(config Config) (s *Source, err error) {
 	// Before 5.11 the memory of maps counted as locked. Where this is refused,
 	// creating the maps says so.
 	_ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY})
-	s = &Source{doze: doze}
-	defer func() {
-		if err != nil {
-			_ = s.Close()
-		}
-	}()
-	spec, err := s.spec(config, kernel)
-	if err != nil {
+	s := &Source{doze: doze}
+	if err := s.open(config, kernel); err != nil {
+		_ = s.Close()
 		return nil, err
 	}
+	return s, nil
+}
+
+func (s *Source) open(config Config, kernel *btf.Spec) error {
+	spec, err := s.spec(config, kernel)
+	if err != nil {
+		return err
+	}
 	if err := s.load(spec, kernel, config.NoLoop || !hasLoop()); err != nil {
-		return nil, explain(err)
+		return explain(err)
 	}
 	if s.counts, err = s.Counters.Memory(); err != nil {
-		return nil, fmt.Errorf("eBPF: map counters: %w", err)
+		return fmt.Errorf("eBPF: map counters: %w", err)
 	}
 	if s.asleep, err = s.Asleep.Memory(); err != nil {
-		return nil, fmt.Errorf("eBPF: map the reader's state: %w", err)
+		return fmt.Errorf("eBPF: map the reader's state: %w", err)
 	}
 	if s.wanted, err = s.Wanted.Memory(); err != nil {
-		return nil, fmt.Errorf("eBPF: map what is wanted: %w", err)
+		return fmt.Errorf("eBPF: map what is wanted: %w", err)
 	}
 	if s.ring, err = ringbuf.NewReader(s.Ring); err != nil {
-		return nil, fmt.Errorf("eBPF: open the ring buffer: %w", err)
+		return fmt.Errorf("eBPF: open the ring buffer: %w", err)
 	}
 	s.neverWait()
 	loaded := s.loadParts(kernel) // which takes a while: the ring buffer would fill
@@ -115,7 +118,7 @@ func Open(config Config) (s *Source, err error) {
 	// The end of the way first: an exec is not seen whose fork should have been.
 	for _, p := range []*ebpf.Program{s.ProcessExit, exec, s.ProcessFork} {
 		if err := s.attach(p.String(), p); err != nil {
-			return nil, explain(err)
+			return explain(err)
 		}
 	}
 	for _, p := range loaded {
@@ -123,7 +126,7 @@ func Open(config Config) (s *Source, err error) {
 			s.limit(p.what, err)
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // limit notes that something is not seen.
