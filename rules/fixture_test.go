@@ -41,7 +41,7 @@ func TestPack(t *testing.T) {
 			if positive == 0 || negative == 0 {
 				t.Errorf("%d cases match, %d do not, want both", positive, negative)
 			}
-			if r.Mode != Stream || len(r.FalsePositives) == 0 || len(r.References) == 0 || r.Description == "" || len(r.Dedup) == 0 {
+			if r.Mode == Scan || r.Mode == History && !r.WindowSet || len(r.FalsePositives) == 0 || len(r.References) == 0 || r.Description == "" || len(r.Dedup) == 0 {
 				t.Errorf("incomplete: mode %v, header %+v", r.Mode, r.Header)
 			}
 			if !slices.ContainsFunc(r.Tags, func(tag string) bool { return strings.HasPrefix(tag, "attack.t1") }) {

@@ -9,10 +9,11 @@
 -- references: https://attack.mitre.org/techniques/T1003/008/, https://attack.mitre.org/techniques/T1552/004/
 -- falsepositives: backup software in /opt, scripts that manage users
 -- author: DaemonEye
--- version: 1
+-- version: 2
 -- date: 2026-11-30
 
--- Ansible's module for users reads /etc/shadow. In a container programs may lie anywhere.
+-- Ansible's module for users reads /etc/shadow, and so does Perl when root asks for a user,
+-- as Debian's adduser and dpkg-preconfigure do. In a container programs may lie anywhere.
 SELECT time, entity_id, pid, user_name, executable_path, command_line, path, parent_command_line
 FROM file_events
 WHERE event = 'read' AND error IS NULL
@@ -22,4 +23,5 @@ WHERE event = 'read' AND error IS NULL
     executable_path !~ '^/(usr/)?(local/)?(s?bin|lib|lib64|libexec)/'
     OR executable_path ~ '/(python[0-9.]*|perl[0-9.]*|ruby[0-9.]*|php[0-9.]*|node|lua[0-9.]*|gdb|busybox)$'
       AND coalesce(command_line, '') !~ '/\.?ansible[-/]'
+      AND coalesce(command_line, '') !~ '^([^ ]*/)?perl( -[a-zA-Z]+)* /usr/(s?bin|share/debconf)/[a-z0-9_.-]+( |$)'
   )
