@@ -14,5 +14,5 @@
 SELECT time, entity_id, pid, user_name, executable_path, command_line, parent_executable_path, parent_command_line, ancestors
 FROM process_events
 WHERE event IN ('exec', 'seen')
-  AND executable_path ~ '/([a-z0-9_]+-linux-gnu-)?(gcc|g\+\+|cc|c\+\+|clang|clang\+\+|tcc|ld|as|make|go|rustc)(-[0-9.]+)?$'
+  AND executable_path ~ '(/|-linux-gnu-)(gcc|g\+\+|cc|c\+\+|clang|clang\+\+|tcc|ld|as|make|go|rustc)(-[0-9.]+)?$'
   AND array_to_string(ancestors, ' ') ~ '/(nginx|apache2|httpd|lighttpd|caddy|php-fpm[0-9.]*|php-cgi[0-9.]*|uwsgi|gunicorn|mysqld|mariadbd|postgres|redis-server|valkey-server|mongod)( |$)'

@@ -18,7 +18,9 @@ SELECT time, entity_id, pid, user_name, executable_path, command_line, parent_ex
 FROM process_events
 WHERE event IN ('exec', 'seen')
   AND (
-    executable_path ~* '\.(pdf|docx?|xlsx?|pptx?|odt|ods|jpe?g|png|gif|mp[34]|txt|csv|zip)$'
-    OR executable_path ~ '[\u202a-\u202e\u2066-\u2069\u200b-\u200f]'
-    OR executable_path ~ ' $'
+    executable_path ILIKE ANY (ARRAY['%.pdf', '%.doc', '%.docx', '%.xls', '%.xlsx', '%.ppt', '%.pptx', '%.odt', '%.ods', '%.jpg',
+      '%.jpeg', '%.png', '%.gif', '%.mp3', '%.mp4', '%.txt', '%.csv', '%.zip'])
+    OR executable_path LIKE ANY (ARRAY[E'%\u202a%', E'%\u202b%', E'%\u202c%', E'%\u202d%', E'%\u202e%', E'%\u2066%', E'%\u2067%', E'%\u2068%', E'%\u2069%',
+      E'%\u200b%', E'%\u200c%', E'%\u200d%', E'%\u200e%', E'%\u200f%'])
+    OR executable_path LIKE '% '
   )

@@ -15,8 +15,8 @@
 SELECT time, entity_id, pid, user_name, executable_path, command_line, parent_executable_path, parent_command_line, environment_vars
 FROM process_events
 WHERE event IN ('exec', 'seen')
+  AND environment_vars IS NOT NULL
   AND (
     coalesce(environment_vars ->> 'LD_PRELOAD', '') ~ '(^|[: ])(/tmp/|/var/tmp/|/dev/shm/|/run/shm/|[^ :]*/\.[^/ :.]+[^/ :]*\.so)'
     OR coalesce(environment_vars ->> 'LD_AUDIT', '') ~ '(^|[: ])(/tmp/|/var/tmp/|/dev/shm/|/run/shm/)'
-    OR command_line ~ '(^|[ ;&])LD_(PRELOAD|AUDIT)=["'']?(/tmp/|/var/tmp/|/dev/shm/)'
   )
