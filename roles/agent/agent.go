@@ -72,6 +72,7 @@ type agent struct {
 	broker   *bus.Broker
 	registry *registry
 	jsonl    *jsonlSink   // nil when there is none
+	metrics  *metricsFile // nil when there is none
 	token    *tokenFile   // nil when there is none
 	out      *term.Output // Config.Out behind the curtain; nil when there is none
 	curtain  *curtain
@@ -131,6 +132,9 @@ func (a *agent) open(ctx context.Context) (err error) {
 	if a.switched, err = readSwitches(a.switchFile()); err != nil {
 		a.switchesLost = a.named(err).Error() // the rules are run as their files say
 		a.log.Error("read which rules are switched", zap.String("error", a.switchesLost))
+	}
+	if path := c.Paths.Metrics; path != "" {
+		a.metrics = &metricsFile{path: a.dirs.path(path), name: path}
 	}
 	sources := a.ruleSources()
 	a.onDisk = rules.Fingerprint(sources...)
@@ -319,6 +323,9 @@ func (a *agent) serve(ctx context.Context) error {
 	busDone.Go(func() { a.followSignals(ctx) })
 	busDone.Go(func() { a.followRules(ctx) })
 	busDone.Go(func() { a.announce(ctx) })
+	if a.metrics != nil {
+		busDone.Go(func() { a.writeMetrics(ctx) })
+	}
 	if a.cfg.Tokens != nil {
 		busDone.Go(func() {
 			defer cancel() // the supervisor is gone

@@ -28,6 +28,9 @@ func confine(c *config.Config, dirs dirs, log *zap.Logger) platform.Walls {
 	if path := c.Alerts.JSONL.Path; path != "" {
 		cage.Paths = append(cage.Paths, platform.Path{Name: alertPlace(dirs.path(path)), Access: platform.Add})
 	}
+	if path := c.Paths.Metrics; path != "" {
+		cage.Paths = append(cage.Paths, platform.Path{Name: filepath.Dir(dirs.path(path)), Access: platform.Read | platform.Write})
+	}
 	for _, dir := range c.Paths.RulesDirs {
 		for _, name := range rulePlaces(dirs.path(dir)) {
 			cage.Paths = append(cage.Paths, platform.Path{Name: name, Access: platform.Read})

@@ -92,6 +92,11 @@ func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 			list = append(list, p)
 		}
 	}
+	if a.metrics != nil {
+		if p := a.metrics.problem(); p != "" {
+			list = append(list, p)
+		}
+	}
 	if a.display != nil {
 		if p := a.display.problem(a.unprinted()); p != "" {
 			list = append(list, p)

@@ -33,7 +33,7 @@ func SocketFlag() cli.Flag {
 func Commands() []*cli.Command {
 	return []*cli.Command{
 		queryCommand(), exportCommand(), psCommand(), watchCommand(), rulesCommand(), replayCommand(), alertsCommand(),
-		healthCommand(), schemaCommand(), configCommand(), versionCommand(),
+		healthCommand(), metricsCommand(), schemaCommand(), configCommand(), versionCommand(),
 	}
 }
 

@@ -50,6 +50,11 @@ func startProblems(cfg *config.Config) []config.Problem {
 			problem("alerts.jsonl.path", path, "%s", reason)
 		}
 	}
+	if path := cfg.Metrics.File.Path; path != "" && cfg.Paths.Metrics != "" {
+		if reason := notAppendable(path, agent); reason != "" {
+			problem("metrics.file.path", path, "%s", reason)
+		}
+	}
 	slices.SortFunc(list, func(a, b config.Problem) int { return strings.Compare(a.Key+a.Value, b.Key+b.Value) })
 	return list
 }

@@ -22,6 +22,7 @@ type Config struct {
 	SQL        SQL
 	Store      Store
 	Alerts     Alerts
+	Metrics    Metrics
 	Security   Security
 	Supervisor Supervisor
 
@@ -130,6 +131,17 @@ type JSONL struct {
 	Path string // absolute; "": none
 }
 
+// Metrics is about the counts of health.
+type Metrics struct {
+	File MetricsFile
+}
+
+// MetricsFile is a file of metrics for node_exporter's textfile collector.
+type MetricsFile struct {
+	Interval time.Duration // between two writes; 0: none
+	Path     string        // absolute; "": daemoneye.prom in the directory of the socket
+}
+
 // Security is about what confines the roles that the supervisor starts.
 type Security struct {
 	Seccomp  string // errno, kill or off
@@ -150,6 +162,7 @@ type Paths struct {
 	Socket    string   // of the agent
 	System    string   // socket of root's instance, which serves its group's members; "" when it is not to be asked: for root, and when a data directory is named
 	Token     string   // file
+	Metrics   string   // file; "": none
 	RulesDirs []string // Rules.Dirs, or the default one
 
 	RulesDefault bool // RulesDirs is the default one, which need not exist

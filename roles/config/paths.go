@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -107,6 +108,9 @@ func (h host) paths(c *Config) (Paths, error) {
 	p.Store = filepath.Join(p.State, "store")
 	p.Socket = filepath.Join(p.Run, "agent.sock")
 	p.Token = filepath.Join(p.State, "token")
+	if c.Metrics.File.Interval > 0 {
+		p.Metrics = cmp.Or(c.Metrics.File.Path, filepath.Join(p.Run, "daemoneye.prom"))
+	}
 	if runtime.GOOS != "linux" && len(p.Socket) > maxSocket {
 		return p, fmt.Errorf("the socket's path %q has %d bytes and the system takes at most %d: choose a shorter data_dir",
 			p.Socket, len(p.Socket), maxSocket)

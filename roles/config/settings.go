@@ -325,6 +325,16 @@ func storeSettings() []Setting {
 			Doc:   "File to which each alert is appended as one line of JSON. Empty: none.",
 			field: func(c *Config) any { return &c.Alerts.JSONL.Path },
 		},
+		{
+			Key: "metrics.file.interval", Type: Duration, Default: "0", min: int64(time.Second), max: int64(day), zero: true,
+			Doc:   "How often the counts of health are written to a file for node_exporter's textfile collector. 0: never.",
+			field: func(c *Config) any { return &c.Metrics.File.Interval },
+		},
+		{
+			Key: "metrics.file.path", Type: Path,
+			Doc:   "That file, in whose directory the agent's user must be able to write. Empty: daemoneye.prom in the directory of the socket.",
+			field: func(c *Config) any { return &c.Metrics.File.Path },
+		},
 	}
 }
 
