@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 type DialConfig struct {
 	// Token makes the connection a collector's; without it, it is an operator's.
 	Token *Token
+	// Name is the socket's path as people know it, for errors; default the path.
+	Name string
 	// MaxBody is the largest body accepted, in bytes; default 1 MiB.
 	MaxBody int
 	// Window is how many bytes of each subscription and of each request's
@@ -66,9 +69,10 @@ func Dial(ctx context.Context, path string, cfg DialConfig) (*Conn, error) {
 	cfg.MaxBody = orDefault(cfg.MaxBody, 1<<20)
 	cfg.Window = min(orDefault(cfg.Window, 1<<20), maxWindow)
 	cfg.HandshakeTimeout = orDefault(cfg.HandshakeTimeout, 5*time.Second)
+	name := cmp.Or(cfg.Name, path)
 	uc, err := dialSocket(ctx, path)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %q: %w", path, err)
+		return nil, fmt.Errorf("connect to %q: %w", name, withoutAddress(err))
 	}
 	c := &Conn{
 		cfg: cfg, conn: uc, done: make(chan struct{}), ackReady: make(chan struct{}, 1),
@@ -77,7 +81,7 @@ func Dial(ctx context.Context, path string, cfg DialConfig) (*Conn, error) {
 	c.reader = newFrameReader(uc, &c.pool, cfg.MaxBody)
 	if err := c.handshake(ctx); err != nil {
 		_ = uc.Close()
-		return nil, fmt.Errorf("connect to %q: %w", path, err)
+		return nil, fmt.Errorf("connect to %q: %w", name, withoutAddress(err))
 	}
 	c.link = newLink(uc, &c.out, nil)
 	go c.read()
@@ -292,7 +296,7 @@ func (c *Conn) read() {
 	case errors.Is(err, io.EOF), isClosed(err), errors.Is(err, os.ErrDeadlineExceeded):
 		c.setErr(ErrLost)
 	default:
-		c.setErr(fmt.Errorf("%w: %w", ErrLost, err))
+		c.setErr(fmt.Errorf("%w: %w", ErrLost, withoutAddress(err)))
 	}
 	// A Close that is under way has its own time to flush.
 	if c.Err() != ErrClosed {

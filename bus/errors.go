@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strings"
 )
 
 // Error is a refusal or failure that one side told the other.
@@ -39,6 +41,24 @@ var (
 	// ErrNotSupported: this platform has no such socket.
 	ErrNotSupported = errors.New("not supported on this platform")
 )
+
+// withoutAddress is err without the addresses of a socket in its text: they are
+// the names by which it was bound and reached, not the one that people know.
+func withoutAddress(err error) error {
+	var op *net.OpError
+	if !errors.As(err, &op) {
+		return err
+	}
+	return &socketError{err, strings.Replace(err.Error(), op.Error(), op.Err.Error(), 1)}
+}
+
+type socketError struct {
+	err  error
+	text string
+}
+
+func (e *socketError) Error() string { return e.text }
+func (e *socketError) Unwrap() error { return e.err }
 
 // asWireError turns a handler's error into what goes over the wire.
 func asWireError(err error) *wireError {

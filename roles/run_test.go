@@ -3,6 +3,7 @@
 package roles
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -613,6 +614,28 @@ func TestAlertFile(t *testing.T) {
 	})
 	canary = sleeper(t, "/opt/canary-g")
 	in.eventually("the next alert is in the new file", has)
+}
+
+// The log names the socket as people do, not as the caged collector reaches it.
+func TestLogNamesSocket(t *testing.T) {
+	in := start(t, nil)
+	h, ok := in.health()
+	if !ok {
+		t.Fatal("no health")
+	}
+	// Stopped, the supervisor does not start the agent again.
+	supervisor := in.cmd.Process
+	if err := errors.Join(supervisor.Signal(syscall.SIGSTOP), syscall.Kill(h.pid("daemoneye-agent"), syscall.SIGKILL)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = supervisor.Signal(syscall.SIGCONT) })
+	in.waitInLog(`connect to \"`)
+	if err := supervisor.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if log := in.logged(); strings.Contains(log, "/proc/self/fd/") {
+		t.Errorf("the log names a descriptor:\n%s", log)
+	}
 }
 
 // An agent that had to be killed leaves no socket behind.

@@ -8,8 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -227,11 +227,16 @@ func (e *runningError) HintText() string {
 	return "leave it and ask it with the client commands, or stop it first; --data-dir DIR starts another instance beside it"
 }
 
-// named tells an error of the store with the name of its directory as people
-// know it: the agent may have it only as a descriptor.
+// named tells an error of the store or the socket with the name of its directory
+// as people know it: the agent may have it only as a descriptor.
 func (a *agent) named(err error) error {
-	path := a.cfg.Config.Paths.Store
-	return &namedError{err, strings.ReplaceAll(err.Error(), a.dirs.path(path), path)}
+	text := err.Error()
+	for _, dir := range []string{a.cfg.Config.Paths.Store, a.cfg.Config.Paths.Run} {
+		if as := a.dirs.path(dir); as != dir { // "…/7" is no part of "…/71"
+			text = regexp.MustCompile(regexp.QuoteMeta(as)+`\b`).ReplaceAllLiteralString(text, dir)
+		}
+	}
+	return &namedError{err, text}
 }
 
 type namedError struct {
@@ -310,7 +315,7 @@ func (a *agent) serve(ctx context.Context) error {
 
 	listener, err := bus.Listen(a.dirs.path(a.cfg.Config.Paths.Socket))
 	if err != nil {
-		return &PermanentError{err}
+		return &PermanentError{a.named(err)}
 	}
 	a.seal()
 	beats, err := a.broker.Subscribe(api.HeartbeatTopic, bus.Shed)

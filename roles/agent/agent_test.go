@@ -792,9 +792,13 @@ func TestRefusalsAreLoggedSeldom(t *testing.T) {
 func TestStoreErrorsNameItsDirectory(t *testing.T) {
 	cfg := &config.Config{}
 	cfg.Paths.Store = "/no/such/data/store"
-	a := &agent{cfg: Config{Config: cfg}, dirs: dirs{"/no/such/data/store": 7}}
+	cfg.Paths.Run = "/no/such/data/run"
+	a := &agent{cfg: Config{Config: cfg}, dirs: dirs{"/no/such/data/store": 7, "/no/such/data/run": 71}}
 	err := a.named(&os.PathError{Op: "open", Path: "/proc/self/fd/7/LOCK", Err: os.ErrPermission})
 	if got := err.Error(); got != "open /no/such/data/store/LOCK: permission denied" || !errors.Is(err, os.ErrPermission) {
+		t.Errorf("error = %q", got)
+	}
+	if got := a.named(errors.New("listen unix /proc/self/fd/71/agent.sock: x")).Error(); got != "listen unix /no/such/data/run/agent.sock: x" {
 		t.Errorf("error = %q", got)
 	}
 }

@@ -200,7 +200,7 @@ func supervised(ctx context.Context, version string) error {
 	}()
 	run.Version = version
 	run.Dial = func(ctx context.Context) (*bus.Conn, error) {
-		return bus.Dial(ctx, socket, bus.DialConfig{Token: &token})
+		return bus.Dial(ctx, socket, bus.DialConfig{Token: &token, Name: cfg.Paths.Socket})
 	}
 	err = Run(ctx, run)
 	cancel()
