@@ -325,6 +325,7 @@ type health struct {
 		NoNewPrivs   bool     `json:"no_new_privs"`
 	} `json:"roles"`
 	Collector struct {
+		Source string     `json:"source"`
 		Unread api.Unread `json:"unread"`
 	} `json:"collector"`
 }
