@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"unicode/utf8"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -138,20 +139,10 @@ func encodePacked[T int64 | uint32](e *msgpack.Encoder, list []T, nulls Bitmap) 
 // pack writes each value as its distance from the least one, in as few bytes
 // as the greatest distance needs. NULL rows are written as the least value.
 func pack[T int64 | uint32](list []T, nulls Bitmap) (base int64, width int, raw []byte) {
-	first := true
-	var least, greatest int64
-	for i, x := range list {
-		if nulls.Has(i) {
-			continue
-		}
-		if first {
-			least, greatest, first = int64(x), int64(x), false
-		}
-		least, greatest = min(least, int64(x)), max(greatest, int64(x))
-	}
+	least, greatest := bounds(list, nulls)
 	switch span := uint64(greatest) - uint64(least); {
 	case span == 0:
-		return least, 0, []byte{}
+		return int64(least), 0, []byte{}
 	case span <= math.MaxUint8:
 		width = 1
 	case span <= math.MaxUint16:
@@ -162,23 +153,57 @@ func pack[T int64 | uint32](list []T, nulls Bitmap) (base int64, width int, raw 
 		width = 8
 	}
 	raw = make([]byte, width*len(list))
-	for i, x := range list {
-		var d uint64
-		if !nulls.Has(i) {
-			d = uint64(int64(x)) - uint64(least)
+	switch width {
+	case 1:
+		for i, x := range list {
+			raw[i] = byte(x - least)
 		}
-		switch at := raw[i*width:]; width {
-		case 1:
-			at[0] = byte(d)
-		case 2:
-			binary.LittleEndian.PutUint16(at, uint16(d))
-		case 4:
-			binary.LittleEndian.PutUint32(at, uint32(d))
-		default:
-			binary.LittleEndian.PutUint64(at, d)
+	case 2:
+		for i, x := range list {
+			binary.LittleEndian.PutUint16(raw[2*i:], uint16(x-least))
+		}
+	case 4:
+		for i, x := range list {
+			binary.LittleEndian.PutUint32(raw[4*i:], uint32(x-least))
+		}
+	default:
+		for i, x := range list {
+			binary.LittleEndian.PutUint64(raw[8*i:], uint64(x)-uint64(least))
 		}
 	}
-	return least, width, raw
+	for w, word := range nulls {
+		for ; word != 0; word &= word - 1 {
+			if i := 64*w + bits.TrailingZeros64(word); i < len(list) {
+				clear(raw[width*i : width*(i+1)])
+			}
+		}
+	}
+	return int64(least), width, raw
+}
+
+// bounds returns the least and the greatest value that is not NULL, zeros if
+// there is none.
+func bounds[T int64 | uint32](list []T, nulls Bitmap) (least, greatest T) {
+	first := 0
+	for first < len(list) && nulls.Has(first) {
+		first++
+	}
+	if first == len(list) {
+		return 0, 0
+	}
+	least, greatest = list[first], list[first]
+	if nulls == nil {
+		for _, x := range list {
+			least, greatest = min(least, x), max(greatest, x)
+		}
+		return least, greatest
+	}
+	for i, x := range list {
+		if !nulls.Has(i) {
+			least, greatest = min(least, x), max(greatest, x)
+		}
+	}
+	return least, greatest
 }
 
 // unpack reads what pack wrote; as uint32 only what fits is right.
@@ -457,9 +482,10 @@ func decodeCodes(d *msgpack.Decoder, dict, n int) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
+	least, greatest := uint32(base), int64(dict)
 	for _, c := range codes {
 		// A sum that does not fit wraps to less than base.
-		if int64(c) >= int64(dict) || int64(c) < base {
+		if int64(c) >= greatest || c < least {
 			return nil, fmt.Errorf("code %d, the dictionary has %d entries", c, dict)
 		}
 	}
