@@ -36,6 +36,7 @@ type ColumnBuilder struct {
 	codes  map[string]uint32
 	nulls  Bitmap // empty: memory for those of vec
 	any    bool
+	list   []string // the last that Texts was given
 }
 
 // NewBuilder returns an empty Builder for t.
@@ -242,7 +243,8 @@ func (c *ColumnBuilder) TextOrNull(s string) {
 	}
 }
 
-// Texts sets a TextArray column. A nil list is NULL, an empty one is not.
+// Texts sets a TextArray column. A nil list is NULL, an empty one is not. The
+// list must not be changed afterwards: one that comes again is not looked at.
 func (c *ColumnBuilder) Texts(list []string) {
 	if list == nil {
 		return
@@ -250,13 +252,16 @@ func (c *ColumnBuilder) Texts(list []string) {
 	v := c.start(c.vec.Type == TextArray)
 	c.startArray()
 	c.parent.size += 4 * len(list)
-	if last := c.last(); slices.EqualFunc(last, list, func(code uint32, s string) bool { return v.Dict[code] == s }) {
+	last := c.last()
+	same := len(list) > 0 && len(list) == len(last) && len(list) == len(c.list) && &list[0] == &c.list[0]
+	if same || slices.EqualFunc(last, list, func(code uint32, s string) bool { return v.Dict[code] == s }) {
 		v.Codes = append(v.Codes, last...)
 	} else {
 		for _, s := range list {
 			v.Codes = append(v.Codes, c.code(Clean(s)))
 		}
 	}
+	c.list = list
 	v.Offsets = append(v.Offsets, uint32(len(v.Codes)))
 }
 
