@@ -7,6 +7,7 @@ type Config struct {
 	RingBytes   int  // of the ring buffer, up to a power of two; 0: 4 MiB
 	Environment bool // whether all variables are kept, and not only those that can change what a program does
 	NoLoop      bool // do as if the kernel had no bpf_loop
+	UnixSockets bool // Unix sockets are listed as well
 }
 
 func (c Config) ring() int {

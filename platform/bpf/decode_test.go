@@ -128,6 +128,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(callRecord())
 	f.Add(networkRecord(UnixConnect, "\x00name"))
 	f.Add(fileRecord())
+	f.Add(heldRecord())
 	f.Add(networkRecord(DNSResponse, string(domainAnswer(f, message(f, 1, 0)))))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := Decode(b)

@@ -391,4 +391,11 @@ struct bpf_iter__task {
 	struct task_struct *task;
 } relocated;
 
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+} relocated;
+
 #endif

@@ -21,7 +21,7 @@ type list struct {
 	program *ebpf.Program
 	link    *link.Iter
 	err     error // why there is none
-	bufs    [2][]byte
+	bufs    pieces
 }
 
 // load loads the program, which needs more of the kernel than the others do.
@@ -67,29 +67,41 @@ func (s *Source) List(yield func(*Event) bool) error {
 		return explain(fmt.Errorf("list processes: %w", err))
 	}
 	defer r.Close()
+	if err := l.bufs.read(r, yield); err != nil {
+		return fmt.Errorf("eBPF: list processes: %w", err)
+	}
+	return nil
+}
+
+// pieces is the memory into which an iterator is read.
+type pieces [2][]byte
+
+// read yields the records that an iterator writes, each after its size, until
+// yield returns false.
+func (b *pieces) read(r io.Reader, yield func(*Event) bool) error {
 	// The next piece is read while one is decoded.
-	pieces, free := make(chan piece), make(chan []byte, len(l.bufs))
-	for i := range l.bufs {
-		if l.bufs[i] == nil {
-			l.bufs[i] = make([]byte, 64<<10)
+	read, free := make(chan piece), make(chan []byte, len(b))
+	for i := range b {
+		if b[i] == nil {
+			b[i] = make([]byte, 64<<10)
 		}
-		free <- l.bufs[i]
+		free <- b[i]
 	}
 	go func() {
-		defer close(pieces)
-		readPieces(r, free, pieces)
+		defer close(read)
+		readPieces(r, free, read)
 	}()
 	defer func() {
 		close(free)
-		for range pieces { // until the goroutine has ended
+		for range read { // until the goroutine has ended
 		}
 	}()
-	for p := range pieces {
+	for p := range read {
 		for rest := p.records; len(rest) > 0; {
 			size := 4 + int(binary.LittleEndian.Uint32(rest))
 			e, err := Decode(rest[4:size])
 			if err != nil {
-				return fmt.Errorf("eBPF: list processes: %w", err)
+				return err
 			}
 			if !yield(&e) {
 				return nil
@@ -100,7 +112,7 @@ func (s *Source) List(yield func(*Event) bool) error {
 			return nil
 		}
 		if p.err != nil {
-			return fmt.Errorf("eBPF: list processes: %w", p.err)
+			return p.err
 		}
 		free <- p.buf
 	}

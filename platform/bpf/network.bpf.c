@@ -9,28 +9,10 @@
 // task has nothing to do with it. Who owns a socket is therefore noted when a
 // process uses it in a system call, and nobody is named where that is not known.
 
-#include "socket.h"
+#include "network.h"
 #include "syscall.h"
 
 char LICENSE[] SEC("license") = "GPL";
-
-enum {
-	MAX_SOCKETS = 16 << 10, // whose owners are known; the least recently used goes
-	MAX_UNIX_PATH = 108,
-};
-
-// What has happened, Event.What of a Network.
-enum {
-	CONNECT,
-	ACCEPT,
-	LISTEN,
-	CLOSE,
-	SOCKET, // raw, or of packets
-	UNIX_CONNECT,
-	SEND, // the first datagram of a process to a peer
-	DNS_QUERY,
-	DNS_RESPONSE,
-};
 
 // wanted_of returns what of a kind is wanted: a bit for each of what can happen.
 inlined __u64 wanted_of(__u32 kind)
@@ -44,12 +26,6 @@ inlined bool wants_datagrams(void)
 {
 	return wanted_of(NETWORK) & (1 << SEND | 1 << DNS_QUERY | 1 << DNS_RESPONSE);
 }
-
-enum {
-	OUTBOUND = 1,
-	INBOUND,
-	LISTENING,
-};
 
 // What a system call is.
 enum {
@@ -70,53 +46,6 @@ enum {
 	ERESTARTSYS = 512,
 };
 
-struct network {
-	struct record r;
-	__u64 socket; // its id
-	__u64 sent, received; // bytes
-	__u64 duration; // ns
-	struct ends ends;
-	__u32 result; // an error's number
-	__u8 direction;
-	__u8 type; // of a raw socket
-	__u16 size; // of what follows
-};
-
-struct unix_network {
-	struct network n;
-	char path[MAX_UNIX_PATH];
-};
-
-_Static_assert(sizeof(struct network) == 148 + 4, "as in network.go");
-
-// What is known of a socket.
-struct known {
-	__u64 id;
-	__u64 began; // boot clock, ns
-	__u64 start, parent_start;
-	__u32 pid, ppid;
-	char comm[16];
-	struct ends ends; // of one that FAILED: they are gone later
-	__u32 error;
-	__u8 direction;
-	__u8 state;
-};
-
-// States of a socket that connects.
-enum {
-	RETURNED = 1,    // connect(2) has, and it goes on
-	CONNECTED = 2,
-	FAILED = 4,      // before connect(2) has returned, which tells the error
-	TOLD = 8,
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, MAX_SOCKETS);
-	__type(key, __u64); // the address of struct sock
-	__type(value, struct known);
-} sockets SEC(".maps");
-
 // know notes that the current process uses a socket.
 inlined void know(struct known *k, struct sock *sk, __u8 direction)
 {
@@ -136,37 +65,10 @@ inlined void know(struct known *k, struct sock *sk, __u8 direction)
 	bpf_map_update_elem(&sockets, &key, k, 0);
 }
 
-inlined struct known *known_of(struct sock *sk)
-{
-	__u64 key = (__u64)sk;
-	return bpf_map_lookup_elem(&sockets, &key);
-}
-
 inlined void forget(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 	bpf_map_delete_elem(&sockets, &key);
-}
-
-// attribute says what has happened, and to a socket of whose owner k is known,
-// NULL: nothing.
-inlined void attribute(struct network *n, __u32 what, struct known *k)
-{
-	n->r.what = what;
-	if (k) {
-		n->r.pid = k->pid;
-		n->r.start = k->start;
-		n->r.ppid = k->ppid;
-		n->r.parent_start = k->parent_start;
-		__builtin_memcpy(n->r.comm, k->comm, sizeof(k->comm));
-		n->socket = k->id;
-		n->direction = k->direction;
-		n->duration = n->r.time - k->began;
-	} else {
-		n->r.pid = n->r.ppid = 0;
-		n->r.start = n->r.parent_start = 0;
-		__builtin_memset(n->r.comm, 0, sizeof(n->r.comm));
-	}
 }
 
 // tell begins a record.

@@ -20,6 +20,7 @@ const (
 	Send               // UDP: the first datagram of the process to the remote address
 	DNSQuery
 	DNSResponse
+	HeldSocket // not an event: a socket that there is
 	networkWhats
 )
 
@@ -52,10 +53,12 @@ type Connection struct {
 	Error     int    // number of an error; 0: none
 	Type      uint8  // of Socket, as socket(2) takes it
 
-	Sent, Received int64         // of Close: bytes of data; of Send: of the first datagram
-	Duration       time.Duration // of Connect until the outcome, of Close since its begin, of DNSResponse since the query
-	Path           string        // of UnixConnect; an abstract one begins with @
+	Sent, Received int64         // of Close and HeldSocket: bytes of data; of Send: of the first datagram
+	Duration       time.Duration // of Connect until the outcome, of Close and HeldSocket since its begin, of DNSResponse since the query
+	Path           string        // of UnixConnect and HeldSocket; an abstract one begins with @
 	DNS            *DNS          // of DNSQuery and DNSResponse
+
+	Held // of HeldSocket
 }
 
 // messageCut is of Event.Flags: the message of the DNS is not whole.
@@ -85,11 +88,17 @@ func (e *Event) network(r reader, size int) error {
 	if c.Sent < 0 || c.Received < 0 || c.Duration < 0 || c.Error < 0 || c.Direction > Listening {
 		return fmt.Errorf("network record: %d and %d bytes, %v, error %d, direction %d", c.Sent, c.Received, c.Duration, c.Error, c.Direction)
 	}
+	if e.What == HeldSocket {
+		if len(r.rest) < heldSize {
+			return fmt.Errorf("network record: %d bytes about an open socket, want %d", len(r.rest), heldSize)
+		}
+		c.Held = readHeld(&r)
+	}
 	if more > len(r.rest) {
 		return fmt.Errorf("network record: %d bytes behind it, want %d", len(r.rest), more)
 	}
 	switch e.What {
-	case UnixConnect:
+	case UnixConnect, HeldSocket:
 		c.Path = unixPath(r.bytes(more))
 	case DNSQuery, DNSResponse:
 		c.DNS = decodeDNS(r.bytes(more))

@@ -54,6 +54,7 @@ func networkUses() map[string]func(netip.AddrPort) (string, error) {
 		"unix":            connectUnix,
 		"send":            send,
 		"send inherited":  sendInherited,
+		"listen apart":    listenApart,
 		"ask":             askConnected,
 		"ask unconnected": askUnconnected,
 	}
@@ -158,6 +159,23 @@ func exchange(to netip.AddrPort) (string, error) {
 func acceptInherited(netip.AddrPort) (string, error) {
 	_, from, err := unix.Accept(3)
 	return addressText(from), err
+}
+
+// listenApart listens in a network namespace of its own.
+func listenApart(netip.AddrPort) (string, error) {
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return "", err
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0) // that no garbage collection closes
+	if err != nil {
+		return "", err
+	}
+	if err := unix.Listen(fd, 1); err != nil {
+		return "", err
+	}
+	local, err := unix.Getsockname(fd)
+	return addressText(local), err
 }
 
 func rawSockets(netip.AddrPort) (string, error) {

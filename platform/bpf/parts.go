@@ -88,6 +88,11 @@ func (s *Source) loadPart(p part, kernel *btf.Spec) (*ebpf.Collection, error) {
 			options.MapReplacements[name] = m
 		}
 	}
+	for _, c := range s.parts { // sockets, of what tells of network events
+		if m := c.Maps["sockets"]; m != nil && spec.Maps["sockets"] != nil {
+			options.MapReplacements["sockets"] = m
+		}
+	}
 	c, err := ebpf.NewCollectionWithOptions(spec, options)
 	if err != nil {
 		return nil, err

@@ -27,8 +27,10 @@ enum {
 	TCP_ESTABLISHED = 1,
 	TCP_SYN_SENT = 2,
 	TCP_SYN_RECV = 3,
+	TCP_TIME_WAIT = 6,
 	TCP_CLOSE = 7,
 	TCP_LISTEN = 10,
+	TCP_NEW_SYN_RECV = 12,
 };
 
 typedef struct {
@@ -52,11 +54,15 @@ struct sock_common {
 	unsigned long skc_flags;
 } relocated;
 
+struct socket;
+
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol;
 	__u16 sk_type;
 	int sk_err;
+	kuid_t sk_uid;
+	struct socket *sk_socket;
 } relocated;
 
 struct inet_sock {
@@ -71,6 +77,7 @@ struct tcp_sock {
 
 struct socket {
 	struct sock *sk;
+	struct file *file;
 } relocated;
 
 struct file___socket {
@@ -100,20 +107,16 @@ struct ends {
 	__u32 net; // namespace
 };
 
-// fill_ends reads a socket of the internet families.
-inlined void fill_ends(struct ends *e, struct sock *sk)
+// fill_common reads what also a connection has of which the kernel keeps no
+// whole socket: one that waits for its end, or begins.
+inlined void fill_common(struct ends *e, struct sock *sk)
 {
-	struct inet_sock *inet = (void *)sk;
 	struct net *net = NULL;
+	__u16 number = 0;
 	copy(e->family, sk->__sk_common.skc_family);
-	copy(e->protocol, sk->sk_protocol);
 	copy(e->remote_port, sk->__sk_common.skc_dport);
-	copy(e->local_port, inet->inet_sport);
-	if (!e->local_port) { // not yet there, of one that is bound
-		__u16 number = 0;
-		copy(number, sk->__sk_common.skc_num);
-		e->local_port = __builtin_bswap16(number);
-	}
+	copy(number, sk->__sk_common.skc_num);
+	e->local_port = __builtin_bswap16(number);
 	copy(net, sk->__sk_common.skc_net.net);
 	if (net)
 		copy(e->net, net->ns.inum);
@@ -124,6 +127,33 @@ inlined void fill_ends(struct ends *e, struct sock *sk)
 		bpf_probe_read_kernel(e->local, 4, address(sk->__sk_common.skc_rcv_saddr));
 		bpf_probe_read_kernel(e->remote, 4, address(sk->__sk_common.skc_daddr));
 	}
+}
+
+// fill_ends reads a socket of the internet families.
+inlined void fill_ends(struct ends *e, struct sock *sk)
+{
+	struct inet_sock *inet = (void *)sk;
+	__u16 port = 0;
+	fill_common(e, sk);
+	copy(e->protocol, sk->sk_protocol);
+	copy(port, inet->inet_sport);
+	if (port) // stays when the number goes
+		e->local_port = port;
+}
+
+// sock_of_file returns the socket that a file is, NULL if it is none.
+inlined struct sock *sock_of_file(struct file *file)
+{
+	struct inode *inode = NULL;
+	struct socket *socket = NULL;
+	struct sock *sk = NULL;
+	__u16 mode = 0;
+	if (copy(inode, file->f_inode) || copy(mode, inode->i_mode) || (mode & S_IFMT) != S_IFSOCK)
+		return NULL;
+	struct file___socket *with = (void *)file;
+	copy(socket, with->private_data);
+	copy(sk, socket->sk);
+	return sk;
 }
 
 // sock_of returns the socket of a descriptor of the current process, NULL if it
@@ -137,19 +167,10 @@ inlined struct sock *sock_of(struct task_struct *t, __u64 fd)
 	if (!table || (__u32)fd >= table->max_fds)
 		return NULL;
 	struct file **slots = NULL, *file = NULL;
-	struct inode *inode = NULL;
-	struct socket *socket = NULL;
-	struct sock *sk = NULL;
-	__u16 mode = 0;
 	copy(slots, table->fd);
 	if (bpf_probe_read_kernel(&file, sizeof(file), slots + (__u32)fd) || !file)
 		return NULL;
-	if (copy(inode, file->f_inode) || copy(mode, inode->i_mode) || (mode & S_IFMT) != S_IFSOCK)
-		return NULL;
-	struct file___socket *with = (void *)file;
-	copy(socket, with->private_data);
-	copy(sk, socket->sk);
-	return sk;
+	return sock_of_file(file);
 }
 
 #endif

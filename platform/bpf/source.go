@@ -68,7 +68,8 @@ type Source struct {
 	missing   atomic.Int64
 	malformed atomic.Uint64
 
-	list list
+	list        list
+	connections connections
 }
 
 // Open loads the programs and attaches them. An error says, for a person, why
@@ -111,6 +112,7 @@ func (s *Source) open(config Config, kernel *btf.Spec) error {
 	}
 	s.neverWait()
 	loaded := s.loadParts(kernel) // which takes a while: the ring buffer would fill
+	s.loadConnections(kernel, config.UnixSockets)
 	exec := s.ProcessExec
 	if exec == nil {
 		exec = s.ProcessExecBare
@@ -222,7 +224,7 @@ func (s *Source) close() error {
 	for _, c := range s.parts {
 		c.Close()
 	}
-	errs = append(errs, s.list.close(), s.processObjects.Close())
+	errs = append(errs, s.list.close(), s.connections.close(), s.processObjects.Close())
 	return errors.Join(errs...)
 }
 

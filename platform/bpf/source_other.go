@@ -37,5 +37,8 @@ func (*Source) List(func(*Event) bool) error { return ErrNotSupported }
 // Processes returns ErrNotSupported.
 func (*Source) Processes(func(*procfs.Process, bool) bool) error { return ErrNotSupported }
 
+// Connections returns ErrNotSupported.
+func (*Source) Connections(func(*Event) bool) error { return ErrNotSupported }
+
 // Sync returns ErrNotSupported.
 func (*Source) Sync() error { return ErrNotSupported }

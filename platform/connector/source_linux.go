@@ -154,6 +154,9 @@ func (s *Source) Watch([]string, []string) error { return errors.ErrUnsupported 
 // Protect returns errors.ErrUnsupported.
 func (s *Source) Protect([]int32) error { return errors.ErrUnsupported }
 
+// Connections returns ErrNotSupported.
+func (s *Source) Connections(func(*bpf.Event) bool) error { return ErrNotSupported }
+
 // Close ends the source. A Read that waits returns os.ErrClosed.
 func (s *Source) Close() error {
 	var err error

@@ -13,6 +13,9 @@ type Source struct{}
 // Open returns ErrNotSupported.
 func Open(Config) (*Source, error) { return nil, ErrNotSupported }
 
+// Connections returns ErrNotSupported.
+func (*Source) Connections(func(*bpf.Event) bool) error { return ErrNotSupported }
+
 // Close does nothing.
 func (*Source) Close() error { return nil }
 
