@@ -11,6 +11,8 @@ func access() []bus.Access {
 	return []bus.Access{
 		{Role: bus.Collector, Verb: bus.Request, Name: api.Register},
 		{Role: bus.Collector, Verb: bus.Request, Name: api.CollectorNeeds},
+		{Role: bus.Collector, Verb: bus.Request, Name: api.CollectorQuestions},
+		{Role: bus.Collector, Verb: bus.Request, Name: api.CollectorAnswer},
 		{Role: bus.Collector, Verb: bus.Publish, Name: api.EventsTopic + "+"},
 		{Role: bus.Collector, Verb: bus.Publish, Name: api.HeartbeatTopic},
 
@@ -26,11 +28,13 @@ func access() []bus.Access {
 // handlers are the functions behind the requests of the table.
 func (a *agent) handlers() map[string]bus.Handler {
 	return map[string]bus.Handler{
-		api.Register:       a.register,
-		api.CollectorNeeds: a.collectorNeeds,
-		api.Health:         a.health,
-		api.Query:          a.query,
-		api.RulesReload:    a.rulesReload,
-		api.RulesSwitch:    a.ruleSwitch,
+		api.Register:           a.register,
+		api.CollectorNeeds:     a.collectorNeeds,
+		api.CollectorQuestions: a.questions.ask,
+		api.CollectorAnswer:    a.questions.take,
+		api.Health:             a.health,
+		api.Query:              a.query,
+		api.RulesReload:        a.rulesReload,
+		api.RulesSwitch:        a.ruleSwitch,
 	}
 }

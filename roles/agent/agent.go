@@ -59,27 +59,28 @@ func (e *PermanentError) Error() string { return e.Err.Error() }
 func (e *PermanentError) Unwrap() error { return e.Err }
 
 type agent struct {
-	cfg      Config
-	log      *zap.Logger
-	started  time.Time
-	host     string
-	store    *store.Store
-	view     *history.View
-	matcher  *rules.Matcher
-	detect   *detector
-	ingest   *ingester
-	gaps     *gapLog
-	broker   *bus.Broker
-	registry *registry
-	jsonl    *jsonlSink   // nil when there is none
-	metrics  *metricsFile // nil when there is none
-	token    *tokenFile   // nil when there is none
-	out      *term.Output // Config.Out behind the curtain; nil when there is none
-	curtain  *curtain
-	display  *display // nil when there is none
-	turns    *turns
-	seldom   seldom
-	dirs     dirs
+	cfg       Config
+	log       *zap.Logger
+	started   time.Time
+	host      string
+	store     *store.Store
+	view      *history.View
+	matcher   *rules.Matcher
+	detect    *detector
+	ingest    *ingester
+	gaps      *gapLog
+	broker    *bus.Broker
+	registry  *registry
+	jsonl     *jsonlSink   // nil when there is none
+	metrics   *metricsFile // nil when there is none
+	token     *tokenFile   // nil when there is none
+	out       *term.Output // Config.Out behind the curtain; nil when there is none
+	curtain   *curtain
+	display   *display // nil when there is none
+	turns     *turns
+	seldom    seldom
+	questions *questions
+	dirs      dirs
 
 	unpublished atomic.Int64 // alerts that the bus did not take
 
@@ -98,6 +99,7 @@ func Run(ctx context.Context, cfg Config) error {
 	a := &agent{
 		cfg: cfg, log: cfg.Log, started: time.Now(), host: hostName(), dirs: cfg.Dirs,
 		gaps: &gapLog{}, registry: newRegistry(), turns: newTurns(cmp.Or(cfg.readPatience, readPatience)),
+		questions: newQuestions(),
 	}
 	if cfg.Out != nil {
 		a.display = newDisplay(cfg.Out.Writer, cfg.Log)
@@ -140,7 +142,7 @@ func (a *agent) open(ctx context.Context) (err error) {
 	a.onDisk = rules.Fingerprint(sources...)
 	set := a.loadRules(sources)
 	a.matcher = rules.NewMatcher(set, history.MatcherConfig(c, history.Stored(c, a.store)))
-	a.view = &history.View{Store: a.store, Rules: a.ruleRows, Connected: a.connected}
+	a.view = &history.View{Store: a.store, Rules: a.ruleRows, Connected: a.connected, Connections: a.questions.connections}
 	if a.broker, err = bus.NewBroker(bus.Config{Access: access(), MaxConns: maxConnections, Log: a.busEvent}); err != nil {
 		return err
 	}

@@ -39,8 +39,9 @@ type agentLink struct {
 	first     chan *state // the baseline, once
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
-	beat      chan struct{}   // capacity 1: a heartbeat is due
-	needs     chan api.Needs  // capacity 1: the newest
+	beat      chan struct{}  // capacity 1: a heartbeat is due
+	needs     chan api.Needs // capacity 1: the newest
+	tasks     chan func(*collector)
 	ctx       context.Context // ends with close
 	outage    outage
 	unread    api.Unread // of the last heartbeat, whose goroutine has it
@@ -63,7 +64,7 @@ type agentLink struct {
 func newAgentLink(cfg Config, l *losses, hasher *procfs.Hasher, source string, limits []string) *agentLink {
 	a := &agentLink{
 		source: source, limits: limits, cfg: cfg, log: cfg.Log, losses: l, hasher: hasher,
-		first: make(chan *state, 1), beat: make(chan struct{}, 1), needs: make(chan api.Needs, 1), outage: outage{log: cfg.Log},
+		first: make(chan *state, 1), beat: make(chan struct{}, 1), needs: make(chan api.Needs, 1), tasks: make(chan func(*collector)), outage: outage{log: cfg.Log},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.ctx, a.cancel = ctx, cancel
@@ -110,6 +111,7 @@ func (a *agentLink) connected(ctx context.Context, conn *bus.Conn) error {
 	}
 	a.outage.ended()
 	a.wg.Go(func() { a.followNeeds(a.ctx, conn) })
+	a.wg.Go(func() { a.followQuestions(a.ctx, conn) })
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.conn = conn

@@ -45,6 +45,7 @@ type Config struct {
 	RingBytes      int      // of the kernel's ring buffer; 0: 4 MiB
 	SocketBytes    int      // of the buffer of netlink; 0: 8 MiB
 	WatchedPaths   []string // of file_events: changes there, and below
+	UnixSockets    bool     // in network_connections
 	WatchedReads   []string // and reads of these files, or directly in these directories
 	Redaction      Redaction
 	NoHash         bool
@@ -226,6 +227,8 @@ func (c *collector) run(ctx context.Context) error {
 			if err := c.flush(); err != nil {
 				return err
 			}
+		case f := <-c.agent.tasks:
+			f(c)
 		case n := <-c.agent.needs:
 			c.grant(n)
 		case <-c.lease.ends.C:

@@ -143,7 +143,7 @@ func FromConfig(cfg *config.Config, logger *core.Logger) Config {
 		Interval: c.Interval, SampleInterval: c.SampleInterval, Log: logger,
 		NoKernel:     c.Source == api.SourceProc,
 		Scan:         procfs.Config{MaxCommandLine: int(c.CommandLineLimit), Environment: c.Environment},
-		WatchedPaths: c.Files.Paths, WatchedReads: c.Files.Reads,
+		WatchedPaths: c.Files.Paths, WatchedReads: c.Files.Reads, UnixSockets: c.UnixSockets,
 		NoEBPF:    c.Source == api.SourceNetlink,
 		Redaction: Redaction{Off: !c.Redact.Enabled, Options: c.Redact.Options, Patterns: c.Redact.Patterns},
 		NoHash:    !c.Hash.Enabled,

@@ -89,6 +89,7 @@ func (a *testAgent) start() {
 	b, err := bus.NewBroker(bus.Config{Access: []bus.Access{
 		{Role: bus.Collector, Verb: bus.Request, Name: api.Register},
 		{Role: bus.Collector, Verb: bus.Request, Name: api.CollectorNeeds},
+		{Role: bus.Collector, Verb: bus.Request, Name: api.CollectorQuestions},
 		{Role: bus.Collector, Verb: bus.Publish, Name: api.EventsTopic + "+"},
 		{Role: bus.Collector, Verb: bus.Publish, Name: api.HeartbeatTopic},
 	}})
@@ -99,6 +100,13 @@ func (a *testAgent) start() {
 		a.t.Fatal(err)
 	}
 	if err := b.HandleRequest(api.CollectorNeeds, a.tellNeeds); err != nil {
+		a.t.Fatal(err)
+	}
+	silent := func(ctx context.Context, _ *bus.Call) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if err := b.HandleRequest(api.CollectorQuestions, silent); err != nil {
 		a.t.Fatal(err)
 	}
 	if err := b.HandleIngest(api.EventsTopic+"+", a); err != nil {

@@ -21,6 +21,7 @@ type source interface {
 	Watch(paths, reads []string) error
 	Protect(pids []int32) error
 	Processes(yield func(p *procfs.Process, whole bool) bool) error
+	Connections(yield func(*bpf.Event) bool) error
 	Limits() []string
 	Stats() (bpf.Stats, error)
 	Close() error
@@ -47,7 +48,7 @@ func (c *collector) openers() (list []opener) {
 	}
 	if !c.cfg.NoEBPF {
 		list = append(list, opener{api.SourceKernel, func() (source, error) {
-			return bpf.Open(bpf.Config{RingBytes: c.cfg.RingBytes, Environment: c.cfg.Scan.Environment})
+			return bpf.Open(bpf.Config{RingBytes: c.cfg.RingBytes, Environment: c.cfg.Scan.Environment, UnixSockets: c.cfg.UnixSockets})
 		}})
 	}
 	return append(list, opener{api.SourceNetlink, func() (source, error) {
@@ -63,7 +64,7 @@ func (c *collector) openers() (list []opener) {
 func (c *collector) openKernel() []string {
 	defer c.giveUp()
 	if c.cfg.NoKernel {
-		return nil
+		return []string{unlistedConnections}
 	}
 	defer debug.FreeOSMemory() // the kernel's types are some megabytes
 	reasons := c.firstOf(c.openers(), nil)
@@ -88,13 +89,16 @@ func (c *collector) firstOf(list []opener, reasons []string) []string {
 			reasons[i] = "a better source is not used: " + reasons[i]
 		}
 		reasons = append(reasons, s.Limits()...)
+		if o.name != api.SourceKernel {
+			reasons = append(reasons, unlistedConnections)
+		}
 		if err := s.Watch(c.cfg.WatchedPaths, c.cfg.WatchedReads); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			c.log.Warn("choose the files that are watched", core.Err(err))
 			reasons = append(reasons, "no files are watched: "+err.Error())
 		}
 		return reasons
 	}
-	return []string{unseen + strings.Join(reasons, "; ")}
+	return []string{unseen + strings.Join(reasons, "; "), unlistedConnections}
 }
 
 // replaceKernel opens the next best source after one that has failed. A scan then

@@ -47,6 +47,7 @@ type Collector struct {
 	User             string        // name or number; "": daemoneye if there is one, else nobody
 	Environment      bool          // collect environment variables
 	CommandLineLimit int64         // bytes
+	UnixSockets      bool          // in network_connections
 	Files            Files
 	Redact           Redact
 	Hash             Hash

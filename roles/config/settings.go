@@ -131,6 +131,11 @@ func collectorSettings() []Setting {
 			field: func(c *Config) any { return &c.Collector.CommandLineLimit },
 		},
 		{
+			Key: "collector.unix_sockets", Type: Bool, Default: "false",
+			Doc:   "List Unix sockets in network_connections as well. There are many.",
+			field: func(c *Config) any { return &c.Collector.UnixSockets },
+		},
+		{
 			Key: "collector.files.paths", Type: PathList, Default: strings.Join(watchedPaths(), ","),
 			expected: "a list of absolute paths; * stands for a whole name", check: isWatchable,
 			Doc:   "Paths whose changes, with all below, become rows of file_events. * stands for any one name.",

@@ -22,6 +22,8 @@ type View struct {
 	Rules func() *event.Batch
 	// Connected returns the ids of the collectors that are connected; nil: none.
 	Connected func() map[string]bool
+	// Connections asks for the rows of network_connections; nil: they can not be told.
+	Connections func(context.Context) (Connections, error)
 }
 
 // Reader is a View for one query. It remembers what could not be read.
@@ -29,6 +31,9 @@ type Reader struct {
 	view    *View
 	mu      sync.Mutex
 	damaged []string
+
+	asking    sync.Mutex
+	connected *Connections // what was asked for; nil: nothing yet
 }
 
 // Reader returns a source for one query.
@@ -69,6 +74,8 @@ func (r *Reader) Scan(ctx context.Context, q sql.ScanRequest, yield func(*event.
 		return yield(r.view.Rules())
 	case q.Table.Name == "collectors" && r.view.Connected != nil:
 		return r.view.Store.CollectorRows(r.view.Connected(), yield)
+	case q.Table.Name == connectionTable:
+		return r.connections(ctx, yield)
 	}
 	return r.note(q.Table, r.view.Store.Scan(ctx, request(q), func(_ uint64, b *event.Batch) error { return yield(b) }))
 }
