@@ -241,10 +241,10 @@ func setTags(h *Header, v string) (string, error) {
 		if !tagForm.MatchString(tag) {
 			return "a tag has a-z, 0-9, '.', '_' and '-'", fmt.Errorf("%q is not a tag", tag)
 		}
-		name, ok := strings.CutPrefix(tag, "attack.")
-		if !ok || techniqueForm.MatchString(name) || slices.Contains(tactics, strings.ReplaceAll(name, "_", "-")) {
+		if knownTag(tag) {
 			continue
 		}
+		name := strings.TrimPrefix(tag, "attack.")
 		hint := "attack.tNNNN, attack.tNNNN.NNN, attack.sNNNN, attack.gNNNN or attack.<tactic>, such as attack.execution"
 		if near := nearest(name, tactics); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", "attack."+near)
@@ -253,6 +253,12 @@ func setTags(h *Header, v string) (string, error) {
 	}
 	h.Tags = tags
 	return "", nil
+}
+
+// knownTag reports whether a tag that begins with attack. is of ATT&CK.
+func knownTag(tag string) bool {
+	name, ok := strings.CutPrefix(tag, "attack.")
+	return !ok || techniqueForm.MatchString(name) || slices.Contains(tactics, strings.ReplaceAll(name, "_", "-"))
 }
 
 func setDedup(h *Header, v string) (string, error) {

@@ -18,6 +18,7 @@ import (
 	"daemoneye/bus/event"
 	"daemoneye/rules/archive"
 	"daemoneye/rules/pack"
+	"daemoneye/rules/sigma"
 	"daemoneye/rules/sql"
 )
 
@@ -37,6 +38,8 @@ type LoadConfig struct {
 	// Switched are ids of rules that are run or not, whatever their headers
 	// say; that of a rule that is not there does not matter.
 	Switched map[string]bool
+
+	Pipeline *sigma.Pipeline // what names in Sigma rules stand for; may be nil
 }
 
 const (
@@ -46,10 +49,11 @@ const (
 
 // Set is the outcome of one Load. It is shared and must not be changed.
 type Set struct {
-	Rules   []*Rule    // in order of their sources, then by file name
-	Refused []*Refusal // files and sources that are not in force, and why
-	Packs   []*Pack    // those whose rules were read
-	Absent  []string   // names of optional sources that are not there
+	Rules   []*Rule       // in order of their sources, then by file name
+	Refused []*Refusal    // files and sources that are not in force, and why
+	Packs   []*Pack       // those whose rules were read
+	Absent  []string      // names of optional sources that are not there
+	Sigma   []SigmaResult // of each document of the Sigma files
 	Loaded  time.Time
 }
 
@@ -73,7 +77,8 @@ func cmpOr(s, other string) string {
 	return s
 }
 
-// Load reads every *.sql file of the sources, and every pack of them. It never fails as a whole: what
+// Load reads every *.sql file of the sources, the Sigma rules of every *.yml file,
+// and every pack of them. It never fails as a whole: what
 // can not be used stands in Refused, everything else in Rules. Links are
 // followed; names that begin with a dot are passed over. Of two rules with the
 // same id the one that is loaded later is refused.
@@ -91,6 +96,7 @@ func Load(cfg LoadConfig, sources ...Source) *Set {
 	for _, s := range sources {
 		l.files, l.entries = 0, 0
 		l.walk(s, s.root(), nil)
+		l.addSigma()
 	}
 	l.disable()
 	return l.set
@@ -154,6 +160,8 @@ type loader struct {
 	files int               // rule files of the present source so far
 
 	entries int // directory entries of the present source so far
+
+	sigma []sigmaFile // of the present source, to be converted together: a rule can speak of others
 }
 
 func (l *loader) refuse(r *Refusal) { l.set.Refused = append(l.set.Refused, r) }
@@ -216,7 +224,7 @@ func (l *loader) walkDir(s Source, dir string, within []fs.FileInfo) {
 		switch {
 		case isDir:
 			l.walk(s, name, within)
-		case !strings.HasSuffix(e.Name(), ".sql") && !strings.HasSuffix(e.Name(), archive.Suffix):
+		case !strings.HasSuffix(e.Name(), ".sql") && !strings.HasSuffix(e.Name(), archive.Suffix) && !isSigma(e.Name()):
 		case l.files == l.cfg.MaxFiles:
 			l.refuse(refuse(s.display(name), "more than %d rule files; this one and those after it are not loaded", l.cfg.MaxFiles))
 			l.files++
@@ -268,6 +276,10 @@ func (l *loader) load(s Source, name string, info fs.FileInfo) {
 		l.loadPack(s, name)
 		return
 	}
+	if isSigma(name) {
+		l.loadSigma(s, name)
+		return
+	}
 	data, err := readFile(s.FS, name, maxRule(l.cfg.SQL))
 	if err != nil {
 		l.unreadable(file, err)
@@ -278,16 +290,22 @@ func (l *loader) load(s Source, name string, info fs.FileInfo) {
 		l.refuse(refusal)
 		return
 	}
-	if first, ok := l.ids[rule.ID]; ok {
-		refusal = refuse(file, "id %q is taken by %s", rule.ID, first)
-		refusal.Header = rule.Header
-		l.refuse(refusal)
-		return
-	}
 	rule.source, rule.path = s, name
 	rule.fixture = strings.TrimSuffix(name, ".sql") + fixtureSuffix
-	l.ids[rule.ID] = file
+	l.add(rule)
+}
+
+// add puts a rule into the set, unless its id is taken.
+func (l *loader) add(rule *Rule) *Refusal {
+	if first, ok := l.ids[rule.ID]; ok {
+		refusal := refuse(rule.File, "id %q is taken by %s", rule.ID, first)
+		refusal.Header = rule.Header
+		l.refuse(refusal)
+		return refusal
+	}
+	l.ids[rule.ID] = rule.File
 	l.set.Rules = append(l.set.Rules, rule)
+	return nil
 }
 
 // readFile reads a regular file of at most limit bytes.

@@ -54,8 +54,11 @@ func (l *loader) loadPack(s Source, name string) {
 		l.refuse(r)
 		return
 	}
-	before := len(l.set.Rules)
+	before, outside := len(l.set.Rules), l.sigma
+	l.sigma = nil
 	l.walk(PackSource(file, p), ".", nil)
+	l.addSigma()
+	l.sigma = outside
 	l.set.Packs = append(l.set.Packs, &Pack{Manifest: p.Manifest, File: file, Signer: signer, Rules: len(l.set.Rules) - before})
 }
 

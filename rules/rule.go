@@ -106,13 +106,18 @@ type Rule struct {
 	source  Source
 	path    string // within source.FS
 	fixture string // NAME.test.yaml within source.FS, whether it exists or not
+	made    string // the text that was made of a Sigma rule
 }
 
 // Query returns the compiled SELECT.
 func (r *Rule) Query() *sql.Query { return r.query }
 
-// Text reads the rule's file again: header and SELECT.
+// Text reads the rule's file again: header and SELECT. Of a Sigma rule it is
+// what was made of it.
 func (r *Rule) Text() (string, error) {
+	if r.made != "" {
+		return r.made, nil
+	}
 	text, err := fs.ReadFile(r.source.FS, r.path)
 	return string(text), err
 }

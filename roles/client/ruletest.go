@@ -102,7 +102,7 @@ func rulesValidate(c *call) error {
 	case len(set.Refused) > 0:
 		return ErrNo
 	case len(set.Rules) == 0:
-		return &Error{Err: errors.New("there is no rule to check"), Hint: "rules are files whose names end in .sql"}
+		return &Error{Err: errors.New("there is no rule to check"), Hint: "rules are files whose names end in .sql, or in .yml (Sigma)"}
 	}
 	return nil
 }
@@ -160,7 +160,7 @@ func rulesTest(c *call) error {
 	case bad:
 		return ErrNo
 	case len(results) == 0:
-		return &Error{Err: errors.New("there is no rule to test"), Hint: "rules are files whose names end in .sql"}
+		return &Error{Err: errors.New("there is no rule to test"), Hint: "rules are files whose names end in .sql, or in .yml (Sigma)"}
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func (c *correlation) find(docs []*Document, name string) (*Document, *Error) {
 		}
 		switch {
 		case d.Err != nil:
-			return nil, fail(c.line, "correlation: rule %q is refused: %s", oneLine(name), d.Err.Message)
+			return nil, c.refused(name, d.Err)
 		case d.correlation != nil:
 			return nil, fail(c.line, "correlation: rule %q is itself a correlation", oneLine(name))
 		}
@@ -131,11 +131,15 @@ func (c *correlation) find(docs []*Document, name string) (*Document, *Error) {
 	return nil, fail(c.line, "correlation: there is no rule %q", oneLine(name))
 }
 
+func (c *correlation) refused(name string, err *Error) *Error {
+	return fail(c.line, "correlation: rule %q is refused: %s", oneLine(name), err.Message)
+}
+
 // matches makes the rows that one rule finds: time, number, the group's values, and value.
 func (c *correlation) matches(d *Document, name string, number int) (string, *Error) {
 	answers, err := d.conditions()
 	if err != nil {
-		return "", err
+		return "", c.refused(name, err)
 	}
 	var parts []string
 	for _, a := range answers {
