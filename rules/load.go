@@ -224,7 +224,7 @@ func (l *loader) walkDir(s Source, dir string, within []fs.FileInfo) {
 		switch {
 		case isDir:
 			l.walk(s, name, within)
-		case !strings.HasSuffix(e.Name(), ".sql") && !strings.HasSuffix(e.Name(), archive.Suffix) && !isSigma(e.Name()):
+		case !s.holds(e.Name()):
 		case l.files == l.cfg.MaxFiles:
 			l.refuse(refuse(s.display(name), "more than %d rule files; this one and those after it are not loaded", l.cfg.MaxFiles))
 			l.files++
@@ -276,7 +276,7 @@ func (l *loader) load(s Source, name string, info fs.FileInfo) {
 		l.loadPack(s, name)
 		return
 	}
-	if isSigma(name) {
+	if s.SigmaOnly || isSigma(name) || name == s.Root && strings.HasSuffix(name, ".yaml") {
 		l.loadSigma(s, name)
 		return
 	}

@@ -145,7 +145,8 @@ type Source struct {
 	FS   fs.FS
 	Root string // directory or file within FS; "" is "."
 
-	Optional bool // that it is not there is no refusal; Set.Absent names it
+	Optional  bool // that it is not there is no refusal; Set.Absent names it
+	SigmaOnly bool // other rule files of it are passed over
 }
 
 func (s Source) root() string {

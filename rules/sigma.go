@@ -3,6 +3,7 @@ package rules
 import (
 	"strings"
 
+	"daemoneye/rules/archive"
 	"daemoneye/rules/sigma"
 )
 
@@ -10,6 +11,7 @@ import (
 type SigmaResult struct {
 	Document *sigma.Document
 	File     string   // as shown to people
+	Path     string   // within the source
 	Rules    []*Rule  // several for a rule about audit records of several kinds
 	Refusal  *Refusal // nil unless it is not in force
 }
@@ -21,9 +23,15 @@ type sigmaFile struct {
 	docs   []*sigma.Document
 }
 
-// isSigma reports whether a file has Sigma rules, by its name.
+// isSigma reports whether a file has Sigma rules, by its name. In a directory
+// .yaml files are lists, fixtures and such.
 func isSigma(name string) bool {
 	return strings.HasSuffix(name, ".yml") && !strings.HasSuffix(name, ".test.yml")
+}
+
+// holds reports whether a file of a directory holds rules, by its name.
+func (s Source) holds(name string) bool {
+	return isSigma(name) || !s.SigmaOnly && (strings.HasSuffix(name, ".sql") || strings.HasSuffix(name, archive.Suffix))
 }
 
 func (l *loader) loadSigma(s Source, name string) {
@@ -49,7 +57,7 @@ func (l *loader) addSigma() {
 	l.sigma = nil
 	for _, f := range files {
 		for _, d := range f.docs {
-			result := SigmaResult{Document: d, File: f.source.display(f.path)}
+			result := SigmaResult{Document: d, File: f.source.display(f.path), Path: f.path}
 			result.Rules, result.Refusal = l.sigmaRules(&f, d, texts[d])
 			l.set.Sigma = append(l.set.Sigma, result)
 		}
