@@ -85,11 +85,13 @@ func needOf(set *rules.Set, t *event.Table) (_ api.Need, needed bool) {
 		if t.Index("path") < 0 {
 			continue
 		}
-		if paths, ok := r.Query().Restricts(t.Name, "path"); ok {
-			reads := !restricted || slices.Contains(events.Values, "read")
-			changes := !restricted || slices.ContainsFunc(events.Values, func(e string) bool { return e != "read" })
-			need.watch(paths, changes, reads)
+		paths := []string{"path"}
+		if t.Index("target_path") >= 0 {
+			paths = append(paths, "target_path")
 		}
+		reads := !restricted || slices.Contains(events.Values, "read")
+		changes := !restricted || slices.ContainsFunc(events.Values, func(e string) bool { return e != "read" })
+		need.watch(r.Query().Names(t.Name, paths...), changes, reads)
 	}
 	need.Events, need.Paths, need.Reads = unique(need.Events), unique(need.Paths), unique(need.Reads)
 	if all || len(need.Events) > maxNeeds {

@@ -101,13 +101,14 @@ func TestCollectorHearsOfNeeds(t *testing.T) {
 // given, and not the root.
 func TestNeedsOfFiles(t *testing.T) {
 	for where, want := range map[string]api.Need{
-		"path LIKE '/etc/cron%' AND event = 'create'":                     {Events: []string{"create"}, Paths: []string{"/etc"}},
-		"path LIKE '/etc/cron.d/%' OR path = '/etc/crontab'":              {Paths: []string{"/etc/cron.d", "/etc/crontab"}, Reads: []string{"/etc/crontab"}},
-		"event = 'read' AND path IN ('/etc/shadow', '/b')":                {Events: []string{"read"}, Reads: []string{"/b", "/etc/shadow"}},
-		"event IN ('read', 'write') AND starts_with(path, '/srv/x/y')":    {Events: []string{"read", "write"}, Paths: []string{"/srv/x"}},
-		"path LIKE '/%' AND event = 'write'":                              {Events: []string{"write"}},
-		"event = 'write' AND path ~ '^/etc/'":                             {Events: []string{"write"}},
-		"event = 'delete' AND user_id = 0 AND executable_path = '/bin/x'": {Events: []string{"delete"}},
+		"path LIKE '/etc/cron%' AND event = 'create'":                                                {Events: []string{"create"}, Paths: []string{"/etc"}},
+		"path LIKE '/etc/cron.d/%' OR path = '/etc/crontab'":                                         {Paths: []string{"/etc/cron.d", "/etc/crontab"}, Reads: []string{"/etc/crontab"}},
+		"event = 'read' AND path IN ('/etc/shadow', '/b')":                                           {Events: []string{"read"}, Reads: []string{"/b", "/etc/shadow"}},
+		"event IN ('read', 'write') AND starts_with(path, '/srv/x/y')":                               {Events: []string{"read", "write"}, Paths: []string{"/srv/x"}},
+		"event = 'write' AND (path ILIKE ANY (ARRAY['/srv/a/%', '/b']) OR target_path ILIKE '/c/%')": {Events: []string{"write"}, Paths: []string{"/b", "/c", "/srv/a"}},
+		"path LIKE '/%' AND event = 'write'":                                                         {Events: []string{"write"}},
+		"event = 'write' AND path ~ '^/etc/'":                                                        {Events: []string{"write"}},
+		"event = 'delete' AND user_id = 0 AND executable_path = '/bin/x'":                            {Events: []string{"delete"}},
 	} {
 		text := "-- id: x\n-- title: T\n-- severity: low\n-- dedup: pid\nSELECT pid FROM file_events WHERE " + where + "\n"
 		r, err := rules.Parse("x.sql", []byte(text), sql.Config{})

@@ -177,7 +177,7 @@ func TestAuditRecords(t *testing.T) {
 			"process_events\nWHERE event IN ('seen', 'exec')\n  AND invoked_path ILIKE 'x'\n", "file_events\nWHERE error IS NULL\n  AND (path ILIKE '/etc/x' OR (target_path ILIKE '/etc/x' AND event IN ('rename', 'link')))\n",
 		},
 		"{a: {type: SYSCALL, SYSCALL: [execve, memfd_create], euid: 33}, condition: a}": {
-			"process_events\nWHERE event IN ('seen', 'exec')\n  AND effective_user_id = 33\n", "kernel_events\nWHERE true\n  AND system_call IN ('memfd_create')\n  AND effective_user_id = 33\n",
+			"process_events\nWHERE event IN ('seen', 'exec')\n  AND effective_user_id = 33\n", "'chroot')\n  AND system_call IN ('memfd_create')\n  AND effective_user_id = 33\n",
 		},
 		"{a: {type: SYSCALL, exe|startswith: /tmp/}, condition: a}":  {"process_events\nWHERE event IN ('seen', 'exec')\n  AND (executable_path ILIKE '/tmp/%' OR exec_path ILIKE '/tmp/%')\n"},
 		"{a: {type: SYSCALL, SYSCALL: sysinfo}, condition: a}":       {`system call "sysinfo" has no table`},

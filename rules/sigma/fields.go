@@ -115,7 +115,10 @@ const (
 	processShown = "time, pid, user_name, executable_path, command_line, parent_executable_path, parent_command_line"
 	fileShown    = "time, event, path, target_path, pid, user_name, executable_path, command_line, parent_executable_path"
 	netShown     = "time, event, protocol, local_address, local_port, remote_address, remote_port, dns_name, pid, user_name, executable_path, command_line"
-	kernelShown  = "time, event, system_call, operation, path, object_name, target_executable_path, pid, user_name, executable_path, command_line"
+	// The events of the system calls that audit has; signals are not among them.
+	kernelCalls = "event IN ('memfd_create', 'module_load', 'module_unload', 'bpf', 'process_vm_read', 'process_vm_write', 'mount', 'unmount', 'kexec', " +
+		"'io_ports', 'io_uring_setup', 'userfaultfd', 'perf_event_open', 'open_by_handle', 'swap', 'reboot', 'host_name', 'set_time', 'chroot')"
+	kernelShown = "time, event, system_call, operation, path, object_name, target_executable_path, pid, user_name, executable_path, command_line"
 )
 
 // newFile is the name that a file got.
@@ -274,7 +277,7 @@ func audit() []view {
 			}),
 		},
 		{
-			table: "kernel_events", where: "true", result: kernelShown, keywords: either(text("path"), text("object_name")), records: []string{"SYSCALL"}, named: true,
+			table: "kernel_events", where: kernelCalls, result: kernelShown, keywords: either(text("path"), text("object_name")), records: []string{"SYSCALL"}, named: true,
 			fields: who(map[string][]column{"success": text("CASE WHEN success THEN 'yes' ELSE 'no' END")}),
 			calls: []string{
 				"memfd_create", "init_module", "finit_module", "delete_module", "bpf", "process_vm_readv", "process_vm_writev", "mount", "umount2",

@@ -73,6 +73,72 @@ func (s *scanNode) restricts(cond expr, column int) (r Restriction, ok bool) {
 	return r, false
 }
 
+// Names returns the texts that conditions compare text columns of the table
+// with, wherever they are true for a text that is one of Values or begins with
+// one of Prefixes, in one case of letters or the other. Unlike Restricts it
+// proves nothing: other rows can match, too.
+func (q *Query) Names(table string, columns ...string) (r Restriction) {
+	for _, s := range q.scans {
+		if strings.EqualFold(s.table.Name, table) {
+			for _, column := range columns {
+				r = r.or(s.names(s.where, s.table.Index(column)))
+			}
+		}
+	}
+	return r
+}
+
+func (s *scanNode) names(cond expr, column int) (r Restriction) {
+	is := func(e expr) bool {
+		i, found := s.columnOf(e)
+		return found && i == column
+	}
+	switch e := cond.(type) {
+	case *logicExpr:
+		if e.kind != logicNot {
+			for _, arg := range e.args {
+				r = r.or(s.names(arg, column))
+			}
+		}
+	case *quantExpr:
+		if is(e.left) && !e.all {
+			texts, _ := restrictedTo(e)
+			for _, text := range texts.Values {
+				r = r.or(textNamed(e.fn, text))
+			}
+		}
+	case *callExpr:
+		if len(e.args) == 2 {
+			a, b := e.args[0], e.args[1]
+			if e.fn.compare == compareEq && is(b) {
+				a, b = b, a
+			}
+			if c, constant := isConstant(b); is(a) && constant && !c.v.null && c.t.phys() == physText {
+				return textNamed(e.fn, c.v.s)
+			}
+		}
+	}
+	return r
+}
+
+// textNamed is what a comparison with a constant names.
+func textNamed(fn *function, text string) (r Restriction) {
+	switch {
+	case fn.compare == compareEq:
+		r.Values = []string{text}
+	case fn.name == "starts_with" && text != "":
+		r.Prefixes = []string{text}
+	case fn.name == "~~" || fn.name == "~~*":
+		parts, _ := likeParts(text)
+		if len(parts) > 0 && parts[0].test == TextIs {
+			r.Values = parts[0].texts
+		} else if begin := likePrefix(text); begin != "" {
+			r.Prefixes = []string{begin}
+		}
+	}
+	return r
+}
+
 func prefixed(prefix string) (Restriction, bool) {
 	return Restriction{Prefixes: []string{prefix}}, prefix != ""
 }

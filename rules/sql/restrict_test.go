@@ -42,6 +42,30 @@ func TestRestricts(t *testing.T) {
 	}
 }
 
+func TestNames(t *testing.T) {
+	for where, want := range map[string]Restriction{
+		"path = '/a' OR user_id = 0":                          {Values: []string{"/a"}},
+		"path IN ('/a', '/b') AND error IS NULL":              {Values: []string{"/a", "/b"}},
+		"path ILIKE '/a/%' AND event <> 'rename'":             {Prefixes: []string{"/a/"}},
+		"path ILIKE '/a'":                                     {Values: []string{"/a"}},
+		"path ILIKE ANY (ARRAY['/a/%', '/b', '%/c'])":         {Values: []string{"/b"}, Prefixes: []string{"/a/"}},
+		"path LIKE '/a%' OR target_path ILIKE '/b/%'":         {Prefixes: []string{"/a", "/b/"}},
+		"starts_with(path, '/a') OR '/b' = path":              {Values: []string{"/b"}, Prefixes: []string{"/a"}},
+		"NOT path = '/a' AND (path = '/b') IS NOT TRUE":       {},
+		"path ILIKE ALL (ARRAY['/a%', '%b']) AND path > '/a'": {},
+		"path NOT LIKE '/a%' AND path <> '/b'":                {},
+		"path ~ '^/a/' AND executable_path = '/c'":            {},
+	} {
+		q, err := Compile("SELECT pid FROM file_events WHERE "+where, Config{})
+		if err != nil {
+			t.Fatalf("%s: %v", where, err)
+		}
+		if got := q.Names("file_events", "path", "target_path"); !sameRestriction(got, want) {
+			t.Errorf("%s: %+v, want %+v", where, got, want)
+		}
+	}
+}
+
 // Of several scans all must be restricted.
 func TestRestrictsAllScans(t *testing.T) {
 	for text, want := range map[string]bool{
