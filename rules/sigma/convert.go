@@ -89,23 +89,24 @@ type answer struct {
 }
 
 func (a *answer) statement(columns string) string {
-	return "SELECT " + columns + "\nFROM " + a.view.table + "\nWHERE " + a.view.where + a.condition()
-}
-
-func (a *answer) condition() string {
-	if a.when.is(true) {
-		return "\n"
+	parts := []expr{a.when}
+	switch {
+	case a.when.is(true):
+		parts = nil
+	case a.when.join == "AND":
+		parts = a.when.of
 	}
-	e := a.when
-	if e.join != "AND" {
-		e = expr{join: "AND", of: []expr{e}}
+	if a.view.where != "" {
+		parts = append([]expr{leaf(a.view.where)}, parts...)
 	}
 	var b strings.Builder
-	for _, part := range e.of {
-		b.WriteString("\n  AND ")
+	b.WriteString("SELECT " + columns + "\nFROM " + a.view.table + "\n")
+	for i, part := range parts {
+		b.WriteString([]string{"WHERE ", "  AND "}[min(i, 1)])
 		part.write(&b, 1)
+		b.WriteByte('\n')
 	}
-	return b.String() + "\n"
+	return b.String()
 }
 
 // conditions finds the tables that answer the rule, and what their rows must be.
@@ -121,6 +122,9 @@ func (d *Document) conditions() ([]answer, *Error) {
 	}
 	if d.Logsource.Category == "network_connection" && uses(d.condition, hostname) {
 		list[0] = asked(list[0])
+	}
+	if list[0].where == started && (uses(d.condition, "sha256") || uses(d.condition, "SHA256")) {
+		list[0].where = hashed
 	}
 	var answers []answer
 	for _, v := range list {

@@ -151,6 +151,7 @@ func TestLogsources(t *testing.T) {
 		"{product: windows, category: process_creation}":           "FROM process_events",
 		"{product: macos, category: file_event}":                   "FROM file_events",
 		"{category: file_delete}":                                  "event = 'delete'",
+		"{category: process_creation, product: linux}":             "event IN ('seen', 'exec')",
 		"{category: dns_query}":                                    "event = 'dns_query'",
 		"{category: driver_load}":                                  "event = 'module_load'",
 	} {
@@ -168,13 +169,22 @@ func TestLogsources(t *testing.T) {
 	}
 }
 
+// The digest of a program is known a moment after it has begun to run.
+func TestDigests(t *testing.T) {
+	docs := Parse("t.yml", []byte("title: t\nlogsource: {category: process_creation}\ndetection: {s: {sha256: ab}, condition: s}\n"))
+	rules := Convert(docs, Config{})
+	if len(rules) != 1 || !strings.HasSuffix(rules[0].Text, "\nWHERE event IN ('seen', 'exec', 'changed')\n  AND executable_hash ILIKE 'ab'\n") {
+		t.Errorf("%v %v", rules, docs[0].Err)
+	}
+}
+
 // A rule about audit records of several kinds makes a rule for each table; what
 // one of them can not tell is false there, and what none can is refused.
 func TestAuditRecords(t *testing.T) {
 	for detection, want := range map[string][]string{
 		"{a: {type: EXECVE, a0: x, a1|contains: y}, condition: a}": {"process_events\nWHERE event IN ('seen', 'exec')\n  AND invoked_path ILIKE 'x'\n  AND command_line ~* '\\A(?:[^ ]* ){1}.*y'\n"},
 		"{a: {type: EXECVE, a0: x}, b: {type: PATH, name: /etc/x}, condition: a or b}": {
-			"process_events\nWHERE event IN ('seen', 'exec')\n  AND invoked_path ILIKE 'x'\n", "file_events\nWHERE error IS NULL\n  AND (path ILIKE '/etc/x' OR (target_path ILIKE '/etc/x' AND event IN ('rename', 'link')))\n",
+			"process_events\nWHERE event IN ('seen', 'exec')\n  AND invoked_path ILIKE 'x'\n", "file_events\nWHERE (path ILIKE '/etc/x' OR (target_path ILIKE '/etc/x' AND event IN ('rename', 'link')))\n",
 		},
 		"{a: {type: SYSCALL, SYSCALL: [execve, memfd_create], euid: 33}, condition: a}": {
 			"process_events\nWHERE event IN ('seen', 'exec')\n  AND effective_user_id = 33\n", "'chroot')\n  AND system_call IN ('memfd_create')\n  AND effective_user_id = 33\n",

@@ -108,6 +108,7 @@ func processStarted() map[string][]column {
 
 const (
 	started      = "event IN ('seen', 'exec')"
+	hashed       = "event IN ('seen', 'exec', 'changed')" // digests come a moment later
 	inbound      = "event = 'accept'"
 	outbound     = "event <> 'accept'"
 	renamed      = "event = 'rename'"
@@ -268,7 +269,7 @@ func audit() []view {
 			records: []string{"EXECVE", "SYSCALL"}, absent: []string{"name", "nametype", "ouid", "ogid"}, calls: []string{"execve", "execveat"},
 		},
 		{
-			table: "file_events", where: "error IS NULL", result: fileShown, keywords: either(text("path"), text("target_path")), records: []string{"PATH"},
+			table: "file_events", result: fileShown, keywords: either(text("path"), text("target_path")), records: []string{"PATH"},
 			absent: argumentNames(),
 			fields: who(map[string][]column{
 				"name":     either(text("path"), when("event IN ('rename', 'link')", text("target_path"))),
