@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"strings"
 
 	"daemoneye/rules/archive"
@@ -50,7 +51,13 @@ func (l *loader) addSigma() {
 		docs = append(docs, f.docs...)
 	}
 	texts := map[*sigma.Document][]string{}
-	for _, r := range sigma.Convert(docs, sigma.Config{Pipeline: l.cfg.Pipeline, Tag: knownTag}) {
+	check := func(text string) error {
+		if _, refusal := parseRule("", []byte(text), l.cfg.SQL); refusal != nil {
+			return errors.New(refusal.Problems[0].Message)
+		}
+		return nil
+	}
+	for _, r := range sigma.Convert(docs, sigma.Config{Pipeline: l.cfg.Pipeline, Tag: knownTag, Check: check}) {
 		texts[r.Document] = append(texts[r.Document], r.Text)
 	}
 	files := l.sigma

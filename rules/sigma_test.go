@@ -192,6 +192,20 @@ func TestSigmaCorrelationsRefused(t *testing.T) {
 	}
 }
 
+// A correlation that is too long for a rule does not disable the rules that it reads.
+func TestSigmaLongCorrelation(t *testing.T) {
+	var values []string
+	for c := 'a'; c < 'm'; c++ {
+		values = append(values, strings.Repeat(string(c), 3000))
+	}
+	text := strings.Replace(correlated, "/su}", "/su, CommandLine|contains: ["+strings.Join(values, ", ")+"]}", 1)
+	text = strings.Replace(text, "rules: [su, useradd]", "rules: [su, su, useradd]", 1) + "type: temporal"
+	set := Load(LoadConfig{}, sigmaSource(map[string]string{"c.yml": text}))
+	if len(set.Refused) != 1 || !strings.Contains(set.Refused[0].Error(), "KiB") || len(set.Rules) != 2 || !set.Rules[0].Enabled {
+		t.Errorf("refused %v, rules %d, want the correlation refused for its length and the others in force", set.Refused, len(set.Rules))
+	}
+}
+
 // Of a file that holds what SQL and a terminal would take for their own nothing
 // is more than a text.
 func TestSigmaTexts(t *testing.T) {

@@ -18,6 +18,10 @@ type Rule struct {
 type Config struct {
 	Pipeline *Pipeline
 	Tag      func(string) bool // whether a rule may have the tag; nil: any
+
+	// Check says what is wrong with the text of a correlation, so that the rules
+	// that it reads are not disabled for one that is refused; may be nil.
+	Check func(text string) error
 }
 
 // Convert makes rules of the documents: one for each, more for rules about
@@ -37,6 +41,11 @@ func Convert(docs []*Document, cfg Config) []Rule {
 			continue
 		}
 		text, parts, err := d.correlate(docs, cfg)
+		if err == nil && cfg.Check != nil {
+			if bad := cfg.Check(text); bad != nil {
+				err = fail(0, "the SELECT made of it: %v", bad)
+			}
+		}
 		if err != nil {
 			d.Err = err
 			continue
