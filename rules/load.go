@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -24,9 +25,9 @@ import (
 
 // LoadConfig adjusts Load; its zero value is the default.
 type LoadConfig struct {
-	SQL      sql.Config
-	MaxFiles int // rule files of one source; 10,000
-	MaxDepth int // nesting of directories below a source's root; 8
+	SQL      sql.Config // its lists count beside those of the sources
+	MaxFiles int        // rule files of one source; 10,000
+	MaxDepth int        // nesting of directories below a source's root; 8
 
 	MaxEntries int // directory entries of one source, whatever they are; 100,000
 
@@ -40,6 +41,8 @@ type LoadConfig struct {
 	Switched map[string]bool
 
 	Pipeline *sigma.Pipeline // what names in Sigma rules stand for; may be nil
+
+	Now time.Time // what has expired then is not in force; zero: the present
 }
 
 const (
@@ -54,7 +57,12 @@ type Set struct {
 	Packs   []*Pack       // those whose rules were read
 	Absent  []string      // names of optional sources that are not there
 	Sigma   []SigmaResult // of each document of the Sigma files
+	Lists   []*List       // that rules read
 	Loaded  time.Time
+
+	cfg  LoadConfig
+	now  time.Time // what counted then is in force
+	next time.Time // when something of that ends; zero: nothing does
 }
 
 // Builtin returns the rules that DaemonEye ships.
@@ -93,12 +101,25 @@ func Load(cfg LoadConfig, sources ...Source) *Set {
 	if l.cfg.MaxEntries == 0 {
 		l.cfg.MaxEntries = maxEntries
 	}
+	l.set.now = cmp.Or(l.cfg.Now, time.Now())
+	for _, s := range sources {
+		l.loadLists(s)
+	}
+	lists := l.set.SQLLists(l.set.now) // they stand before those of the same name from elsewhere
+	for name, list := range l.cfg.SQL.Lists {
+		if lists[name] == nil {
+			lists[name] = list
+		}
+	}
+	l.cfg.SQL.Lists = lists
 	for _, s := range sources {
 		l.files, l.entries = 0, 0
 		l.walk(s, s.root(), nil)
 		l.addSigma()
 	}
 	l.disable()
+	l.set.cfg = l.cfg
+	l.set.setNext()
 	return l.set
 }
 

@@ -133,6 +133,11 @@ func NewMatcher(set *Set, cfg MatcherConfig) *Matcher {
 func (m *Matcher) Reload(set *Set) {
 	m.reload.Lock()
 	defer m.reload.Unlock()
+	m.put(set)
+}
+
+// put is Reload with the lock held.
+func (m *Matcher) put(set *Set) {
 	before := m.plan.Load()
 	m.plan.Store(newPlan(set, before))
 	before.matching.Lock()
@@ -219,6 +224,7 @@ func (m *Matcher) Match(b *event.Batch, now time.Time) []Match {
 	if b.Rows == 0 {
 		return nil
 	}
+	m.expire(now)
 	p := m.hold()
 	defer p.matching.RUnlock()
 	t := p.tables[b.Table]

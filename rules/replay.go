@@ -101,6 +101,7 @@ func (r *ReplayResult) WriteJSON(w io.Writer) error {
 
 // runAll runs every History and Scan rule once over all of src.
 func (m *Matcher) runAll(ctx context.Context, src sql.Source, now time.Time) ([]Match, error) {
+	m.expire(now)
 	p := m.plan.Load()
 	var found []Match
 	for _, c := range slices.Concat(p.history, p.scan) {

@@ -48,6 +48,7 @@ func (s *state) wait(now time.Time, every time.Duration) time.Duration {
 func (m *Matcher) RunHistory(ctx context.Context, src sql.Source, now time.Time) ([]Match, error) {
 	m.runs.Lock()
 	defer m.runs.Unlock()
+	m.expire(now)
 	var found []Match
 	for _, c := range m.plan.Load().history {
 		if c.wait(now, m.cfg.Every) > 0 || !c.dirty.Swap(false) {
@@ -72,6 +73,7 @@ const slowRun = time.Second
 func (m *Matcher) RunScan(ctx context.Context, src sql.Source, now time.Time) ([]Match, error) {
 	m.runs.Lock()
 	defer m.runs.Unlock()
+	m.expire(now)
 	var found []Match
 	for _, c := range m.plan.Load().scan {
 		if took := time.Duration(c.lastTook.Load()); took > slowRun && c.wait(now, 0) > 0 {

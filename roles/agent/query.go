@@ -84,7 +84,7 @@ func (a *agent) query(ctx context.Context, c *bus.Call) error {
 }
 
 func (a *agent) answer(ctx context.Context, t *turn, req *api.QueryRequest) error {
-	q, err := sql.Compile(req.SQL, sql.Config{Params: req.Params, Limits: history.Limits(a.cfg.Config)})
+	q, err := sql.Compile(req.SQL, sql.Config{Params: req.Params, Limits: history.Limits(a.cfg.Config), Lists: a.lists()})
 	if err != nil {
 		return err
 	}
@@ -108,6 +108,9 @@ func (a *agent) answer(ctx context.Context, t *turn, req *api.QueryRequest) erro
 	}
 	return a.finishQuery(ctx, t, q, reader, out.incomplete(), total, opt.Now)
 }
+
+// lists are those that stand beside the rules in force.
+func (a *agent) lists() map[string]*sql.List { return a.matcher.Set().SQLLists(time.Now()) }
 
 func (a *agent) queryOptions(req *api.QueryRequest) sql.Options {
 	opt := history.Stored(a.cfg.Config, a.store)
@@ -145,7 +148,7 @@ func (a *agent) backtest(ctx context.Context, t *turn, req *api.QueryRequest) er
 func (a *agent) explainer(req *api.QueryRequest) (*history.Explainer, *history.Reader) {
 	reader := a.view.Reader()
 	return &history.Explainer{
-		Source: reader, Limits: history.Limits(a.cfg.Config), Options: a.queryOptions(req), Matcher: history.MatcherConfig(a.cfg.Config, history.Stored(a.cfg.Config, a.store)),
+		Source: reader, Limits: history.Limits(a.cfg.Config), Lists: a.lists(), Options: a.queryOptions(req), Matcher: history.MatcherConfig(a.cfg.Config, history.Stored(a.cfg.Config, a.store)),
 	}, reader
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -71,9 +72,19 @@ func (a *agent) rulesReload(ctx context.Context, c *bus.Call) error {
 	})
 }
 
+// maxExpired bounds what health lists.
+const maxExpired = 20
+
 func (a *agent) rulesStatus(set *rules.Set) api.RulesStatus {
-	s := api.RulesStatus{Refused: len(set.Refused), LoadedAt: set.Loaded, Kept: a.rejected.Load() != nil, From: []string{}}
+	s := api.RulesStatus{Refused: len(set.Refused), LoadedAt: set.Loaded, Kept: a.rejected.Load() != nil, From: []string{}, Expired: []string{}}
 	c := a.cfg.Config
+	for i, e := range set.Expired(time.Now()) {
+		if i == maxExpired {
+			s.Expired = append(s.Expired, "and more")
+			break
+		}
+		s.Expired = append(s.Expired, e.String())
+	}
 	if c.Rules.Builtin {
 		s.From = append(s.From, "builtin")
 	}

@@ -174,6 +174,7 @@ type RulesStatus struct {
 	From      []string  `msgpack:"from" json:"from"`           // what was read: "builtin", directories; sentences for people
 	Evaluated int64     `msgpack:"evaluated" json:"evaluated"` // rows × rules
 	Matched   int64     `msgpack:"matched" json:"matched"`
+	Expired   []string  `msgpack:"expired" json:"expired"` // values of lists and exceptions that do not count any more, the latest; sentences for people
 }
 
 // BusStatus counts what went over the socket.

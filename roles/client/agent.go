@@ -305,7 +305,7 @@ func storeEngine(cfg *config.Config) (*localEngine, error) {
 	reader := view.Reader()
 	return &localEngine{
 		source: reader,
-		limits: history.Limits(cfg), resources: history.Resources(cfg, os.TempDir()), matcher: history.MatcherConfig(cfg, history.Resources(cfg, os.TempDir())),
+		limits: history.Limits(cfg), lists: sqlConfig(cfg).Lists, resources: history.Resources(cfg, os.TempDir()), matcher: history.MatcherConfig(cfg, history.Resources(cfg, os.TempDir())),
 		limit: cfg.Agent.QueryTimeout,
 		incomplete: func(ctx context.Context, q *sql.Query, now time.Time) []string {
 			reasons := reader.Damaged()
@@ -320,21 +320,29 @@ func storeEngine(cfg *config.Config) (*localEngine, error) {
 	}, nil
 }
 
-// sqlConfig is what the configuration says of rules' statements.
-func sqlConfig(cfg *config.Config) sql.Config { return sql.Config{Limits: history.Limits(cfg)} }
+// sqlConfig is what the configuration says of rules' statements, and the lists
+// of the directories that it names.
+func sqlConfig(cfg *config.Config) sql.Config {
+	return sql.Config{Limits: history.Limits(cfg), Lists: rules.LoadLists(time.Now(), ruleDirs(cfg)...)}
+}
 
 // loadRules loads the rules that the configuration names.
 func loadRules(cfg *config.Config) *rules.Set {
-	var sources []rules.Source
+	sources := ruleDirs(cfg)
 	if cfg.Rules.Builtin {
-		sources = append(sources, rules.Builtin())
+		sources = append([]rules.Source{rules.Builtin()}, sources...)
 	}
+	return rules.Load(rules.LoadConfig{SQL: sql.Config{Limits: history.Limits(cfg)}, Disabled: cfg.Rules.Disabled, Packs: packTrust(cfg)}, sources...)
+}
+
+// ruleDirs are the directories of rules that the configuration names.
+func ruleDirs(cfg *config.Config) (sources []rules.Source) {
 	for _, dir := range cfg.Paths.RulesDirs {
 		source := rules.Dir(dir)
 		source.Optional = cfg.Paths.RulesDefault
 		sources = append(sources, source)
 	}
-	return rules.Load(rules.LoadConfig{SQL: sqlConfig(cfg), Disabled: cfg.Rules.Disabled, Packs: packTrust(cfg)}, sources...)
+	return sources
 }
 
 // ruleRows returns the set as rows of the rules table.

@@ -75,7 +75,8 @@ func fetch[T any](ctx context.Context, e engine, text string, params map[string]
 // localEngine runs queries in this process.
 type localEngine struct {
 	source    sql.Source
-	limits    sql.Limits          // of statements
+	limits    sql.Limits // of statements
+	lists     map[string]*sql.List
 	matcher   rules.MatcherConfig // as which rules are explained
 	resources sql.Options         // of each query
 	limit     time.Duration       // unless the request says otherwise; 0: none
@@ -110,7 +111,7 @@ func (e *localEngine) query(ctx context.Context, r api.QueryRequest, header func
 	case r.Explain != "":
 		return e.explain(ctx, r, header, rows)
 	}
-	q, err := sql.Compile(r.SQL, sql.Config{Params: r.Params, Limits: e.limits})
+	q, err := sql.Compile(r.SQL, sql.Config{Params: r.Params, Limits: e.limits, Lists: e.lists})
 	if err != nil {
 		return done, explain(err)
 	}
@@ -169,7 +170,7 @@ func (e *localEngine) backtest(ctx context.Context, r *api.QueryRequest, header 
 }
 
 func (e *localEngine) explainer(r *api.QueryRequest) *history.Explainer {
-	return &history.Explainer{Source: e.source, Limits: e.limits, Options: e.options(r), Matcher: e.matcher}
+	return &history.Explainer{Source: e.source, Limits: e.limits, Lists: e.lists, Options: e.options(r), Matcher: e.matcher}
 }
 
 // late says so of an error of a query that ran out of its time.

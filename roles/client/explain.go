@@ -93,7 +93,7 @@ func (c *call) planEngine(analyze bool) (engine, error) {
 		return nil, err
 	}
 	c.warn("there is no history: nothing is estimated")
-	return &localEngine{source: noHistory{}, limits: history.Limits(cfg), matcher: history.MatcherConfig(cfg, history.Resources(cfg, os.TempDir()))}, nil
+	return &localEngine{source: noHistory{}, limits: history.Limits(cfg), lists: sqlConfig(cfg).Lists, matcher: history.MatcherConfig(cfg, history.Resources(cfg, os.TempDir()))}, nil
 }
 
 type noHistory struct{}

@@ -112,6 +112,9 @@ func showHealth(out *term.Output, h *api.HealthReply) error {
 	for _, f := range r.Failing {
 		s.line("", "%s", f)
 	}
+	for _, e := range r.Expired {
+		s.line("", "%s", e)
+	}
 	var alerts []string
 	for _, severity := range slices.Backward(severities()) {
 		if n := h.Alerts[severity]; n > 0 {

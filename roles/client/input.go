@@ -100,7 +100,7 @@ func (c *call) fileEngine(paths []string, table string, progress *term.Progress)
 		return nil, err
 	}
 	return &localEngine{
-		source: s, limits: history.Limits(cfg), matcher: history.MatcherConfig(cfg, history.Resources(cfg, os.TempDir())), resources: history.Resources(cfg, os.TempDir()),
+		source: s, limits: history.Limits(cfg), lists: sqlConfig(cfg).Lists, matcher: history.MatcherConfig(cfg, history.Resources(cfg, os.TempDir())), resources: history.Resources(cfg, os.TempDir()),
 		incomplete: func(_ context.Context, q *sql.Query, _ time.Time) []string { return s.otherTables(q.Tables()) },
 		release:    func() error { s.report(c); return nil },
 	}, nil

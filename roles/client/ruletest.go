@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"daemoneye/roles/api"
 	"daemoneye/roles/term"
@@ -58,6 +59,7 @@ func (c *call) validated() (*rules.Set, error) {
 		Rules:   slices.DeleteFunc(slices.Clone(set.Rules), func(r *rules.Rule) bool { return strings.HasPrefix(r.File, ours) }),
 		Refused: slices.DeleteFunc(slices.Clone(set.Refused), func(r *rules.Refusal) bool { return strings.HasPrefix(r.File, ours) }),
 		Loaded:  set.Loaded,
+		Lists:   set.Lists,
 	}, nil
 }
 
@@ -72,6 +74,9 @@ func rulesValidate(c *call) error {
 	}
 	refused := refusals(set)
 	warnings, err := c.ruleWarnings(set)
+	for _, e := range set.Expired(time.Now()) {
+		warnings = append(warnings, ruleWarning{e.File, e.String()})
+	}
 	if err != nil {
 		return err
 	}

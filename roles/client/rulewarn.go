@@ -61,7 +61,7 @@ func unreadable(name string, user platform.User) []ruleWarning {
 		need, how := fs.FileMode(4), "chmod o+r"
 		if d.IsDir() {
 			need, how = 5, "chmod o+rx"
-		} else if path != name && !strings.HasSuffix(path, ".sql") && !strings.HasSuffix(path, ".yml") {
+		} else if path != name && !strings.HasSuffix(path, ".sql") && !strings.HasSuffix(path, ".yml") && !rules.Beside(path) {
 			return nil
 		}
 		info, err := os.Stat(path)

@@ -14,7 +14,7 @@ import (
 // column and its cell, a rules.Backtest as JSON, and what of the rows that it
 // saw was lost, as lost tells it of a table and a time in µs; nil: nothing.
 func (x *Explainer) Backtest(ctx context.Context, r *api.QueryRequest, lost func(ctx context.Context, table string, from, to int64) ([]string, error)) (column api.QueryColumn, cells [][]byte, incomplete []string, err error) {
-	limits := sql.Config{Limits: x.Limits}
+	limits := sql.Config{Limits: x.Limits, Lists: x.Lists}
 	rule, err := rules.Parse("rule", []byte(r.SQL), limits)
 	if err != nil {
 		return column, nil, nil, err

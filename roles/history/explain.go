@@ -16,6 +16,7 @@ import (
 type Explainer struct {
 	Source  sql.Source
 	Limits  sql.Limits
+	Lists   map[string]*sql.List
 	Options sql.Options
 	Matcher rules.MatcherConfig // as which the rules are run
 }
@@ -29,7 +30,7 @@ func (x *Explainer) Explain(ctx context.Context, r *api.QueryRequest) (column ap
 	}
 	var tree any
 	var lines []string
-	analyze, cfg := r.Explain == api.ExplainAnalyze, sql.Config{Params: r.Params, Limits: x.Limits}
+	analyze, cfg := r.Explain == api.ExplainAnalyze, sql.Config{Params: r.Params, Limits: x.Limits, Lists: x.Lists}
 	if r.Rule {
 		rule, err := rules.Parse("rule", []byte(r.SQL), cfg)
 		if err != nil {

@@ -3,6 +3,7 @@ package sql
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"daemoneye/bus/event"
@@ -15,6 +16,8 @@ type statement struct {
 	frame  *frame
 	tables []*event.Table
 	ctes   []*cte // of all WITH clauses
+	lists  map[string]*List
+	used   []string // names of those that are read
 
 	sublinks int // subqueries of expressions that are being checked, one within the other
 	nullable int // likewise sides of outer joins whose columns may become NULL
@@ -92,15 +95,21 @@ type outputColumn struct {
 }
 
 // check checks and plans a statement.
-func check(q *queryExpr, limits Limits) (*Query, error) {
+func check(q *queryExpr, limits Limits, lists map[string]*List) (*Query, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limits.Constants)
 	defer cancel()
-	s := &statement{folder: &folder{ctx, limits.Constants}, limits: limits, frame: &frame{}}
+	s := &statement{folder: &folder{ctx, limits.Constants}, limits: limits, frame: &frame{}, lists: lists}
 	checked, err := s.query(q, s.frame, nil, false)
 	if err != nil {
 		return nil, err
 	}
-	return s.plan(checked)
+	planned, err := s.plan(checked)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(s.used)
+	planned.lists = s.used
+	return planned, nil
 }
 
 // query checks a query. In a part of a set operation literals keep the type Unknown.

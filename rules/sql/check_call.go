@@ -149,6 +149,9 @@ func (k *checker) rowIn(left rowNode, n inNode) (expr, error) {
 func (k *checker) function(n funcCall) (expr, error) {
 	list := theCatalog().functions[n.name]
 	if len(list) == 0 {
+		if n.name == "list" {
+			return k.list(n)
+		}
 		if t := typeByName(n.name); t != 0 && !t.pseudo() && len(n.args) == 1 {
 			return k.typeCall(n, t)
 		}

@@ -172,6 +172,8 @@ func operatorName(name string) bool {
 
 func writeConstant(b *strings.Builder, e *constExpr) {
 	switch {
+	case e.list != "":
+		b.WriteString("list('" + strings.ReplaceAll(e.list, "'", "''") + "')")
 	case e.v.null:
 		b.WriteString("NULL")
 	case e.t == Bool:

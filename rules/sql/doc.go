@@ -83,6 +83,7 @@ var grammar = [][2]string{
 	{"CASE, COALESCE, NULLIF, GREATEST, LEAST", "evaluated only as far as needed"},
 	{"CAST(x AS type), x::type, type 'literal'", ""},
 	{"(alias).column, (jsonb_each(…)).key, (jsonb_each(…)).*, alias IS [NOT] NULL", "the only uses of a whole row"},
+	{"op ANY (list('name'))", "the values of a list that stands beside the rules, an array; PostgreSQL has no such function"},
 	{"ARRAY[…], x[i], x[i:j], json['key']", "arrays have one dimension, indexes start at 1"},
 	{"aggregate([DISTINCT] x [ORDER BY …]) [FILTER (WHERE …)]", ""},
 	{":name, :'name'", "a parameter: one untyped literal, put into the syntax tree, never into the text"},

@@ -22,9 +22,10 @@ type colExpr struct {
 
 // constExpr is a constant; one of type Unknown is a literal yet to be typed.
 type constExpr struct {
-	v  value
-	t  Type
-	at int
+	v    value
+	t    Type
+	at   int
+	list string // the name of the list that it is, or ""
 }
 
 // callExpr is a call of a function, an operator or a cast.

@@ -74,6 +74,7 @@ func (l Limits) withDefaults() Limits {
 type Config struct {
 	Limits Limits
 	Params map[string]string // values of :name
+	Lists  map[string]*List  // what list(name) gives
 }
 
 // Column is one column of a result.
@@ -94,6 +95,7 @@ type Query struct {
 	tables  []*event.Table
 	scans   []*scanNode
 	simple  *simplePlan // nil unless it streams
+	lists   []string
 }
 
 // Compile parses, checks and plans one SELECT. Every error is an *Error.
@@ -120,7 +122,7 @@ func compile(text, prefix string, cfg Config) (*Query, error) {
 	}
 	var q *Query
 	if err == nil {
-		q, err = check(stmt, limits)
+		q, err = check(stmt, limits, cfg.Lists)
 	}
 	if err != nil {
 		e, ok := copyError(err).(*Error)

@@ -1,0 +1,106 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"daemoneye/rules/sql"
+)
+
+// Expired is something that has stopped counting.
+type Expired struct {
+	File string
+	Line int
+	Time time.Time
+	Text string // what it is
+}
+
+func (e *Expired) String() string {
+	return fmt.Sprintf("%s:%d: %s: it expired at %s and does not count any more", e.File, e.Line, e.Text, e.Time.UTC().Format(time.RFC3339))
+}
+
+// Expired returns what has stopped counting by now, the latest first.
+func (s *Set) Expired(now time.Time) []Expired {
+	var list []Expired
+	s.eachEnd(func(e Expired) {
+		if ended(e.Time, now) {
+			list = append(list, e)
+		}
+	})
+	slices.SortStableFunc(list, func(a, b Expired) int { return b.Time.Compare(a.Time) })
+	return list
+}
+
+// eachEnd visits everything that ends.
+func (s *Set) eachEnd(visit func(Expired)) {
+	for _, l := range s.Lists {
+		for _, v := range l.Values {
+			if !v.Expires.IsZero() {
+				visit(Expired{l.File, v.Line, v.Expires, fmt.Sprintf("value %q of list %s", v.Text, l.Name)})
+			}
+		}
+	}
+}
+
+// setNext notes when something ends next.
+func (s *Set) setNext() {
+	s.next = time.Time{}
+	s.eachEnd(func(e Expired) {
+		if !ended(e.Time, s.now) && (s.next.IsZero() || e.Time.Before(s.next)) {
+			s.next = e.Time
+		}
+	})
+}
+
+// retry is after which time what could not be compiled is tried again.
+const retry = time.Minute
+
+// At returns the set as it is at a later time, without what has expired by
+// then; the set itself if nothing has. No file is read. A rule that can not be
+// compiled in time stays as it is for a minute.
+func (s *Set) At(now time.Time) *Set {
+	if !ended(s.next, now) {
+		return s
+	}
+	out := *s
+	out.now = now
+	out.cfg.SQL.Lists = maps.Clone(s.cfg.SQL.Lists)
+	shorter := map[string]bool{}
+	for name, list := range s.SQLLists(now) {
+		shorter[name] = list.Len() < s.cfg.SQL.Lists[name].Len()
+		out.cfg.SQL.Lists[name] = list
+	}
+	out.Rules = slices.Clone(s.Rules)
+	failed := false
+	for i, r := range out.Rules {
+		if !slices.ContainsFunc(r.query.Lists(), func(name string) bool { return shorter[name] }) {
+			continue
+		}
+		changed := *r
+		query, err := sql.Compile(r.SQL, out.cfg.SQL)
+		if err != nil {
+			failed = true
+			continue
+		}
+		changed.query = query
+		out.Rules[i] = &changed
+	}
+	out.setNext()
+	if failed {
+		out.now, out.cfg.SQL.Lists = s.now, s.cfg.SQL.Lists // so that it is seen again what is shorter
+		out.next = now.Add(retry)
+	}
+	return &out
+}
+
+// expire puts the set in force without what has expired by now.
+func (m *Matcher) expire(now time.Time) {
+	if !ended(m.Set().next, now) {
+		return
+	}
+	m.reload.Lock()
+	defer m.reload.Unlock()
+	m.put(m.Set().At(now))
+}
