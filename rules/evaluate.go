@@ -58,7 +58,7 @@ func (e *evaluation) match(c *compiled, rows []int32) {
 		}
 	}
 	c.evaluated.Add(-int64(p.skipped))
-	c.matched.Add(int64(len(p.found) - len(e.found)))
+	c.count(p.found[len(e.found):])
 	c.cut.Add(p.room.cut)
 	c.took(spent)
 	e.found = p.found
@@ -221,12 +221,16 @@ func (p *pass) halve(rows []int32, err error) {
 
 // take appends the rows that match.
 func (p *pass) take(rows []int, out *sql.Rows) {
+	excluded := p.excluded(rows)
 	for at, row := range rows {
 		if at > 0 && p.room.cut > 0 && p.late() { // to make them is what takes long
 			p.skipped += len(rows) - at
 			return
 		}
 		p.found = append(p.found, p.rule.newMatch(out, at, p.whole, row, p.now, &p.room))
+		if excluded != nil && excluded[at] != nil {
+			p.found[len(p.found)-1].exclude(excluded[at])
+		}
 	}
 }
 

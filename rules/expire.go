@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"daemoneye/bus/event"
 	"daemoneye/rules/sql"
 )
 
@@ -38,10 +39,34 @@ func (s *Set) eachEnd(visit func(Expired)) {
 	for _, l := range s.Lists {
 		for _, v := range l.Values {
 			if !v.Expires.IsZero() {
-				visit(Expired{l.File, v.Line, v.Expires, fmt.Sprintf("value %q of list %s", v.Text, l.Name)})
+				visit(Expired{l.File, v.Line, v.Expires, fmt.Sprintf("value %q of list %s", event.CutText(v.Text, maxShown), l.Name)})
 			}
 		}
 	}
+	for _, r := range s.Rules {
+		for _, e := range r.exceptions {
+			visit(Expired{e.File, e.Line, e.Expires, "exception of rule " + r.ID + ": " + event.CutText(e.Reason, maxShown)})
+		}
+	}
+}
+
+// maxShown is how many bytes of a value or a reason are told.
+const maxShown = 100
+
+// expired returns what of the rule has stopped counting, at most maxReasons.
+func (r *Rule) expired(s *Set) (list []string) {
+	mine := &Set{Rules: []*Rule{r}}
+	for _, name := range r.lists() {
+		if l := s.List(name); l != nil && !slices.Contains(mine.Lists, l) {
+			mine.Lists = append(mine.Lists, l)
+		}
+	}
+	for _, e := range mine.Expired(time.Now()) {
+		if len(list) < maxReasons {
+			list = append(list, e.String())
+		}
+	}
+	return list
 }
 
 // setNext notes when something ends next.
@@ -75,16 +100,19 @@ func (s *Set) At(now time.Time) *Set {
 	out.Rules = slices.Clone(s.Rules)
 	failed := false
 	for i, r := range out.Rules {
-		if !slices.ContainsFunc(r.query.Lists(), func(name string) bool { return shorter[name] }) {
+		if len(r.exceptions) == 0 && !slices.ContainsFunc(r.lists(), func(name string) bool { return shorter[name] }) {
 			continue
 		}
 		changed := *r
 		query, err := sql.Compile(r.SQL, out.cfg.SQL)
+		if err == nil {
+			changed.query = query
+			err = changed.except(now, out.cfg.SQL)
+		}
 		if err != nil {
 			failed = true
 			continue
 		}
-		changed.query = query
 		out.Rules[i] = &changed
 	}
 	out.setNext()

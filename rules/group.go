@@ -177,6 +177,9 @@ func (g *Grouper) newAlert(m *Match, c Completeness) event.Alert {
 		FirstSeen: m.Time, LastSeen: m.Time, Table: r.Table(), Row: m.Row(), Process: m.Process(),
 		EntityID: strings.Clone(m.EntityID), PID: m.PID, Host: g.cfg.Host, Complete: c.Complete,
 	}
+	if m.Excluded != nil {
+		a.Excluded = m.Excluded.String()
+	}
 	if !c.Complete {
 		for _, reason := range c.Reasons[:min(len(c.Reasons), maxReasons)] {
 			a.IncompleteReasons = append(a.IncompleteReasons, event.CutText(reason, maxReason))

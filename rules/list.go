@@ -121,10 +121,10 @@ func (l *loader) yamlFiles(s Source, dir string, limit int, each func(file strin
 	}
 }
 
-// Beside reports whether a file is read beside rules: one of lists.
+// Beside reports whether a file is read beside rules: one of lists or of exceptions.
 func Beside(name string) bool {
 	dir := path.Base(path.Dir(filepath.ToSlash(name)))
-	return dir == listDir && strings.HasSuffix(name, ".yaml")
+	return (dir == listDir || dir == exceptionDir) && strings.HasSuffix(name, ".yaml")
 }
 
 // List returns the list with that name, or nil.

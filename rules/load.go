@@ -117,6 +117,14 @@ func Load(cfg LoadConfig, sources ...Source) *Set {
 		l.walk(s, s.root(), nil)
 		l.addSigma()
 	}
+	for _, s := range sources {
+		l.loadExceptions(s)
+	}
+	for _, r := range l.set.Rules {
+		if err := r.except(l.set.now, l.cfg.SQL); err != nil { // each by itself was compiled
+			l.refuse(refuse(r.File, "its exceptions: %v", err))
+		}
+	}
 	l.disable()
 	l.set.cfg = l.cfg
 	l.set.setNext()
@@ -175,10 +183,12 @@ func (s *Set) Rule(id string) *Rule {
 }
 
 type loader struct {
-	cfg   LoadConfig
-	set   *Set
-	ids   map[string]string // id → file
-	files int               // rule files of the present source so far
+	cfg     LoadConfig
+	set     *Set
+	ids     map[string]string // id → file
+	builtin *Set              // when it was needed
+
+	files int // rule files of the present source so far
 
 	entries int // directory entries of the present source so far
 

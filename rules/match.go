@@ -23,6 +23,8 @@ type Match struct {
 	EntityID string    // of the row's process, "" when it is not of one
 	PID      int64     // of the row's process, 0 when it is not of one
 
+	Excluded *Exception // why it raises no alert, or nil
+
 	output []byte       // the result's row as a JSON object, perhaps cut
 	digest string       // of the whole row when it was cut, else ""
 	batch  *event.Batch // the event row, when there is exactly one

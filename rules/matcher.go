@@ -93,6 +93,7 @@ type state struct {
 	loaded    time.Time
 	evaluated atomic.Int64 // of a Stream rule without tableRules.rows
 	matched   atomic.Int64
+	excluded  atomic.Int64
 	failed    atomic.Int64
 	cut       atomic.Int64 // matched rows
 	spent     atomic.Int64 // ns
@@ -277,6 +278,7 @@ type Stats struct {
 	Evaluated  int64 // rows; for a History or Scan rule, rows read
 	Candidates int64 // of these, rows of a Stream rule that its texts did not rule out
 	Matched    int64 // rows
+	Excluded   int64 // rows that met an exception; not in Matched
 	Failed     int64 // rows of a Stream rule, runs of another, that ended in an error
 	Skipped    int64 // rows that a Stream rule might have matched while it was paused
 	Cut        int64 // matched rows that were too long for an alert
@@ -296,7 +298,7 @@ func (m *Matcher) Stats() []Stats {
 	for i, c := range p.all {
 		list[i] = Stats{
 			Rule: c.rule, Loaded: c.loaded,
-			Evaluated: c.evaluated.Load(), Candidates: c.candidates.Load(), Matched: c.matched.Load(), Failed: c.failed.Load(),
+			Evaluated: c.evaluated.Load(), Candidates: c.candidates.Load(), Matched: c.matched.Load(), Excluded: c.excluded.Load(), Failed: c.failed.Load(),
 			Skipped: c.skipped.Load(), Cut: c.cut.Load(), Paused: c.pause.end(),
 			Spent: time.Duration(c.spent.Load()), Slowest: time.Duration(c.slowest.Load()), Error: c.lastError.Load(), Slow: c.lastSlow.Load(),
 		}
@@ -332,6 +334,10 @@ func (s *Set) AppendTo(b *event.Builder, stats []Stats) {
 		b.Column("evaluated").Int(st.Evaluated)
 		b.Column("candidates").Int(st.Candidates)
 		b.Column("matched").Int(st.Matched)
+		b.Column("excluded").Int(st.Excluded)
+		if expired := r.expired(s); len(expired) > 0 {
+			b.Column("expired").Texts(expired)
+		}
 		b.Column("failed").Int(st.Failed)
 		b.Column("skipped").Int(st.Skipped)
 		b.Column("cut").Int(st.Cut)
@@ -349,7 +355,7 @@ func (s *Set) AppendTo(b *event.Builder, stats []Stats) {
 		b.Column("enabled").Bool(false)
 		b.Column("error").Text(r.Error())
 		b.Column("loaded_at").Time(s.Loaded)
-		for _, counter := range []string{"evaluated", "candidates", "matched", "failed", "skipped", "cut"} {
+		for _, counter := range []string{"evaluated", "candidates", "matched", "excluded", "failed", "skipped", "cut"} {
 			b.Column(counter).Int(0)
 		}
 		b.Column("time_spent").Float(0)

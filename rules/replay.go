@@ -23,9 +23,10 @@ type ReplayConfig struct {
 
 // ReplayResult is what has come of a Replay.
 type ReplayResult struct {
-	Rows   int64
-	Alerts []event.Alert // by time, then by id
-	Stats  []Stats
+	Rows     int64
+	Alerts   []event.Alert // by time, then by id
+	Excluded int64         // matches that met an exception
+	Stats    []Stats
 }
 
 // Replay matches recorded batches as if they arrived now, with no clock but
@@ -78,6 +79,10 @@ func Replay(ctx context.Context, set *Set, batches iter.Seq2[*event.Batch, error
 	}
 	add(list)
 	for _, a := range alerts {
+		if a.Excluded != "" {
+			result.Excluded += a.Count
+			continue
+		}
 		result.Alerts = append(result.Alerts, a)
 	}
 	slices.SortFunc(result.Alerts, func(a, b event.Alert) int {
@@ -109,7 +114,7 @@ func (m *Matcher) runAll(ctx context.Context, src sql.Source, now time.Time) ([]
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		c.matched.Add(int64(len(list)))
+		c.count(list)
 		found = append(found, list...)
 	}
 	return found, nil

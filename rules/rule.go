@@ -100,6 +100,10 @@ type Rule struct {
 	Mode   Mode
 	Tables []string // event tables read; the first one is the alert's table_name
 
+	exceptions []*Exception
+	active     []exception // those in force
+	marked     *sql.Query  // of a rule that does not stream and has exceptions in force: with a column for each
+
 	query   *sql.Query
 	output  []string // names of the result's columns, made unique
 	keys    []keyPart

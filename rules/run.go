@@ -84,7 +84,7 @@ func (m *Matcher) RunScan(ctx context.Context, src sql.Source, now time.Time) ([
 		if err := ctx.Err(); err != nil {
 			return found, err
 		}
-		c.matched.Add(int64(len(list)))
+		c.count(list)
 		found = append(found, list...)
 	}
 	return found, nil
@@ -98,14 +98,18 @@ func (c *compiled) fresh(list []Match) []Match {
 	answer := make(map[uint64]struct{}, len(list))
 	var found []Match
 	for _, m := range list {
-		h := maphash.Comparable(seed, [2]string{string(m.output), m.digest})
+		parts := [3]string{string(m.output), m.digest}
+		if m.Excluded != nil { // it is fresh when the exception ends
+			parts[2] = m.Excluded.key()
+		}
+		h := maphash.Comparable(seed, parts)
 		if _, ok := c.answer[h]; !ok {
 			found = append(found, m)
 		}
 		answer[h] = struct{}{}
 	}
 	c.answer = answer
-	c.matched.Add(int64(len(found)))
+	c.count(found)
 	return found
 }
 
@@ -166,13 +170,32 @@ func (r *Rule) run(ctx context.Context, src sql.Source, opt sql.Options, limit i
 		})
 		return p.found, p.room.cut, err
 	}
+	if r.marked != nil {
+		list, cut, err = r.collect(ctx, r.marked, src, opt, limit)
+		if err == nil || errors.Is(err, errTooMany) || ctx.Err() != nil {
+			return list, cut, err
+		}
+		fail(fmt.Errorf("with its exceptions: %w", err), 0, now) // none of them counts then
+	}
+	return r.collect(ctx, r.query, src, opt, limit)
+}
+
+// collect runs the rule as q, which may have columns behind its own that tell
+// which exceptions a row meets.
+func (r *Rule) collect(ctx context.Context, q *sql.Query, src sql.Source, opt sql.Options, limit int64) (list []Match, cut int64, err error) {
 	var room room
-	err = r.query.Run(ctx, src, opt, func(rows *sql.Rows) error {
+	err = q.Run(ctx, src, opt, func(rows *sql.Rows) error {
 		for at := range rows.Len() {
 			if int64(len(list)) == limit {
 				return errTooMany
 			}
-			list = append(list, r.newMatch(rows, at, nil, 0, now, &room))
+			m := r.newMatch(rows, at, nil, 0, opt.Now, &room)
+			for i := range len(rows.Columns()) - len(r.output) {
+				if text, _ := rows.AppendText(nil, at, len(r.output)+i); string(text) == "t" && m.Excluded == nil {
+					m.exclude(r.active[i].Exception)
+				}
+			}
+			list = append(list, m)
 		}
 		return nil
 	})

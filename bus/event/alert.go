@@ -28,6 +28,7 @@ type Alert struct {
 	Host              string          `msgpack:"host" json:"host"`
 	Complete          bool            `msgpack:"complete" json:"complete"`
 	IncompleteReasons []string        `msgpack:"incomplete_reasons,omitempty" json:"incomplete_reasons,omitempty"`
+	Excluded          string          `msgpack:"excluded,omitempty" json:"excluded,omitempty"` // the exception that the matches met; "": it is an alert
 }
 
 // AppendTo adds the alert as a row of b, a Builder for the alerts table.
@@ -56,5 +57,6 @@ func (a *Alert) AppendTo(b *Builder) {
 	b.Column("host").Text(a.Host)
 	b.Column("complete").Bool(a.Complete)
 	b.Column("incomplete_reasons").Texts(a.IncompleteReasons)
+	b.Column("excluded").TextOrNull(a.Excluded)
 	b.EndRow()
 }

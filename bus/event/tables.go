@@ -188,6 +188,7 @@ var tables = []*Table{
 			{Name: "host", Type: Text, NotNull: true, Doc: "host name"},
 			{Name: "complete", Type: Bool, NotNull: true, Doc: "false when a loss of events could have hidden more"},
 			{Name: "incomplete_reasons", Type: TextArray, Doc: "why complete is false"},
+			{Name: "excluded", Type: Text, Doc: "the exception that the matches met, so that nobody was told of them: its reason and author; NULL for an alert"},
 		},
 	}),
 	define(Table{
@@ -211,6 +212,8 @@ var tables = []*Table{
 			{Name: "evaluated", Type: Int8, NotNull: true, Unit: "rows", Doc: "rows evaluated since it was loaded"},
 			{Name: "candidates", Type: Int8, NotNull: true, Unit: "rows", Doc: "of a stream rule: rows that what all rules look for in texts left to it, to be evaluated one rule at a time"},
 			{Name: "matched", Type: Int8, NotNull: true, Unit: "rows", Doc: "rows matched since it was loaded"},
+			{Name: "excluded", Type: Int8, NotNull: true, Unit: "rows", Doc: "rows matched that met an exception, since it was loaded; not counted in matched"},
+			{Name: "expired", Type: TextArray, Doc: "its exceptions, and values of lists that it reads, that do not count any more"},
 			{Name: "failed", Type: Int8, NotNull: true, Doc: "evaluations that ended in an error, and rows passed over after one, since it was loaded"},
 			{Name: "skipped", Type: Int8, NotNull: true, Unit: "rows", Doc: "candidates that were passed over while it was paused"},
 			{Name: "cut", Type: Int8, NotNull: true, Unit: "rows", Doc: "matched rows that were too long for an alert and were cut"},

@@ -247,7 +247,7 @@ func (d *detector) raise(matches []rules.Match, now time.Time, scan history.Scan
 		}
 		for _, change := range d.grouper.Add(matches[:n], completeness) {
 			d.enqueue(change.Alert)
-			if change.New {
+			if change.New && change.Alert.Excluded == "" {
 				d.publish(&change.Alert)
 			}
 		}

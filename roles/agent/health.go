@@ -54,7 +54,9 @@ func (a *agent) state(ctx context.Context) (*api.HealthReply, error) {
 	}
 	h.Collector, _ = a.registry.get()
 	err := a.store.Alerts(ctx, now.Add(-24*time.Hour).UnixMicro(), now.Add(time.Hour).UnixMicro(), func(alert event.Alert) error {
-		h.Alerts[alert.Severity]++
+		if alert.Excluded == "" {
+			h.Alerts[alert.Severity]++
+		}
 		return nil
 	})
 	if err != nil {

@@ -29,6 +29,7 @@ func alertsCommand() *cli.Command {
 					formatFlag(),
 					&cli.StringFlag{Name: "since", Usage: "only those last seen within `DURATION`, such as 90m or 7d"},
 					&cli.StringFlag{Name: "severity", Usage: "only those of at least `SEVERITY`: low, medium, high or critical"},
+					&cli.BoolFlag{Name: "excluded", Usage: "what exceptions kept from being alerts, instead of alerts"},
 					&cli.StringFlag{Name: "rule", Usage: "only those of the rule `ID`"},
 				},
 				Action: run(alertsList),
@@ -61,7 +62,10 @@ func alertsList(c *call) error {
 	if err := c.exactly(0, ""); err != nil {
 		return err
 	}
-	var conditions []string
+	conditions := []string{"excluded IS NULL"}
+	if c.Bool("excluded") {
+		conditions[0] = "excluded IS NOT NULL"
+	}
 	params := map[string]string{}
 	if text := c.String("since"); text != "" {
 		d, err := config.ParseDuration(text)
@@ -82,10 +86,7 @@ func alertsList(c *call) error {
 		params["rule"] = text
 		conditions = append(conditions, "rule_id = :'rule'")
 	}
-	text := alertsQuery
-	if len(conditions) > 0 {
-		text += " WHERE " + strings.Join(conditions, " AND ")
-	}
+	text := alertsQuery + " WHERE " + strings.Join(conditions, " AND ")
 	e, err := c.engine()
 	if err != nil {
 		return err
@@ -248,6 +249,9 @@ func showAlert(out *term.Output, a *event.Alert, falsePositives []string) error 
 	s.b.WriteByte('\n')
 	s.line("alert", "%s", a.ID)
 	s.line("rule", "%s", strings.TrimSpace(a.RuleID+" "+a.RuleVersion))
+	if a.Excluded != "" {
+		s.line("excluded", "no alert: %s", a.Excluded)
+	}
 	s.line("raised", "%s", stamp(a.Time))
 	s.line("seen", "%s, %s to %s", term.Plural(a.Count, "time", "times"), stamp(a.FirstSeen), stamp(a.LastSeen))
 	s.line("host", "%s", a.Host)

@@ -79,6 +79,9 @@ func replay(c *call) error {
 	if err := writeAlerts(c.out, result); err != nil {
 		return err
 	}
+	if result.Excluded > 0 {
+		c.note("%s excluded by exceptions", term.Plural(result.Excluded, "match was", "matches were"))
+	}
 	c.note("%s, %s", term.Plural(result.Rows, "row", "rows"), term.Plural(int64(len(result.Alerts)), "alert", "alerts"))
 	if len(set.Refused) > 0 {
 		return ErrNo

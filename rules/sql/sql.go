@@ -112,6 +112,31 @@ func CompileWhere(table, condition string, cfg Config) (*Query, error) {
 	return compile(condition, "SELECT * FROM "+table+" WHERE ", cfg)
 }
 
+// CompileOver compiles SELECT * FROM (query) AS result WHERE condition, for a
+// query that was compiled. Positions in errors relate to condition.
+func CompileOver(query, condition string, cfg Config) (*Query, error) {
+	over := "(" + strings.TrimRight(query, "; \t\r\n") + "\n) AS result"
+	return compile(condition, "SELECT * FROM "+over+" WHERE ", cfg.longer(len(over)))
+}
+
+// CompileMarked compiles a query with one more column at the end for each
+// condition that CompileOver takes: whether it is true.
+func CompileMarked(query string, conditions []string, cfg Config) (*Query, error) {
+	var b strings.Builder
+	b.WriteString("SELECT result.*")
+	for _, c := range conditions {
+		b.WriteString(", (" + c + "\n) IS TRUE")
+	}
+	b.WriteString(" FROM (" + strings.TrimRight(query, "; \t\r\n") + "\n) AS result")
+	return Compile(b.String(), cfg.longer(b.Len()))
+}
+
+// longer allows a text that is so much longer.
+func (c Config) longer(n int) Config {
+	c.Limits.Text = c.Limits.withDefaults().Text + n
+	return c
+}
+
 // compile compiles prefix+text; positions relate to text, and a prefix means
 // that nothing but a condition may follow it.
 func compile(text, prefix string, cfg Config) (*Query, error) {
