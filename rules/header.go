@@ -27,7 +27,7 @@ type headerReader struct {
 func (r *headerReader) fail(line, column int, hint, format string, args ...any) {
 	r.problems = append(r.problems, &Problem{
 		File: r.file, Line: line, Column: column,
-		Message: fmt.Sprintf(format, args...), Hint: hint, caret: caret(r.text, line, column),
+		Message: fmt.Sprintf(format, args...), Hint: hint, Code: "header", caret: caret(r.text, line, column),
 	})
 }
 
@@ -154,6 +154,7 @@ var headerFields = map[string]func(h *Header, value string) (hint string, err er
 	"tags":           setTags,
 	"dedup":          setDedup,
 	"window":         setWindow,
+	"every":          setEvery,
 	"references":     func(h *Header, v string) (string, error) { return "", setList(&h.References, v) },
 	"falsepositives": func(h *Header, v string) (string, error) { return "", setList(&h.FalsePositives, v) },
 }
@@ -284,6 +285,18 @@ func setWindow(h *Header, v string) (string, error) {
 		return "", fmt.Errorf("%s is outside 1 second to 90 days", v)
 	}
 	h.Window, h.WindowSet = d, true
+	return "", nil
+}
+
+func setEvery(h *Header, v string) (string, error) {
+	d, err := parseWindow(v)
+	if err != nil {
+		return "write it as 90s, 1h30m, 2 hours or 1 day", err
+	}
+	if d < minWindow || d > maxEvery {
+		return "", fmt.Errorf("%s is outside 1 second to 1 day", v)
+	}
+	h.Every = d
 	return "", nil
 }
 

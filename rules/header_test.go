@@ -54,7 +54,7 @@ func TestHeaderProblems(t *testing.T) {
 		{"-- id: a\n-- titel: b\n", `f.sql:2:4: unknown key "titel" (did you mean "title"?)
 -- titel: b
    ^`},
-		{start + "-- zzzzzz: b\n", `f.sql:4:4: unknown key "zzzzzz" (known keys are author, date, dedup, description, enabled, falsepositives, id, references, severity, status, tags, title, version, window)
+		{start + "-- zzzzzz: b\n", `f.sql:4:4: unknown key "zzzzzz" (known keys are author, date, dedup, description, enabled, every, falsepositives, id, references, severity, status, tags, title, version, window)
 -- zzzzzz: b
    ^`},
 		{"-- id: a\n-- severity: hihg\n", `f.sql:2:14: severity: "hihg" is not allowed (did you mean "high"? allowed are low, medium, high, critical)

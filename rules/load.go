@@ -449,6 +449,9 @@ func (r *Rule) complete(file, text string) *Problem {
 	if r.Mode == History && r.query.Streams() {
 		r.Mode = Stream
 	}
+	if r.Mode == Stream && r.Every > 0 {
+		return &Problem{File: file, Code: "header", Message: "every: the rule runs on every row as it arrives, so there is no time between two runs", Hint: "leave it out"}
+	}
 	taken := map[string]bool{}
 	for _, c := range r.query.Columns() {
 		name := c.Name

@@ -41,6 +41,7 @@ const (
 	maxItems     = 64   // items of a list in the header
 	minWindow    = time.Second
 	maxWindow    = 90 * 24 * time.Hour
+	maxEvery     = 24 * time.Hour
 	defaultRange = time.Hour // a rule's window when its header names none
 )
 
@@ -88,6 +89,7 @@ type Header struct {
 	Dedup          []string      // columns; empty: see Grouper
 	Window         time.Duration // how long one alert counts matches of the same key; see also Rule.Lookback
 	WindowSet      bool          // the header names it; else it is the default
+	Every          time.Duration // least time between two runs; 0: the Matcher's
 	Enabled        bool
 }
 

@@ -19,7 +19,7 @@ func (m *Matcher) Due(now time.Time) (wait time.Duration, ok bool) {
 		if !c.dirty.Load() {
 			continue
 		}
-		if w := c.wait(now, m.cfg.Every); !ok || w < wait {
+		if w := c.wait(now, c.rule.every(m.cfg.Every)); !ok || w < wait {
 			wait, ok = w, true
 		}
 	}
@@ -41,6 +41,14 @@ func (s *state) wait(now time.Time, every time.Duration) time.Duration {
 	return min(every, max(0, every-now.Sub(time.UnixMicro(last))))
 }
 
+// every is the least time between two runs.
+func (r *Rule) every(standard time.Duration) time.Duration {
+	if r.Every > 0 {
+		return r.Every
+	}
+	return standard
+}
+
 // RunHistory runs the History rules that are due, each over the rows of src
 // that its Lookback from now leaves. A row that the rule's run before
 // returned as well is not a match again. The error is that of ctx; one of a
@@ -51,7 +59,7 @@ func (m *Matcher) RunHistory(ctx context.Context, src sql.Source, now time.Time)
 	m.expire(now)
 	var found []Match
 	for _, c := range m.plan.Load().history {
-		if c.wait(now, m.cfg.Every) > 0 || !c.dirty.Swap(false) {
+		if c.wait(now, c.rule.every(m.cfg.Every)) > 0 || !c.dirty.Swap(false) {
 			continue
 		}
 		list := m.run(ctx, c, c.rule.Windowed(src, now), now)
@@ -76,6 +84,9 @@ func (m *Matcher) RunScan(ctx context.Context, src sql.Source, now time.Time) ([
 	m.expire(now)
 	var found []Match
 	for _, c := range m.plan.Load().scan {
+		if every := c.rule.Every; every > 0 && c.wait(now, every) > 0 {
+			continue
+		}
 		if took := time.Duration(c.lastTook.Load()); took > slowRun && c.wait(now, 0) > 0 {
 			c.lastSlow.Store(&RunError{Time: now, Message: fmt.Sprintf("it took %v after a scan, so some scans are passed over", took.Round(time.Millisecond))})
 			continue
