@@ -219,7 +219,7 @@ func newYAMLReader(file string, data []byte) *yamlReader {
 const maxFileProblems = 20
 
 func (r *yamlReader) fail(n *yaml.Node, hint, format string, args ...any) {
-	p := &Problem{File: r.file, Message: fmt.Sprintf(format, args...), Hint: hint}
+	p := &Problem{File: r.file, Message: fmt.Sprintf(format, args...), Hint: hint, Code: "yaml"}
 	if n != nil {
 		p.Line, p.Column = n.Line, n.Column
 		p.caret = caret(r.content, p.Line, p.Column)
@@ -246,7 +246,7 @@ func (r *yamlReader) document() *yaml.Node {
 		r.fail(nil, "", "the file is empty")
 		return nil
 	case err != nil:
-		p := &Problem{File: r.file, Message: strings.TrimPrefix(err.Error(), "yaml: ")}
+		p := &Problem{File: r.file, Message: strings.TrimPrefix(err.Error(), "yaml: "), Code: "yaml"}
 		if _, scan := fmt.Sscanf(p.Message, "line %d:", &p.Line); scan == nil {
 			_, p.Message, _ = strings.Cut(p.Message, ": ")
 		}

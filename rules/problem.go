@@ -17,6 +17,7 @@ type Problem struct {
 	Column  int // in characters, from 1; 0: the line as a whole
 	Message string
 	Hint    string // what is allowed instead, or ""
+	Code    string // for programs: header, yaml, PostgreSQL's SQLSTATE of a SELECT, or "": the file
 
 	caret string
 }
@@ -69,7 +70,7 @@ func sqlProblem(file, text string, skipped int, err error) *Problem {
 	if !errors.As(err, &e) {
 		return &Problem{File: file, Message: err.Error()}
 	}
-	p := &Problem{File: file, Message: e.Message, Hint: e.Hint}
+	p := &Problem{File: file, Message: e.Message, Hint: e.Hint, Code: e.Code}
 	if e.Line > 0 {
 		p.Line, p.Column = e.Line+skipped, e.Column
 		p.caret = caret(text, p.Line, p.Column)

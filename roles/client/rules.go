@@ -27,7 +27,7 @@ func rulesCommand() *cli.Command {
 	textOrJSON := &cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table (text for people), json"}
 	return &cli.Command{
 		Name:  "rules",
-		Usage: "list, show, validate, test, explain, backtest, switch, pack or reload detection rules",
+		Usage: "list, show, make, validate, test, explain, backtest, switch, pack or reload detection rules, and show what of ATT&CK they cover",
 		Subcommands: []*cli.Command{
 			{
 				Name:  "list",
@@ -64,12 +64,14 @@ func rulesCommand() *cli.Command {
 				Description: `   daemoneye rules test ./my-rules
    daemoneye rules test --builtin
    daemoneye rules test new.sql --format json
+   daemoneye rules test ./my-rules --format junit > report.xml
 
 The fixtures of NAME.sql are in NAME.test.yaml beside it. Exit status 1: a case failed, or a rule was refused. A rule
 without fixtures is reported as untested and does not fail: in JSON its "passed" and "file" are null.`,
-				Flags:  []cli.Flag{textOrJSON, &cli.BoolFlag{Name: "builtin", Usage: "test the rules that come with DaemonEye, too"}},
+				Flags:  []cli.Flag{&cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table (text for people), json, junit (XML for CI)"}, &cli.BoolFlag{Name: "builtin", Usage: "test the rules that come with DaemonEye, too"}},
 				Action: run(rulesTest),
 			},
+			rulesNewCommand(),
 			rulesExplainCommand(),
 			rulesBacktestCommand(),
 			ruleSwitchCommand("enable", "run a rule again that was switched off"),

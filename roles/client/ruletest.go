@@ -44,23 +44,50 @@ func (c *call) ruleArguments(builtin bool) (*rules.Set, error) {
 
 // validated loads the rules that the arguments name as an agent of this
 // configuration would: after the built-in ones, whose ids are taken. The
-// built-in ones themselves are left out of the set.
-func (c *call) validated() (*rules.Set, error) {
+// built-in ones themselves are left out of the set. What has expired is of all.
+func (c *call) validated() (*rules.Set, []rules.Expired, error) {
 	cfg, err := c.config()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	set, err := c.ruleArguments(cfg.Rules.Builtin)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ours := rules.Builtin().Name
 	return &rules.Set{
 		Rules:   slices.DeleteFunc(slices.Clone(set.Rules), func(r *rules.Rule) bool { return strings.HasPrefix(r.File, ours) }),
 		Refused: slices.DeleteFunc(slices.Clone(set.Refused), func(r *rules.Refusal) bool { return strings.HasPrefix(r.File, ours) }),
 		Loaded:  set.Loaded,
-		Lists:   set.Lists,
-	}, nil
+	}, set.Expired(time.Now()), nil
+}
+
+// finding is what an editor or CI shows at a place of a file.
+type finding struct {
+	File     string `json:"file"`
+	Line     int    `json:"line"`     // 0: the file as a whole
+	Column   int    `json:"column"`   // in characters, from 1; 0: the line as a whole
+	Severity string `json:"severity"` // error or warning
+	Code     string `json:"code"`     // file, header, yaml, lint, or the SQLSTATE of an error in a SELECT
+	Message  string `json:"message"`
+	Hint     string `json:"hint,omitempty"`
+}
+
+func findings(set *rules.Set, warnings []ruleWarning) []finding {
+	list := []finding{}
+	for _, r := range set.Refused {
+		for _, p := range r.Problems {
+			code := p.Code
+			if code == "" {
+				code = "file"
+			}
+			list = append(list, finding{p.File, p.Line, p.Column, "error", code, p.Message, p.Hint})
+		}
+	}
+	for _, w := range warnings {
+		list = append(list, finding{File: w.File, Severity: "warning", Code: "lint", Message: w.Message})
+	}
+	return list
 }
 
 func rulesValidate(c *call) error {
@@ -68,13 +95,13 @@ func rulesValidate(c *call) error {
 	if err != nil {
 		return err
 	}
-	set, err := c.validated()
+	set, expired, err := c.validated()
 	if err != nil {
 		return err
 	}
 	refused := refusals(set)
 	warnings, err := c.ruleWarnings(set)
-	for _, e := range set.Expired(time.Now()) {
+	for _, e := range expired {
 		warnings = append(warnings, ruleWarning{e.File, e.String()})
 	}
 	if err != nil {
@@ -89,7 +116,8 @@ func rulesValidate(c *call) error {
 			Valid    []string      `json:"valid"`
 			Refused  []api.Refusal `json:"refused"`
 			Warnings []ruleWarning `json:"warnings"`
-		}{valid, refused, warnings})
+			Findings []finding     `json:"findings"`
+		}{valid, refused, warnings, findings(set, warnings)})
 	} else {
 		for _, w := range warnings {
 			c.warn("%s: warning: %s", w.File, w.Message)
@@ -131,9 +159,12 @@ type caseReport struct {
 }
 
 func rulesTest(c *call) error {
-	asJSON, err := c.wantJSON()
-	if err != nil {
-		return err
+	asJUnit, asJSON := c.String("format") == "junit", false
+	var err error
+	if !asJUnit {
+		if asJSON, err = c.wantJSON(); err != nil {
+			return err
+		}
 	}
 	set, err := c.ruleArguments(c.Bool("builtin"))
 	if err != nil {
@@ -151,7 +182,9 @@ func rulesTest(c *call) error {
 		reports[i] = reportOf(&results[i])
 		bad = bad || !results[i].Passed() && !results[i].Untested
 	}
-	if asJSON {
+	if asJUnit {
+		err = writeJUnit(c.out, reports, set)
+	} else if asJSON {
 		err = writeJSON(c.out, struct {
 			Rules   []testReport  `json:"rules"`
 			Refused []api.Refusal `json:"refused"`
