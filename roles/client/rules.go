@@ -72,6 +72,7 @@ without fixtures is reported as untested and does not fail: in JSON its "passed"
 				Action: run(rulesTest),
 			},
 			rulesNewCommand(),
+			rulesAttackCommand(),
 			rulesExplainCommand(),
 			rulesBacktestCommand(),
 			ruleSwitchCommand("enable", "run a rule again that was switched off"),
