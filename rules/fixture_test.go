@@ -212,3 +212,27 @@ func BenchmarkMatchPack(b *testing.B) {
 		})
 	}
 }
+
+func TestFixtureExpectsRows(t *testing.T) {
+	rule := ruleText("a", "", "SELECT pid, name, ancestors, time FROM process_events WHERE pid > 1")
+	const events = "    events:\n      - {pid: 1}\n      - {pid: 2, name: sh, ancestors: [a, b]}\n      - {pid: 3}\n"
+	for _, tt := range []struct{ expect, want string }{
+		{"    expect: [{pid: 2, name: sh, ancestors: [a, b]}, {pid: 3, name: null}]\n", ""},
+		{"    match: 2\n    expect: [{time: 2026-01-01T00:00:01Z}]\n", ""},
+		{"    match: 2\n    expect: [{pid: 1}]\n", "row 1 is in none of the rows found"},
+		{"    match: 2\n    expect: [{nam: sh}]\n", "row 1 is in none of the rows found"},
+		{"    expect: [{pid: 2}, {pid: 2}]\n", "row 2 is in none of the rows found"},
+		{"    match: 1\n    expect: [{pid: 2}, {pid: 3}]\n", "match: 1 is less than the 2 rows of expect"},
+		{"    must_not_match: true\n    expect: [{pid: 2}]\n", "give either match"},
+	} {
+		set := mustLoad(t, files("a.sql", rule, "a.test.yaml", "cases:\n  - name: n\n"+events+tt.expect))
+		r := Test(t.Context(), set)[0]
+		err := r.Err
+		if err == nil {
+			err = r.Cases[0].Err
+		}
+		if tt.want == "" && !r.Passed() || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: passed %v, %v, want %q", tt.expect, r.Passed(), err, tt.want)
+		}
+	}
+}

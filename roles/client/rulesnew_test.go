@@ -71,7 +71,7 @@ func TestFindings(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "a.sql"), []byte("-- id: a\n-- title: t\n-- severity: none\nSELECT pidd FROM process_events\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	list := findings(rules.Load(rules.LoadConfig{}, rules.Dir(dir)), []ruleWarning{{"b.sql", "odd"}})
+	list := findings(rules.Load(rules.LoadConfig{}, rules.Dir(dir)), []ruleWarning{{"b.sql", "odd", 7}})
 	if len(list) != 3 {
 		t.Fatalf("%+v", list)
 	}
@@ -82,7 +82,7 @@ func TestFindings(t *testing.T) {
 	if query.Code != "42703" || query.Line != 4 || query.Column != 8 {
 		t.Errorf("query: %+v", query)
 	}
-	if lint.Severity != "warning" || lint.Code != "lint" || lint.File != "b.sql" {
+	if lint.Severity != "warning" || lint.Code != "lint" || lint.File != "b.sql" || lint.Line != 7 {
 		t.Errorf("lint: %+v", lint)
 	}
 }

@@ -85,7 +85,7 @@ func findings(set *rules.Set, warnings []ruleWarning) []finding {
 		}
 	}
 	for _, w := range warnings {
-		list = append(list, finding{File: w.File, Severity: "warning", Code: "lint", Message: w.Message})
+		list = append(list, finding{File: w.File, Line: w.Line, Severity: "warning", Code: "lint", Message: w.Message})
 	}
 	return list
 }
@@ -102,7 +102,7 @@ func rulesValidate(c *call) error {
 	refused := refusals(set)
 	warnings, err := c.ruleWarnings(set)
 	for _, e := range expired {
-		warnings = append(warnings, ruleWarning{e.File, e.String()})
+		warnings = append(warnings, ruleWarning{e.File, e.What(), e.Line})
 	}
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func rulesValidate(c *call) error {
 		}{valid, refused, warnings, findings(set, warnings)})
 	} else {
 		for _, w := range warnings {
-			c.warn("%s: warning: %s", w.File, w.Message)
+			c.warn("%s: warning: %s", w.place(), w.Message)
 		}
 		var b strings.Builder
 		for _, r := range refused {

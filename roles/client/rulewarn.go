@@ -16,6 +16,7 @@ import (
 type ruleWarning struct {
 	File    string `json:"file"`
 	Message string `json:"message"`
+	Line    int    `json:"-"` // 0: the file as a whole
 }
 
 // ruleWarnings says what may not be meant in the rules, and, to root, which
@@ -24,7 +25,7 @@ func (c *call) ruleWarnings(set *rules.Set) ([]ruleWarning, error) {
 	list := []ruleWarning{}
 	for _, r := range set.Rules {
 		for _, text := range r.Warnings() {
-			list = append(list, ruleWarning{r.File, text})
+			list = append(list, ruleWarning{File: r.File, Message: text})
 		}
 	}
 	if os.Geteuid() != 0 {
@@ -71,8 +72,15 @@ func unreadable(name string, user platform.User) []ruleWarning {
 		if len(list) == maxUnreadable {
 			return enough
 		}
-		list = append(list, ruleWarning{path, fmt.Sprintf("the agent runs as %v, who can not read it (%s)", user, how)})
+		list = append(list, ruleWarning{File: path, Message: fmt.Sprintf("the agent runs as %v, who can not read it (%s)", user, how)})
 		return nil
 	})
 	return list
+}
+
+func (w *ruleWarning) place() string {
+	if w.Line > 0 {
+		return fmt.Sprintf("%s:%d", w.File, w.Line)
+	}
+	return w.File
 }
