@@ -161,6 +161,9 @@ func (c *call) rulesTable(e engine, text string, onDisk bool) error {
 	if err != nil {
 		return err
 	}
+	if err := c.warnExpired(e); err != nil {
+		return err
+	}
 	columns := []string{"rule text", "severity text", "state text", "matched bigint", "title text"}
 	if onDisk {
 		columns = slices.Delete(columns, 3, 4)

@@ -45,7 +45,7 @@ func (c *call) ruleWarnings(set *rules.Set) ([]ruleWarning, error) {
 	return list, nil
 }
 
-// maxUnreadable bounds the files that are named one by one.
+// maxUnreadable bounds what is named one by one.
 const maxUnreadable = 20
 
 // unreadable lists the directories and rule files below name that the user
@@ -76,6 +76,29 @@ func unreadable(name string, user platform.User) []ruleWarning {
 		return nil
 	})
 	return list
+}
+
+// warnExpired names exceptions and values of lists that do not count any more.
+func (c *call) warnExpired(e engine) error {
+	found, _, err := fetch[struct {
+		Expired []string `json:"expired"`
+	}](c.ctx, e, "SELECT expired FROM rules WHERE expired IS NOT NULL ORDER BY rule_id", nil)
+	if err != nil {
+		return err
+	}
+	told := map[string]bool{} // a list may be of several rules
+	for _, r := range found {
+		for _, text := range r.Expired {
+			if len(told) < maxUnreadable && !told[text] {
+				c.warn("%s", text)
+			}
+			told[text] = true
+		}
+	}
+	if more := len(told) - maxUnreadable; more > 0 {
+		c.warn("and %d more that have expired; daemoneye rules validate names all of a directory", more)
+	}
+	return nil
 }
 
 func (w *ruleWarning) place() string {
