@@ -3,7 +3,6 @@
 package bpf
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -265,7 +264,7 @@ func BenchmarkConnections10000(b *testing.B) {
 	const count = 10000
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Max < count+1000 {
-		b.Skip(fmt.Sprintf("no more than %d descriptors, error %v", limit.Max, err))
+		b.Skipf("no more than %d descriptors, error %v", limit.Max, err)
 	}
 	limit.Cur = limit.Max
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
