@@ -89,6 +89,24 @@ func TestStoppedCollectorLeavesGap(t *testing.T) {
 	})
 }
 
+// Who kills the collector kills the programs that could tell of it. The next one
+// tells.
+func TestKilledCollectorIsAlerted(t *testing.T) {
+	in := start(t, nil, "--interval", "100ms")
+	h, _ := in.health()
+	if err := h.signal("procmond", syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	in.eventually("the alert is stored", func() bool {
+		rows := in.query(fmt.Sprintf("SELECT 1 FROM alerts WHERE rule_id = 'own-process-attacked' AND matched_row->>'target_pid' = '%d' AND matched_row->>'operation' = 'SIGKILL'", h.pid("procmond")))
+		return len(rows) == 1
+	})
+	in.eventually("the time without it is a gap of each table", func() bool {
+		rows := in.query("SELECT DISTINCT table_name FROM event_gaps WHERE reason = 'no collector was running'")
+		return len(rows) == 4 || len(rows) == 1 && h.Collector.Source != "ebpf"
+	})
+}
+
 // What keeps the monitor from starting is said, once.
 func TestRunSaysWhyItCanNot(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")

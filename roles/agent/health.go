@@ -75,6 +75,8 @@ func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 		list = append(list, "no collector has registered: nothing is observed")
 	case c != nil && !c.Connected:
 		list = append(list, fmt.Sprintf("the collector is not connected since %s: nothing is observed", clock(c.LastSeen)))
+	case now.Sub(c.LastSeen) > silence:
+		list = append(list, fmt.Sprintf("the collector has said nothing since %s: it may have been stopped", clock(c.LastSeen)))
 	case now.Sub(later(c.LastScanAt, c.Registered)) > scansLate(c.Interval):
 		list = append(list, fmt.Sprintf("the collector has not finished a scan since %s", clock(later(c.LastScanAt, c.Registered))))
 	}
@@ -121,6 +123,10 @@ func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 
 // clock is a time of day for people, in UTC as all times are.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
+
+// silence is for how long no heartbeat may come, of which there is one in five
+// seconds, before something is wrong.
+const silence = 20 * time.Second
 
 // scansLate is for how long scans may fail to come before something is wrong:
 // three intervals and the time of a heartbeat.

@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -46,14 +47,33 @@ func (a *agent) collectorNeeds(ctx context.Context, c *bus.Call) error {
 	}
 }
 
+// toldTables are the tables of what happens, which a collector tells.
+func toldTables() []*event.Table {
+	return slices.DeleteFunc(slices.Clone(event.Tables()), func(t *event.Table) bool { return t.Kind != event.Stream || t.Index("event") < 0 })
+}
+
+// needsKernel reports whether only the kernel's programs tell of the table.
+func needsKernel(t *event.Table) bool { return t.Name != "process_events" }
+
+// untold says, for people, which of the tables nobody tells of at present.
+func (a *agent) untold(tables []string) (list []string) {
+	c, _ := a.registry.get()
+	if c == nil || !c.Connected || c.Source == api.SourceKernel {
+		return nil
+	}
+	for _, t := range toldTables() {
+		if needsKernel(t) && slices.Contains(tables, t.Name) {
+			list = append(list, fmt.Sprintf("nothing comes into %s now: that takes eBPF, and the collector observes with %s (daemoneye health says why)", t.Name, c.Source))
+		}
+	}
+	return list
+}
+
 // needs is what the rules that are in force and the subscribers read of the
 // tables of events.
 func needs(set *rules.Set, subscribers []bus.SubscriptionStats) api.Needs {
 	var n api.Needs
-	for _, t := range event.Tables() {
-		if t.Kind != event.Stream || t.Index("event") < 0 {
-			continue
-		}
+	for _, t := range toldTables() {
 		need, needed := needOf(set, t)
 		for _, s := range subscribers {
 			if p, err := bus.ParsePattern(s.Pattern); err == nil && p.Match(api.EventsTopic+t.Name) {

@@ -169,7 +169,7 @@ func (a *agent) finishQuery(ctx context.Context, t *turn, q *sql.Query, reader *
 		if err != nil {
 			return err
 		}
-		done.Incomplete = append(done.Incomplete, lost...)
+		done.Incomplete = append(append(done.Incomplete, lost...), a.untold(q.Tables())...)
 	}
 	return t.finish(ctx, done)
 }

@@ -108,9 +108,10 @@ func (a *agent) register(ctx context.Context, c *bus.Call) error {
 // than an interval is none.
 func (a *agent) noteDowntime(reg api.Registration) {
 	var last time.Time
+	before := "" // its source
 	for _, c := range a.store.Collectors() {
 		if c.ID != store.AgentCollector && c.LastSeen.After(last) {
-			last = c.LastSeen
+			last, before = c.LastSeen, c.Source
 		}
 	}
 	// It may have ended with events that it had not sent yet.
@@ -121,7 +122,11 @@ func (a *agent) noteDowntime(reg api.Registration) {
 	if last.IsZero() || reg.Source == api.SourceProc && now.Sub(last) <= reg.Interval {
 		return
 	}
-	a.ingest.gap("process_events", reg.CollectorID, "collector", "no collector was running", last, now, -1)
+	for _, t := range toldTables() {
+		if reg.Source == api.SourceKernel || before == api.SourceKernel || !needsKernel(t) {
+			a.ingest.gap(t.Name, reg.CollectorID, "collector", "no collector was running", last, now, -1)
+		}
+	}
 }
 
 // sequence returns the sequence of the collector's last stored batch, 0 when

@@ -21,6 +21,7 @@ import (
 	"daemoneye/platform/bpf"
 	"daemoneye/platform/procfs"
 	"daemoneye/roles/api"
+	"daemoneye/roles/handoff"
 	"daemoneye/roles/hasher"
 	"daemoneye/roles/log/core"
 )
@@ -51,6 +52,7 @@ type Config struct {
 	NoHash         bool
 	Hash           procfs.HasherConfig
 	Hasher         *hasher.Process // hashes, and with the kernel's source reads /proc; nil: this process does
+	Killed         *handoff.Killed // the collector before this one, when a signal ended it
 	Cage           *platform.Cage  // closed once the kernel's source is open, with Landlock only where a Hasher reads; nil: none
 	Log            *core.Logger    // nil: none
 
@@ -129,6 +131,11 @@ func Run(ctx context.Context, cfg Config) error {
 	c.confine()
 	if c.before, err = c.agent.baseline(ctx); err != nil {
 		return endOf(ctx, err)
+	}
+	if cfg.Killed != nil {
+		if err := c.killed(cfg.Killed); err != nil {
+			return endOf(ctx, err)
+		}
 	}
 	if err := c.run(ctx); err != nil {
 		return endOf(ctx, err)

@@ -198,7 +198,7 @@ func supervised(ctx context.Context, version string) error {
 		followed <- pipe.Follow(ctx, nil)
 		cancel() // the supervisor is gone
 	}()
-	run.Version = version
+	run.Version, run.Killed = version, start.Killed
 	run.Dial = func(ctx context.Context) (*bus.Conn, error) {
 		return bus.Dial(ctx, socket, bus.DialConfig{Token: &token, Name: cfg.Paths.Socket})
 	}

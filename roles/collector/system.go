@@ -10,6 +10,7 @@ import (
 	"daemoneye/platform/bpf"
 	"daemoneye/platform/procfs"
 	"daemoneye/roles/api"
+	"daemoneye/roles/handoff"
 )
 
 // systemTable is kernel_events.
@@ -79,22 +80,41 @@ func (c *systemColumns) write(e *bpf.Event, actor *procfs.Process, l *live) {
 // sensorStopped publishes that the programs in the kernel do not run any more,
 // which none of ours has done: they end with this process.
 func (c *collector) sensorStopped(reason string) error {
+	return c.tellOfUs(eventSensorStopped, int(c.live.guard.self), func(b *event.Builder) {
+		b.Column("arguments").JSON(encodeJSON(map[string]any{"reason": reason}))
+		if self := c.live.processes[c.live.guard.self]; self != nil {
+			b.Column("target_entity_id").Text(self.EntityID)
+			b.Column("target_name").TextOrNull(self.Name)
+			b.Column("target_executable_path").TextOrNull(self.Executable)
+		}
+	})
+}
+
+// killed publishes that a signal has ended the collector before this one, which
+// nobody could tell: its programs in the kernel ended with it.
+func (c *collector) killed(k *handoff.Killed) error {
+	return c.tellOfUs("signal", k.PID, func(b *event.Builder) {
+		b.Column("operation").Text(signalName(uint64(k.Signal)))
+		b.Column("signal").Int(int64(k.Signal))
+		b.Column("arguments").JSON(encodeJSON(map[string]any{"told_by": "the supervisor, when the process had ended"}))
+		b.Column("target_name").Text(Name)
+	})
+}
+
+// tellOfUs publishes a row of kernel_events that no program in the kernel has
+// told, of one of our processes.
+func (c *collector) tellOfUs(what string, pid int, own func(*event.Builder)) error {
 	a := c.actions[bpf.System]
 	b := a.builder
 	a.time.Time(time.Now())
 	a.source.Text(api.SourceProc)
-	b.Column("event").Text(eventSensorStopped)
+	b.Column("event").Text(what)
 	b.Column("success").Bool(true)
 	b.Column("truncated").Bool(false)
 	b.Column("protected").Bool(false)
-	b.Column("arguments").JSON(encodeJSON(map[string]any{"reason": reason}))
-	if self := c.live.processes[c.live.guard.self]; self != nil {
-		b.Column("target_entity_id").Text(self.EntityID)
-		b.Column("target_name").TextOrNull(self.Name)
-		b.Column("target_executable_path").TextOrNull(self.Executable)
-	}
-	b.Column("target_pid").Int(int64(c.live.guard.self))
+	b.Column("target_pid").Int(int64(pid))
 	b.Column("target_protected").Bool(true)
+	own(b)
 	b.EndRow()
 	if err := a.added(); err != nil {
 		return err

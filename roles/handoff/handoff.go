@@ -33,13 +33,20 @@ type Start struct {
 	Config      []byte         `json:"config"`      // the merged configuration, config.Marshal's form
 	Correlation string         `json:"correlation"` // the same for all roles of one start of the supervisor
 	Token       Token          `json:"token"`
-	Dirs        map[string]int `json:"dirs,omitempty"` // directory → inherited descriptor that is open on it
-	Reason      int            `json:"reason"`         // descriptor for the Reason of the role's end; 0: none
-	Restarts    int            `json:"restarts"`       // of this role, 0 at its first start
-	Supervisor  int            `json:"supervisor"`     // pid
-	Print       bool           `json:"print"`          // print the opening lines and alerts for a person
-	Verbose     bool           `json:"verbose"`        // and each new process
-	Invocation  string         `json:"invocation"`     // how a person runs the client for this instance
+	Dirs        map[string]int `json:"dirs,omitempty"`   // directory → inherited descriptor that is open on it
+	Reason      int            `json:"reason"`           // descriptor for the Reason of the role's end; 0: none
+	Restarts    int            `json:"restarts"`         // of this role, 0 at its first start
+	Killed      *Killed        `json:"killed,omitempty"` // how the role's last process ended; nil: not by a signal
+	Supervisor  int            `json:"supervisor"`       // pid
+	Print       bool           `json:"print"`            // print the opening lines and alerts for a person
+	Verbose     bool           `json:"verbose"`          // and each new process
+	Invocation  string         `json:"invocation"`       // how a person runs the client for this instance
+}
+
+// Killed is a process that a signal has ended.
+type Killed struct {
+	PID    int `json:"pid"`
+	Signal int `json:"signal"`
 }
 
 type message struct {

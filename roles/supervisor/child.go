@@ -40,8 +40,8 @@ type child struct {
 	process  *platform.Process // nil while it is not running
 	pipe     *handoff.Parent
 	restarts int
-	ran      bool // it could be started
-	killed   bool // its last process ended by a signal
+	ran      bool            // it could be started
+	killed   *handoff.Killed // its last process, when a signal ended that
 }
 
 // run starts the role and restarts it whenever it ends, until ctx ends; then
@@ -133,7 +133,10 @@ func (c *child) begin() (<-chan error, error) {
 		err := ending(process.Wait(), reason)
 		var exit *platform.ExitError
 		c.mu.Lock()
-		c.killed = errors.As(err, &exit) && exit.Signal != 0
+		c.killed = nil
+		if errors.As(err, &exit) && exit.Signal != 0 {
+			c.killed = &handoff.Killed{PID: process.PID, Signal: int(exit.Signal)}
+		}
 		c.mu.Unlock()
 		done <- err
 	}()
@@ -147,6 +150,7 @@ func (c *child) begin() (<-chan error, error) {
 	defer c.mu.Unlock()
 	c.process, c.pipe, c.ran = process, pipe, true
 	start := c.start(process.PID, c.restarts)
+	start.Killed = c.killed
 	start.Reason = handoff.FD + len(launch.Files) - 1
 	if err := pipe.Start(start); err != nil {
 		c.log.Warn("hand over", zap.String("child", c.role), zap.Error(err))

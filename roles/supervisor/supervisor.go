@@ -295,7 +295,7 @@ func (s *supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 // another instance's.
 func (s *supervisor) removeSocket() {
 	s.agent.mu.Lock()
-	killed := s.agent.killed
+	killed := s.agent.killed != nil
 	s.agent.mu.Unlock()
 	path := s.Config.Config.Paths.Socket
 	if info, err := os.Lstat(path); !killed || err != nil || info.Mode()&os.ModeSocket == 0 {

@@ -14,10 +14,11 @@
 
 -- Process 1 stops services on request (the command that asked is
 -- security-tool-stopped). SIGHUP loads rules; SIGCONT, SIGCHLD, SIGURG and
--- SIGWINCH do nothing. A Ctrl-C comes from the kernel.
+-- SIGWINCH do nothing. A Ctrl-C comes from the kernel. Who killed the collector
+-- is not known: the programs that could tell ended with it.
 SELECT time, entity_id, pid, user_name, executable_path, command_line, parent_command_line, event, operation, success, target_pid, target_name
 FROM kernel_events
-WHERE target_protected AND NOT protected AND pid <> 1
+WHERE target_protected AND NOT protected AND pid IS DISTINCT FROM 1
   AND (
     event IN ('ptrace', 'process_vm_read', 'process_vm_write', 'process_memory_open')
     OR (event = 'signal' AND signal NOT IN (0, 1, 17, 18, 23, 28))
