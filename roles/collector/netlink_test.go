@@ -118,6 +118,9 @@ func TestNetlinkAndScans(t *testing.T) {
 	for i, pid := range pids {
 		rows := a.of(pid)
 		if got := kinds(rows); !slices.Equal(got, []string{eventFork, eventExec, eventExec, eventExit}) {
+			for _, r := range rows {
+				t.Logf("%v of %d: %v", r["event"], pid, r["changed_columns"])
+			}
 			t.Fatalf("events of %d: %v, want fork, exec, exec and exit", pid, got)
 		}
 		for _, r := range rows[1:3] {
