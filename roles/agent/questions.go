@@ -15,9 +15,6 @@ import (
 	"daemoneye/roles/history"
 )
 
-// answerTimeout is how long the collector has for an answer.
-const answerTimeout = 10 * time.Second
-
 // questions is what the collector is asked for when a query reads it.
 type questions struct {
 	timeout time.Duration
@@ -38,7 +35,7 @@ type answer struct {
 }
 
 func newQuestions() *questions {
-	return &questions{timeout: answerTimeout, turn: make(chan struct{}, 1), asked: make(chan api.Question)}
+	return &questions{timeout: api.AnswerTime, turn: make(chan struct{}, 1), asked: make(chan api.Question)}
 }
 
 // connections asks for the rows of network_connections.

@@ -1,5 +1,7 @@
 package api
 
+import "time"
+
 // Requests of collectors about the present state, which the agent does not keep.
 const (
 	// CollectorQuestions: nil → Question…, until the connection ends.
@@ -21,6 +23,9 @@ type Answer struct {
 	Left  int64  `msgpack:"left"`  // with Done: rows that were too many
 	Error string `msgpack:"error"` // with Done: why the answer is none; a sentence for people
 }
+
+// AnswerTime is how long an answer may take.
+const AnswerTime = 10 * time.Second
 
 // What an answer holds at most. A collector leaves out what is more and counts it.
 const (

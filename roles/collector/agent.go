@@ -110,8 +110,14 @@ func (a *agentLink) connected(ctx context.Context, conn *bus.Conn) error {
 		return err
 	}
 	a.outage.ended()
-	a.wg.Go(func() { a.followNeeds(a.ctx, conn) })
-	a.wg.Go(func() { a.followQuestions(a.ctx, conn) })
+	a.wg.Go(func() { follow(a, conn, api.CollectorNeeds, a.takeNeeds) })
+	a.wg.Go(func() {
+		follow(a, conn, api.CollectorQuestions, func(ctx context.Context, q api.Question) {
+			if err := a.answerQuestion(ctx, conn, q.ID); err != nil && ctx.Err() == nil {
+				a.log.Warn("list the connections", core.Err(err))
+			}
+		})
+	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.conn = conn
@@ -273,6 +279,28 @@ func (a *agentLink) heartbeats(ctx context.Context) {
 		if err := a.heartbeat(ctx); err != nil && ctx.Err() == nil {
 			a.log.Debug("heartbeat", core.Err(err))
 		}
+	}
+}
+
+// follow hands over each message that the agent answers a request with, until
+// the connection ends.
+func follow[T any](a *agentLink, conn *bus.Conn, request string, take func(context.Context, T)) {
+	replies, err := conn.Request(a.ctx, request, nil)
+	if err != nil {
+		return // with the connection; what is connected next asks again
+	}
+	defer replies.Close()
+	for {
+		body, err := replies.Next(a.ctx)
+		if err != nil {
+			return
+		}
+		var message T
+		if err := msgpack.Unmarshal(body, &message); err != nil {
+			a.log.Warn("decode what the agent says", core.String("request", request), core.Err(err))
+			continue
+		}
+		take(a.ctx, message)
 	}
 }
 

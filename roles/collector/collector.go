@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"go.uber.org/zap/zapcore"
@@ -147,7 +146,7 @@ func Run(ctx context.Context, cfg Config) error {
 // what there is.
 func (c *collector) connect() {
 	c.can = limits()
-	can := append(slices.Clip(c.can), c.openKernel()...)
+	can := c.limitsNow(c.openKernel())
 	c.agent = newAgentLink(c.cfg, &c.losses, c.hasher, c.source(), can)
 	c.events = newOutbox(c.agent.publisher, "process_events", &c.losses)
 	c.happened = newHappenings(c.events.builder)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 
@@ -13,34 +12,10 @@ import (
 	"daemoneye/bus/event"
 	"daemoneye/platform/bpf"
 	"daemoneye/roles/api"
-	"daemoneye/roles/log/core"
 )
 
 // unlistedConnections is what is said where nothing can list the sockets.
 const unlistedConnections = "network_connections can not be told: that takes eBPF"
-
-// followQuestions answers what the agent asks, until the connection ends.
-func (a *agentLink) followQuestions(ctx context.Context, conn *bus.Conn) {
-	replies, err := conn.Request(ctx, api.CollectorQuestions, nil)
-	if err != nil {
-		return // with the connection; what is connected next asks again
-	}
-	defer replies.Close()
-	for {
-		body, err := replies.Next(ctx)
-		if err != nil {
-			return
-		}
-		var q api.Question
-		if err := msgpack.Unmarshal(body, &q); err != nil {
-			a.log.Warn("decode a question", core.Err(err))
-			continue
-		}
-		if err := a.answerQuestion(ctx, conn, q.ID); err != nil && ctx.Err() == nil {
-			a.log.Warn("list the connections", core.Err(err))
-		}
-	}
-}
 
 // inLoop lets the collector's loop, to which its state belongs, run f; not any
 // more once k, if there is one, is being closed: the loop then waits for its
@@ -61,13 +36,10 @@ func (a *agentLink) inLoop(ctx context.Context, k *kernel, f func(*collector) er
 	}
 }
 
-// answerTime bounds the time for one answer: the agent waits no longer.
-const answerTime = 10 * time.Second
-
 // answerQuestion sends the rows of network_connections. Between two batches the
 // collector's loop goes on.
 func (a *agentLink) answerQuestion(ctx context.Context, conn *bus.Conn, id uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	ctx, cancel := context.WithTimeout(ctx, api.AnswerTime)
 	defer cancel()
 	send := func(part api.Answer) error {
 		part.ID = id

@@ -392,7 +392,7 @@ func (c *collector) kernelFailed(ctx context.Context, err error) error {
 	}
 	reasons := c.replaceKernel(err)
 	c.tell(api.Needs{})
-	c.agent.observe(c.source(), append(slices.Clip(c.can), reasons...))
+	c.agent.observe(c.source(), c.limitsNow(reasons))
 	if _, err := c.agent.state(ctx); err != nil {
 		c.log.Warn("tell the agent of the source", core.Err(err))
 	}

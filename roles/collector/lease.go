@@ -8,40 +8,20 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vmihailenco/msgpack/v5"
-
-	"daemoneye/bus"
 	"daemoneye/platform/bpf"
 	"daemoneye/roles/api"
 	"daemoneye/roles/log/core"
 )
 
-// followNeeds takes up what the agent needs, until the connection ends.
-func (a *agentLink) followNeeds(ctx context.Context, conn *bus.Conn) {
-	replies, err := conn.Request(ctx, api.CollectorNeeds, nil)
-	if err != nil {
-		return // with the connection; what is connected next asks again
+// takeNeeds keeps what the agent needs for the collector's loop.
+func (a *agentLink) takeNeeds(ctx context.Context, n api.Needs) {
+	select {
+	case <-a.needs: // which this one replaces
+	default:
 	}
-	defer replies.Close()
-	for {
-		body, err := replies.Next(ctx)
-		if err != nil {
-			return
-		}
-		var n api.Needs
-		if err := msgpack.Unmarshal(body, &n); err != nil {
-			a.log.Warn("decode what the agent needs", core.Err(err))
-			continue
-		}
-		select {
-		case <-a.needs: // which this one replaces
-		default:
-		}
-		select {
-		case a.needs <- n:
-		case <-ctx.Done():
-			return
-		}
+	select {
+	case a.needs <- n:
+	case <-ctx.Done():
 	}
 }
 

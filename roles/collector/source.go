@@ -3,6 +3,7 @@ package collector
 import (
 	"errors"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,7 +65,7 @@ func (c *collector) openers() (list []opener) {
 func (c *collector) openKernel() []string {
 	defer c.giveUp()
 	if c.cfg.NoKernel {
-		return []string{unlistedConnections}
+		return nil
 	}
 	defer debug.FreeOSMemory() // the kernel's types are some megabytes
 	reasons := c.firstOf(c.openers(), nil)
@@ -89,16 +90,13 @@ func (c *collector) firstOf(list []opener, reasons []string) []string {
 			reasons[i] = "a better source is not used: " + reasons[i]
 		}
 		reasons = append(reasons, s.Limits()...)
-		if o.name != api.SourceKernel {
-			reasons = append(reasons, unlistedConnections)
-		}
 		if err := s.Watch(c.cfg.WatchedPaths, c.cfg.WatchedReads); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			c.log.Warn("choose the files that are watched", core.Err(err))
 			reasons = append(reasons, "no files are watched: "+err.Error())
 		}
 		return reasons
 	}
-	return []string{unseen + strings.Join(reasons, "; "), unlistedConnections}
+	return []string{unseen + strings.Join(reasons, "; ")}
 }
 
 // replaceKernel opens the next best source after one that has failed. A scan then
@@ -119,6 +117,15 @@ func (c *collector) replaceKernel(failure error) []string {
 		c.live, c.rescan = live, true
 	}
 	return reasons
+}
+
+// limitsNow says, for people, what can not be told now; reasons are the source's.
+func (c *collector) limitsNow(reasons []string) []string {
+	list := append(slices.Clip(c.can), reasons...)
+	if c.source() != api.SourceKernel {
+		list = append(list, unlistedConnections)
+	}
+	return list
 }
 
 // source is what observes now.
