@@ -138,9 +138,7 @@ func (a *agent) open(ctx context.Context) (err error) {
 	if path := c.Paths.Metrics; path != "" {
 		a.metrics = &metricsFile{path: a.dirs.path(path), name: path}
 	}
-	sources := a.ruleSources()
-	a.onDisk = rules.Fingerprint(sources...)
-	set := a.loadRules(sources)
+	set := a.loadRules()
 	a.matcher = rules.NewMatcher(set, history.MatcherConfig(c, history.Stored(c, a.store)))
 	a.view = &history.View{Store: a.store, Rules: a.ruleRows, Connected: a.connected, Connections: a.questions.connections}
 	if a.broker, err = bus.NewBroker(bus.Config{Access: access(), MaxConns: maxConnections, Log: a.busEvent}); err != nil {

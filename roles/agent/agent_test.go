@@ -223,6 +223,30 @@ func TestUndecodableBatchBecomesGap(t *testing.T) {
 	}
 }
 
+// collect registers a collector, whose connection ends with the test at the
+// latest.
+func (r *running) collect(id, source string, interval time.Duration) *bus.Conn {
+	r.t.Helper()
+	conn, err := bus.Dial(r.t.Context(), r.config.Paths.Socket, bus.DialConfig{Token: &r.token})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = conn.Close() })
+	body, err := msgpack.Marshal(api.Registration{CollectorID: id, Source: source, Interval: interval})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	replies, err := conn.Request(r.t.Context(), api.Register, body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer replies.Close()
+	if _, err := replies.Next(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+	return conn
+}
+
 // The time between two collectors is a gap for one that sees each event, and for
 // one that scans when it is longer than an interval.
 func TestDowntimeIsGap(t *testing.T) {
@@ -231,23 +255,7 @@ func TestDowntimeIsGap(t *testing.T) {
 			r := newRunning(t)
 			r.dial()
 			for _, id := range []string{"first", "second"} {
-				conn, err := bus.Dial(t.Context(), r.config.Paths.Socket, bus.DialConfig{Token: &r.token})
-				if err != nil {
-					t.Fatal(err)
-				}
-				body, err := msgpack.Marshal(api.Registration{CollectorID: id, Source: source, Interval: time.Hour})
-				if err != nil {
-					t.Fatal(err)
-				}
-				replies, err := conn.Request(t.Context(), api.Register, body)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if _, err := replies.Next(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				replies.Close()
-				_ = conn.Close()
+				_ = r.collect(id, source, time.Hour).Close()
 			}
 			r.stop()
 			r.start()
@@ -265,23 +273,7 @@ func TestUntoldTables(t *testing.T) {
 		t.Run(source, func(t *testing.T) {
 			r := newRunning(t)
 			r.dial()
-			conn, err := bus.Dial(t.Context(), r.config.Paths.Socket, bus.DialConfig{Token: &r.token})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = conn.Close() }()
-			body, err := msgpack.Marshal(api.Registration{CollectorID: "one", Source: source, Interval: time.Hour})
-			if err != nil {
-				t.Fatal(err)
-			}
-			replies, err := conn.Request(t.Context(), api.Register, body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer replies.Close()
-			if _, err := replies.Next(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			r.collect("one", source, time.Hour)
 			for text, want := range map[string]int{
 				"SELECT count(*) FROM file_events": want, "SELECT count(*) FROM kernel_events NATURAL JOIN network_events": 2 * want,
 				"SELECT count(*) FROM process_events": 0,
@@ -301,23 +293,7 @@ func TestDowntimeBeginsWithTheLastEvent(t *testing.T) {
 	r.dial()
 	last := time.Now().Add(-time.Minute).Truncate(time.Microsecond)
 	r.send(newPublisher(t, r.config.Paths.Socket, r.token), canaryAt(last, 1))
-	body, err := msgpack.Marshal(api.Registration{CollectorID: "second", Source: api.SourceKernel, Interval: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := bus.Dial(t.Context(), r.config.Paths.Socket, bus.DialConfig{Token: &r.token})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	replies, err := conn.Request(t.Context(), api.Register, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer replies.Close()
-	if _, err := replies.Next(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	r.collect("second", api.SourceKernel, time.Hour)
 	r.stop()
 	r.start()
 	cells, _, err := r.query("SELECT count(*) FROM event_gaps WHERE table_name = 'process_events' AND start_time = '" + last.Format(time.RFC3339Nano) + "'")

@@ -12,7 +12,6 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 	"go.uber.org/zap"
 
-	"daemoneye/bus"
 	"daemoneye/roles/api"
 	"daemoneye/roles/handoff"
 	"daemoneye/roles/term"
@@ -81,23 +80,7 @@ func TestOpeningLinesComeFirst(t *testing.T) {
 		t.Errorf("something came before the opening lines:\n%s", text)
 	}
 
-	conn, err := bus.Dial(t.Context(), r.config.Paths.Socket, bus.DialConfig{Token: &r.token})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	body, err := msgpack.Marshal(api.Registration{CollectorID: "test", Source: "procfs", Interval: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	replies, err := conn.Request(t.Context(), api.Register, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer replies.Close()
-	if _, err := replies.Next(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	conn := r.collect("test", "procfs", time.Second)
 	beat, err := msgpack.Marshal(api.Heartbeat{CollectorID: "test", Scans: 1, Processes: 7})
 	if err != nil {
 		t.Fatal(err)

@@ -55,24 +55,7 @@ func (f *metricsFile) write(h *api.HealthReply) error {
 	if err := metrics.Write(&b, h); err != nil {
 		return err
 	}
-	fresh := f.path + ".new"
-	// Whatever has this name is not followed and not written to.
-	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return f.named(err)
-	}
-	file, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return f.named(err)
-	}
-	_, err = file.Write(b.Bytes())
-	err = errors.Join(err, file.Chmod(0o644)) // whatever the umask: the directory says who may read it
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(fresh, f.path)
-	}
-	if err != nil {
-		_ = os.Remove(fresh)
-	}
-	return f.named(err)
+	return f.named(replaceFile(f.path, b.Bytes(), 0o644, false)) // the directory says who may read it
 }
 
 // named is err with the name that people know, nil for nil.

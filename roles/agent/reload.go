@@ -16,9 +16,7 @@ import (
 func (a *agent) reload() {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
-	sources := a.ruleSources()
-	a.onDisk = rules.Fingerprint(sources...)
-	set := a.loadRules(sources)
+	set := a.loadRules()
 	before := a.matcher.Set()
 	for _, r := range set.Refused {
 		if !slices.ContainsFunc(before.Refused, func(old *rules.Refusal) bool { return old.File == r.File }) {

@@ -35,9 +35,12 @@ func (a *agent) ruleSources() (sources []rules.Source) {
 	return sources
 }
 
-// loadRules reads the sources. A file that is not good is logged and left out.
-func (a *agent) loadRules(sources []rules.Source) *rules.Set {
+// loadRules reads the sources as they are now. A file that is not good is logged
+// and left out.
+func (a *agent) loadRules() *rules.Set {
 	c := a.cfg.Config
+	sources := a.ruleSources()
+	a.onDisk = rules.Fingerprint(sources...)
 	set := rules.Load(rules.LoadConfig{
 		SQL: sql.Config{Limits: history.Limits(c)}, Disabled: c.Rules.Disabled, Switched: a.switched.enabled(), Unreadable: a.unreadable(),
 		Packs: rules.PackTrust{Keys: c.Rules.TrustedKeys, Unsigned: c.Rules.AllowUnsigned, Version: a.cfg.Version},

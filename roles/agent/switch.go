@@ -59,16 +59,7 @@ func (s switches) write(path string) error {
 	if err != nil {
 		return err
 	}
-	fresh := path + ".new"
-	f, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(data, '\n'))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(fresh))
-	}
-	return os.Rename(fresh, path)
+	return replaceFile(path, append(data, '\n'), 0o640, true)
 }
 
 // enabled is what rules.LoadConfig wants to know.

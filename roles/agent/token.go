@@ -31,12 +31,7 @@ func writeToken(path string) (*tokenFile, error) {
 		return nil, fmt.Errorf("make %q: %w", filepath.Dir(path), err)
 	}
 	// A new file, so that the mode is ours and nobody has the old one open.
-	fresh := path + ".new"
-	_ = os.Remove(fresh)
-	if err := os.WriteFile(fresh, t.text(), 0o600); err != nil {
-		return nil, fmt.Errorf("write token: %w", err)
-	}
-	if err := os.Rename(fresh, path); err != nil {
+	if err := replaceFile(path, t.text(), 0o600, false); err != nil {
 		return nil, fmt.Errorf("write token: %w", err)
 	}
 	return t, nil
