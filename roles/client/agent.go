@@ -241,9 +241,10 @@ func socketReason(err error) error {
 // patience is how long the answer to a short request is waited for.
 const patience = time.Minute
 
-// ask makes a request that is answered at once, or by a reload of the rules.
-func ask(ctx context.Context, conn *bus.Conn, socket, name string, body []byte, limit time.Duration) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+// ask makes a request that is answered at once, or by a reload of the rules, with
+// a T.
+func ask[T any](ctx context.Context, conn *bus.Conn, socket, name string, body []byte) (*T, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	reply, err := conn.Call(ctx, name, body)
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -252,7 +253,11 @@ func ask(ctx context.Context, conn *bus.Conn, socket, name string, body []byte, 
 	if err != nil {
 		return nil, agentError(err)
 	}
-	return reply, nil
+	answer := new(T)
+	if err := msgpack.Unmarshal(reply, answer); err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	return answer, nil
 }
 
 // agent connects to the agent, which must run, and returns its socket's name.

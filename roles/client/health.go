@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
-	"github.com/vmihailenco/msgpack/v5"
 
 	"daemoneye/roles/api"
 	"daemoneye/roles/term"
@@ -70,15 +69,7 @@ func (c *call) health() (*api.HealthReply, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	reply, err := ask(c.ctx, conn, socket, api.Health, nil, patience)
-	if err != nil {
-		return nil, err
-	}
-	var h api.HealthReply
-	if err := msgpack.Unmarshal(reply, &h); err != nil {
-		return nil, fmt.Errorf("read health: %w", err)
-	}
-	return &h, nil
+	return ask[api.HealthReply](c.ctx, conn, socket, api.Health, nil)
 }
 
 // showHealth writes the problems first: what else there is to read depends on

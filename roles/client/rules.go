@@ -327,13 +327,9 @@ func ruleSwitch(c *call, enabled bool) error {
 		return err
 	}
 	defer conn.Close()
-	reply, err := ask(c.ctx, conn, socket, api.RulesSwitch, body, patience)
+	r, err := ask[api.RuleSwitched](c.ctx, conn, socket, api.RulesSwitch, body)
 	if err != nil {
 		return err
-	}
-	var r api.RuleSwitched
-	if err := msgpack.Unmarshal(reply, &r); err != nil {
-		return fmt.Errorf("read the answer: %w", err)
 	}
 	state, already := "disabled", ""
 	if enabled {
@@ -385,15 +381,7 @@ func rulesReload(c *call) error {
 
 // reload lets the agent read its rules again.
 func (c *call) reload(conn *bus.Conn, socket string) (*api.ReloadReply, error) {
-	reply, err := ask(c.ctx, conn, socket, api.RulesReload, nil, patience)
-	if err != nil {
-		return nil, err
-	}
-	r := &api.ReloadReply{}
-	if err := msgpack.Unmarshal(reply, r); err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
-	}
-	return r, nil
+	return ask[api.ReloadReply](c.ctx, conn, socket, api.RulesReload, nil)
 }
 
 // wantJSON reads the --format of a command that writes text or JSON.
