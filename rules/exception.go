@@ -97,15 +97,7 @@ func (l *loader) exception(r *yamlReader, n *yaml.Node, one bool) {
 	rule := l.set.Rule(e.Rule)
 	if rule == nil {
 		if !one && !l.knows(e.Rule) {
-			ids := make([]string, len(l.set.Rules))
-			for i, r := range l.set.Rules {
-				ids[i] = r.ID
-			}
-			hint := ""
-			if near := nearest(e.Rule, ids); near != "" {
-				hint = fmt.Sprintf("did you mean %q?", near)
-			}
-			r.fail(id, hint, "there is no rule %q", e.Rule)
+			r.fail(id, l.set.meant(e.Rule), "there is no rule %q", e.Rule)
 		}
 		return
 	}

@@ -28,27 +28,32 @@ func (e *Expired) What() string {
 // Expired returns what has stopped counting by now, the latest first.
 func (s *Set) Expired(now time.Time) []Expired {
 	var list []Expired
-	s.eachEnd(func(e Expired) {
-		if ended(e.Time, now) {
-			list = append(list, e)
+	s.eachEnd(func(end time.Time, what func() Expired) {
+		if ended(end, now) {
+			list = append(list, what())
 		}
 	})
 	slices.SortStableFunc(list, func(a, b Expired) int { return b.Time.Compare(a.Time) })
 	return list
 }
 
-// eachEnd visits everything that ends.
-func (s *Set) eachEnd(visit func(Expired)) {
+// eachEnd visits everything that ends; what is made only where it is asked for,
+// since lists may be long.
+func (s *Set) eachEnd(visit func(end time.Time, what func() Expired)) {
 	for _, l := range s.Lists {
 		for _, v := range l.Values {
 			if !v.Expires.IsZero() {
-				visit(Expired{l.File, v.Line, v.Expires, fmt.Sprintf("value %q of list %s", event.CutText(v.Text, maxShown), l.Name)})
+				visit(v.Expires, func() Expired {
+					return Expired{l.File, v.Line, v.Expires, fmt.Sprintf("value %q of list %s", event.CutText(v.Text, maxShown), l.Name)}
+				})
 			}
 		}
 	}
 	for _, r := range s.Rules {
 		for _, e := range r.exceptions {
-			visit(Expired{e.File, e.Line, e.Expires, "exception of rule " + r.ID + ": " + event.CutText(e.Reason, maxShown)})
+			visit(e.Expires, func() Expired {
+				return Expired{e.File, e.Line, e.Expires, "exception of rule " + r.ID + ": " + event.CutText(e.Reason, maxShown)}
+			})
 		}
 	}
 }
@@ -75,9 +80,9 @@ func (r *Rule) expired(s *Set) (list []string) {
 // setNext notes when something ends next.
 func (s *Set) setNext() {
 	s.next = time.Time{}
-	s.eachEnd(func(e Expired) {
-		if !ended(e.Time, s.now) && (s.next.IsZero() || e.Time.Before(s.next)) {
-			s.next = e.Time
+	s.eachEnd(func(end time.Time, _ func() Expired) {
+		if !ended(end, s.now) && (s.next.IsZero() || end.Before(s.next)) {
+			s.next = end
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -50,7 +51,7 @@ func (r *Rule) schedule(cfg MatcherConfig) string {
 	case Stream:
 		return fmt.Sprintf("matched row by row as events arrive on table %s; the plan is that of a run over all of its history", r.Table())
 	case History:
-		return fmt.Sprintf("run over stored events when rows of %s have arrived, every %v at most, %s", strings.Join(r.Tables, " or "), shown(r.every(cfg.Every)), bound)
+		return fmt.Sprintf("run over stored events when rows of %s have arrived, every %v at most, %s", strings.Join(r.Tables, " or "), shown(cmp.Or(r.Every, cfg.Every)), bound)
 	}
 	return "run over the present state after each scan, " + bound
 }

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,7 +82,7 @@ func parseFixtures(data []byte) ([]fixtureCase, error) {
 	}
 	for i := range f.Cases {
 		if err := f.Cases[i].check(); err != nil {
-			return nil, fmt.Errorf("case %d (%s): %w", i+1, cmpOr(f.Cases[i].Name, "without a name"), err)
+			return nil, fmt.Errorf("case %d (%s): %w", i+1, cmp.Or(f.Cases[i].Name, "without a name"), err)
 		}
 	}
 	return f.Cases, nil
@@ -181,7 +182,7 @@ func canonical(data []byte) string {
 
 // batches builds the case's rows, at most 1,000 in a batch.
 func (c *fixtureCase) batches(table string, fsys fs.FS, dir string) ([]*event.Batch, error) {
-	f := &rowFiller{builder: event.NewBuilder(event.Lookup(cmpOr(c.Table, table)))}
+	f := &rowFiller{builder: event.NewBuilder(event.Lookup(cmp.Or(c.Table, table)))}
 	if c.File == "" {
 		for i, row := range c.Events {
 			values := make(map[string]any, len(row))

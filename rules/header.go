@@ -113,16 +113,7 @@ func (r *headerReader) split() (entries []entry, body string, skipped int) {
 var keyForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,39}$`)
 
 func (r *headerReader) unknownKey(e entry) {
-	keys := make([]string, 0, len(headerFields))
-	for k := range headerFields {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	hint := "known keys are " + strings.Join(keys, ", ")
-	if near := nearest(strings.ToLower(e.key), keys); near != "" {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	}
-	r.fail(e.line, e.keyColumn, hint, "unknown key %q", e.key)
+	r.fail(e.line, e.keyColumn, meantKey(strings.ToLower(e.key), headerFields), "unknown key %q", e.key)
 }
 
 // headerFields has for each key the function that checks and stores its

@@ -121,10 +121,11 @@ func (l *loader) yamlFiles(s Source, dir string, limit int, each func(file strin
 	}
 }
 
-// Beside reports whether a file is read beside rules: one of lists or of exceptions.
-func Beside(name string) bool {
+// Reads reports whether Load reads a file of a directory, by its path: one of
+// rules, lists or exceptions.
+func Reads(name string) bool {
 	dir := path.Base(path.Dir(filepath.ToSlash(name)))
-	return (dir == listDir || dir == exceptionDir) && strings.HasSuffix(name, ".yaml")
+	return Source{}.holds(name) || (dir == listDir || dir == exceptionDir) && strings.HasSuffix(name, ".yaml")
 }
 
 // List returns the list with that name, or nil.
@@ -269,21 +270,12 @@ func (r *yamlReader) object(n *yaml.Node, what string, required []string, keys m
 		r.fail(n, "write key: value lines", "%s has keys", what)
 		return
 	}
-	names := make([]string, 0, len(keys))
-	for name := range keys {
-		names = append(names, name)
-	}
-	slices.Sort(names)
 	seen := map[string]bool{}
 	for i := 0; i < len(n.Content); i += 2 {
 		key, read := n.Content[i], keys[n.Content[i].Value]
 		switch {
 		case read == nil:
-			hint := "known keys are " + strings.Join(names, ", ")
-			if near := nearest(key.Value, names); near != "" {
-				hint = fmt.Sprintf("did you mean %q?", near)
-			}
-			r.fail(key, hint, "unknown key %q", key.Value)
+			r.fail(key, meantKey(key.Value, keys), "unknown key %q", key.Value)
 		case seen[key.Value]:
 			r.fail(key, "", "key %q is given twice", key.Value)
 		default:

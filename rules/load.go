@@ -73,16 +73,9 @@ func Builtin() Source { return Source{Name: "builtin:", FS: pack.Files()} }
 func Dir(name string) Source {
 	if info, err := os.Stat(name); err == nil && !info.IsDir() {
 		dir, file := filepath.Split(name)
-		return Source{Name: dir, FS: os.DirFS(cmpOr(dir, ".")), Root: file}
+		return Source{Name: dir, FS: os.DirFS(cmp.Or(dir, ".")), Root: file}
 	}
 	return Source{Name: strings.TrimRight(filepath.ToSlash(name), "/") + "/", FS: os.DirFS(name)}
-}
-
-func cmpOr(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }
 
 // Load reads every *.sql file of the sources, the Sigma rules of every *.yml file,
@@ -146,14 +139,7 @@ func (l *loader) disable() {
 		case r != nil:
 			r.Enabled = false
 		case !refused:
-			ids := make([]string, len(l.set.Rules))
-			for i, r := range l.set.Rules {
-				ids[i] = r.ID
-			}
-			p := &Problem{File: "rules.disabled", Message: fmt.Sprintf("there is no rule %q", id)}
-			if near := nearest(id, ids); near != "" {
-				p.Hint = fmt.Sprintf("did you mean %q?", near)
-			}
+			p := &Problem{File: "rules.disabled", Message: fmt.Sprintf("there is no rule %q", id), Hint: l.set.meant(id)}
 			l.refuse(&Refusal{File: p.File, Problems: []*Problem{p}})
 		}
 	}
@@ -180,6 +166,15 @@ func (s *Set) Rule(id string) *Rule {
 		return nil
 	}
 	return s.Rules[i]
+}
+
+// meant asks for the rule that is the likeliest meant by an id that none has.
+func (s *Set) meant(id string) string {
+	ids := make([]string, len(s.Rules))
+	for i, r := range s.Rules {
+		ids[i] = r.ID
+	}
+	return meant(id, ids)
 }
 
 type loader struct {
@@ -474,9 +469,7 @@ func (r *Rule) complete(file, text string) *Problem {
 			known = append(known, c.Name)
 		}
 	}
-	if near := nearest(missing, known); near != "" {
-		p.Hint = fmt.Sprintf("did you mean %q?", near)
-	}
+	p.Hint = meant(missing, known)
 	p.Line, p.Column = find(text, missing)
 	p.caret = caret(text, p.Line, p.Column)
 	return p

@@ -1,8 +1,11 @@
 package rules
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -135,6 +138,21 @@ func nearest(s string, list []string) string {
 		}
 	}
 	return best
+}
+
+// meant asks, as a hint, for the word of list that is the likeliest meant by s;
+// "" when none is.
+func meant(s string, list []string) string {
+	if near := nearest(s, list); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return ""
+}
+
+// meantKey is the hint at a key that is none of the known ones.
+func meantKey[V any](key string, known map[string]V) string {
+	names := slices.Sorted(maps.Keys(known))
+	return cmp.Or(meant(key, names), "known keys are "+strings.Join(names, ", "))
 }
 
 // editDistance counts the insertions, deletions, replacements and swaps of

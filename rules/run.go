@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ func (m *Matcher) Due(now time.Time) (wait time.Duration, ok bool) {
 		if !c.dirty.Load() {
 			continue
 		}
-		if w := c.wait(now, c.rule.every(m.cfg.Every)); !ok || w < wait {
+		if w := c.wait(now, cmp.Or(c.rule.Every, m.cfg.Every)); !ok || w < wait {
 			wait, ok = w, true
 		}
 	}
@@ -41,14 +42,6 @@ func (s *state) wait(now time.Time, every time.Duration) time.Duration {
 	return min(every, max(0, every-now.Sub(time.UnixMicro(last))))
 }
 
-// every is the least time between two runs.
-func (r *Rule) every(standard time.Duration) time.Duration {
-	if r.Every > 0 {
-		return r.Every
-	}
-	return standard
-}
-
 // RunHistory runs the History rules that are due, each over the rows of src
 // that its Lookback from now leaves. A row that the rule's run before
 // returned as well is not a match again. The error is that of ctx; one of a
@@ -59,7 +52,7 @@ func (m *Matcher) RunHistory(ctx context.Context, src sql.Source, now time.Time)
 	m.expire(now)
 	var found []Match
 	for _, c := range m.plan.Load().history {
-		if c.wait(now, c.rule.every(m.cfg.Every)) > 0 || !c.dirty.Swap(false) {
+		if c.wait(now, cmp.Or(c.rule.Every, m.cfg.Every)) > 0 || !c.dirty.Swap(false) {
 			continue
 		}
 		list := m.run(ctx, c, c.rule.Windowed(src, now), now)

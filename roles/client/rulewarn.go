@@ -62,7 +62,7 @@ func unreadable(name string, user platform.User) []ruleWarning {
 		need, how := fs.FileMode(4), "chmod o+r"
 		if d.IsDir() {
 			need, how = 5, "chmod o+rx"
-		} else if path != name && !strings.HasSuffix(path, ".sql") && !strings.HasSuffix(path, ".yml") && !rules.Beside(path) {
+		} else if path != name && !rules.Reads(path) {
 			return nil
 		}
 		info, err := os.Stat(path)
