@@ -50,6 +50,9 @@ func readSwitches(path string) (switches, error) {
 	if err != nil {
 		return switches{}, fmt.Errorf("read %s: %w", path, err)
 	}
+	if s == nil { // the file has null
+		s = switches{}
+	}
 	return s, nil
 }
 
