@@ -32,7 +32,13 @@ func (c *Conn) Request(ctx context.Context, name string, body []byte) (*Replies,
 	}
 	id := c.lastID.Add(1)
 	r := &Replies{conn: c, id: id, q: newQueue(Wait, 0), taken: c.returner(id, c.cfg.Window)}
-	r.stop = context.AfterFunc(ctx, func() { r.cancel(context.Cause(ctx)) })
+	// A context that ends meanwhile cancels what was sent, not what will be.
+	sent := make(chan struct{})
+	defer close(sent)
+	r.stop = context.AfterFunc(ctx, func() {
+		<-sent
+		r.cancel(context.Cause(ctx))
+	})
 	c.mu.Lock()
 	err := c.err
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -160,6 +161,45 @@ func TestRequestCancel(t *testing.T) {
 			}
 			cancel()
 		}
+	}
+}
+
+// TestRequestCanceledAtOnce: a context that ends while the request is sent
+// leaves nothing behind, on either side.
+func TestRequestCanceledAtOnce(t *testing.T) {
+	var running atomic.Int64
+	_, path := startBroker(t, Config{Access: allowAll}, func(b *Broker) {
+		_ = b.HandleRequest("endless", func(ctx context.Context, _ *Call) error {
+			running.Add(1)
+			defer running.Add(-1)
+			<-ctx.Done()
+			return ctx.Err()
+		})
+	})
+	ctx := testContext(t)
+	conn := dial(t, path)
+	for range 500 {
+		requestCtx, cancel := context.WithCancel(ctx)
+		go cancel()
+		r, err := conn.Request(requestCtx, "endless", nil)
+		if err == nil {
+			_, err = r.Next(ctx)
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("a request whose context ended = %v, want %v", err, context.Canceled)
+		}
+	}
+	conn.mu.Lock()
+	left := len(conn.requests)
+	conn.mu.Unlock()
+	if left > 0 {
+		t.Errorf("%d canceled requests are still waited for", left)
+	}
+	for running.Load() > 0 {
+		if ctx.Err() != nil {
+			t.Fatalf("%d handlers go on", running.Load())
+		}
+		runtime.Gosched()
 	}
 }
 

@@ -87,16 +87,16 @@ func newAgentLink(cfg Config, l *losses, hasher *procfs.Hasher, source string, l
 // connection.
 func (a *agentLink) close() {
 	a.cancel()
-	a.wg.Wait()
-	if a.confined != nil {
-		a.confined.close()
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
 	if err := a.publisher.Flush(ctx); err != nil {
 		a.log.Warn("not all batches were acknowledged", core.Int("batches", a.publisher.Stats().PendingFrames), core.Err(err))
 	}
 	_ = a.publisher.Close()
+	a.wg.Wait() // after the publisher, whose connections start more
+	if a.confined != nil {
+		a.confined.close()
+	}
 }
 
 // connected registers on a new connection. The first time it takes the agent's
