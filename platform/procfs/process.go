@@ -161,6 +161,7 @@ func (p *Process) CopyTask(from *Process) {
 	p.StartStack = from.StartStack
 	p.HasStatus, p.UID, p.GID, p.UserName = from.HasStatus, from.UID, from.GID, from.UserName
 	p.CapEffective, p.CapPermitted, p.LoginUID = from.CapEffective, from.CapPermitted, from.LoginUID
+	p.CapInheritable, p.CapBounding, p.CapAmbient = from.CapInheritable, from.CapBounding, from.CapAmbient
 	p.NoNewPrivs, p.Seccomp, p.Namespaces = from.NoNewPrivs, from.Seccomp, from.Namespaces
 }
 

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"daemoneye/bus/event"
+	"daemoneye/platform/bpf"
 	"daemoneye/platform/connector"
+	"daemoneye/platform/procfs"
 	"daemoneye/roles/api"
 )
 
@@ -135,6 +137,35 @@ func TestNetlinkAndScans(t *testing.T) {
 	}
 	if got := kinds(a.of(stays.Process.Pid)); !slices.Equal(got, []string{eventFork, eventExec, eventExec}) {
 		t.Errorf("events of a process that stays: %v, want fork, exec and exec", got)
+	}
+}
+
+// TestForkThatCameLate: what could not be read of a new process is as it was of
+// its parent, so that the scan after it finds nothing changed.
+func TestForkThatCameLate(t *testing.T) {
+	e, err := procfs.NewEnumerator(procfs.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	snap, err := e.Scan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLive(e, newRows(nil, nil), false)
+	l.seed(snap)
+	parent := l.processes[int32(os.Getpid())]
+	if parent == nil || parent.CapBounding == 0 {
+		t.Skip("this process has no capability bounding set")
+	}
+	parent.CapInheritable, parent.CapAmbient = 1, 1
+	child := &procfs.Process{PID: 1 << 22, StartTime: 1 << 50, StartTicks: procfs.Ticks(1 << 50)}
+	h := l.apply(&bpf.Event{Kind: bpf.Fork, PPID: parent.PID, ParentStart: procfs.TicksTime(parent.StartTicks), Process: child})
+	if h.process != child || child.Parent != parent {
+		t.Fatalf("the new process %v, parent %v", h.process, child.Parent)
+	}
+	if got := differences(parent, child); len(got) > 0 {
+		t.Errorf("it differs from its parent in %v", got)
 	}
 }
 
