@@ -145,6 +145,15 @@ func TestSchema(t *testing.T) {
 	if err != nil || !strings.Contains(stdout, " collector_id ") || strings.Contains(stdout, "command_line") {
 		t.Errorf("schema scans: %v\n%s", err, stdout)
 	}
+	var screen bytes.Buffer
+	if err := columnsOf(&term.Output{Writer: &screen, Terminal: true, Width: 80}, event.Lookup("network_events")); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.SplitSeq(screen.String(), "\n") {
+		if strings.Contains(line, "…") || strings.Contains(line, " | ") && term.Width(line) > 80 {
+			t.Errorf("a line of a schema is cut, or wider than the terminal: %q", line)
+		}
+	}
 	stdout, _, err = app(t, "schema")
 	if err != nil || strings.Count(stdout, "\n") != len(event.Tables())+3 {
 		t.Errorf("schema: %v\n%s", err, stdout)

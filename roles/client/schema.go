@@ -1,11 +1,13 @@
 package client
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"daemoneye/bus/event"
+	"daemoneye/roles/term"
 )
 
 func schemaCommand() *cli.Command {
@@ -50,6 +52,9 @@ func schema(c *call) error {
 		}
 		return list.print(newPrinter(c.out, name))
 	}
+	if name == "table" {
+		return columnsOf(c.out, tables[0])
+	}
 	list := newListing("table text", "column text", "type text", "nullable boolean", "unit text", "description text")
 	for _, t := range tables {
 		for _, column := range t.Columns {
@@ -61,6 +66,38 @@ func schema(c *call) error {
 		}
 	}
 	return list.print(newPrinter(c.out, name))
+}
+
+// columnsOf prints the columns of a table for people: on a terminal each
+// description goes on below itself.
+func columnsOf(out *term.Output, t *event.Table) error {
+	const least = 24
+	var widths [2]int
+	for _, c := range t.Columns {
+		widths[0], widths[1] = max(widths[0], len(c.Name)), max(widths[1], len(columnType(c)))
+	}
+	room := max(out.Width-widths[0]-widths[1]-8, least)
+	if !out.Terminal || out.Width <= 0 {
+		room = 1 << 20
+	}
+	list := newListing("column rigid text", "type rigid text", "description text")
+	for _, c := range t.Columns {
+		doc := c.Doc
+		if c.Unit != "" {
+			doc = strings.TrimSuffix(doc, ".") + " (" + c.Unit + ")"
+		}
+		list.add(c.Name, columnType(c), strings.Join(term.Wrap(doc, room), "\n"))
+	}
+	fmt.Fprintf(out, "%s: %s\n\n", t.Name, t.Doc)
+	return list.print(newResultPrinter(out, "table"))
+}
+
+// columnType is the type of a column as CREATE TABLE has it.
+func columnType(c event.Column) string {
+	if c.NotNull {
+		return c.Type.String() + " not null"
+	}
+	return c.Type.String()
 }
 
 // lookupTable returns the table, or a usage error that names those there are.

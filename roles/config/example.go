@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"io"
 	"strings"
+
+	"daemoneye/roles/term"
 )
 
 // WriteExample writes a YAML file that names every setting with its default,
@@ -30,7 +32,7 @@ func WriteExample(w io.Writer) error {
 		}
 		section = parents
 		indent := strings.Repeat("  ", len(parents))
-		for _, text := range wrap(s.Doc+" Expected: "+s.Expected()+".", 110-len(indent)) {
+		for _, text := range term.Wrap(s.Doc+" Expected: "+s.Expected()+".", 110-len(indent)) {
 			lines = append(lines, indent+"# "+text)
 		}
 		for _, line := range strings.Split(name+": "+s.yamlDefault(), "\n") {
@@ -55,18 +57,4 @@ func (s Setting) yamlDefault() string {
 		return `"` + s.Default + `"`
 	}
 	return s.Default
-}
-
-// wrap breaks text between words into lines of at most width bytes.
-func wrap(text string, width int) []string {
-	var lines []string
-	line := ""
-	for _, word := range strings.Fields(text) {
-		if line != "" && len(line)+1+len(word) > width {
-			lines = append(lines, line)
-			line = ""
-		}
-		line = strings.TrimPrefix(line+" "+word, " ")
-	}
-	return append(lines, line)
 }

@@ -1,10 +1,11 @@
 package term
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,9 +16,10 @@ import (
 // Event writes row i of b on one line:
 //
 //	12:04:31Z  exec     4711  www-data  nginx → php-fpm → sh -c id
+//	12:04:31Z  connect  4711  www-data  curl remote_address=192.0.2.1 remote_port=443
 //
-// Rows of tables other than process_events and processes are shown as
-// their table and name=value pairs.
+// Rows of tables that do not tell of a process are shown as their table and
+// name=value pairs.
 func Event(o *Output, b *event.Batch, i int) error {
 	clock := o.Clock(rowTime(b, i))
 	head := Width(clock) + 2
@@ -26,7 +28,11 @@ func Event(o *Output, b *event.Batch, i int) error {
 	case "process_events", "processes":
 		line = processLine(o, b, i, head)
 	default:
-		line = genericLine(o, b, i, head)
+		if b.Table.Index("entity_id") > 0 && b.Table.Index("event") >= 0 {
+			line = actionLine(o, b, i, head)
+		} else {
+			line = genericLine(o, b, i, head)
+		}
 	}
 	_, err := fmt.Fprintf(o, "%s  %s\n", o.Paint(Dim, clock), line)
 	return err
@@ -39,18 +45,23 @@ func (o *Output) room(used int) int {
 	return max(o.Width-used, 0)
 }
 
-func processLine(o *Output, b *event.Batch, i, head int) string {
-	kind := b.Column("event").Text(i)
-	if kind == "" {
-		kind = "process"
-	}
+// lead is what comes first in the line of a row that tells of a process.
+func lead(o *Output, b *event.Batch, i int, kind string) string {
 	user := b.Column("user_name").Text(i)
 	if user == "" {
 		if v := b.Column("user_id"); !v.IsNull(i) {
 			user = strconv.FormatInt(v.Int(i), 10)
 		}
 	}
-	lead := fmt.Sprintf("%s %7d  %s  ", Pad(o.Text(kind), 7), b.Column("pid").Int(i), Pad(o.Text(user), 8))
+	return fmt.Sprintf("%s %7d  %s  ", Pad(o.Text(kind), 7), b.Column("pid").Int(i), Pad(o.Text(user), 8))
+}
+
+func processLine(o *Output, b *event.Batch, i, head int) string {
+	kind := b.Column("event").Text(i)
+	if kind == "" {
+		kind = "process"
+	}
+	lead := lead(o, b, i, kind)
 	room := o.room(head + Width(lead))
 	what := commandOf(b, i)
 	if changed := b.Column("changed_columns").Texts(i); kind == "changed" && len(changed) > 0 {
@@ -93,16 +104,30 @@ func commandOf(b *event.Batch, i int) string {
 	return "[" + name + "]"
 }
 
+// actionLine says what a process did: the columns before those that describe
+// the process.
+func actionLine(o *Output, b *event.Batch, i, head int) string {
+	lead := lead(o, b, i, b.Column("event").Text(i))
+	name := path.Base(cmp.Or(b.Column("executable_path").Text(i), b.Column("name").Text(i), "?"))
+	said := name + pairs(b, i, b.Table.Columns[:b.Table.Index("entity_id")], b.Table.Time, "event", "source")
+	return lead + o.Fit(said, o.room(head+Width(lead)))
+}
+
 func genericLine(o *Output, b *event.Batch, i, head int) string {
-	var pairs bytes.Buffer
-	for j, column := range b.Table.Columns {
-		v := b.Columns[j]
-		if v.IsNull(i) || column.Name == b.Table.Time {
-			continue
+	said := pairs(b, i, b.Table.Columns, b.Table.Time)
+	return o.Paint(Bold, b.Table.Name) + o.Fit(said, o.room(head+len(b.Table.Name)))
+}
+
+// pairs returns " name=value" of the first columns, but for those that are NULL
+// or left out.
+func pairs(b *event.Batch, i int, columns []event.Column, without ...string) string {
+	var list strings.Builder
+	for j, column := range columns {
+		if v := b.Columns[j]; !v.IsNull(i) && !slices.Contains(without, column.Name) {
+			fmt.Fprintf(&list, " %s=%s", column.Name, plain(v.Value(i)))
 		}
-		fmt.Fprintf(&pairs, " %s=%s", column.Name, plain(v.Value(i)))
 	}
-	return o.Paint(Bold, b.Table.Name) + o.Fit(pairs.String(), o.room(head+len(b.Table.Name)))
+	return list.String()
 }
 
 // plain returns a value on one line, quoted when it holds spaces.

@@ -184,3 +184,18 @@ func (o *Output) utc(t time.Time) (utc time.Time, today bool) {
 	utc = t.UTC()
 	return utc, utc.Format(time.DateOnly) == o.now().UTC().Format(time.DateOnly)
 }
+
+// Wrap breaks text between words into lines of at most width cells; a longer
+// word has a line of its own.
+func Wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && Width(line)+1+Width(word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	return append(lines, line)
+}

@@ -319,6 +319,27 @@ func TestEvent(t *testing.T) {
 	}
 }
 
+func TestEventOfAction(t *testing.T) {
+	b := event.NewBuilder(event.Lookup("network_events"))
+	b.Column("time").Micro(0)
+	b.Column("event").Text("connect")
+	b.Column("source").Text("kernel")
+	b.Column("remote_address").Text("192.0.2.1")
+	b.Column("remote_port").Int(443)
+	b.Column("pid").Int(4711)
+	b.Column("user_name").Text("www-data")
+	b.Column("executable_path").Text("/tmp/a\x1b[1m b")
+	b.EndRow()
+	var out bytes.Buffer
+	if err := Event(&Output{Writer: &out}, b.Batch(), 0); err != nil {
+		t.Fatal(err)
+	}
+	want := "1970-01-01 00:00:00Z  connect    4711  www-data  a\\x1b[1m b remote_address=192.0.2.1 remote_port=443\n"
+	if got := out.String(); got != want {
+		t.Errorf("Event = %q, want %q", got, want)
+	}
+}
+
 func TestEventOfOtherTable(t *testing.T) {
 	b := event.NewBuilder(event.Lookup("scans"))
 	b.Column("time").Micro(0)
