@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.uber.org/zap/zapcore"
@@ -42,6 +43,7 @@ type Config struct {
 	Scan           procfs.Config
 	NoKernel       bool     // scans of /proc only
 	NoEBPF         bool     // no programs in the kernel either
+	OnlyEBPF       bool     // or Run ends with an error
 	RingBytes      int      // of the kernel's ring buffer; 0: 4 MiB
 	SocketBytes    int      // of the buffer of netlink; 0: 8 MiB
 	WatchedPaths   []string // of file_events: changes there, and below
@@ -125,7 +127,9 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer c.close()
-	c.connect()
+	if err := c.connect(); err != nil {
+		return err
+	}
 	defer c.agent.close()
 	c.confine()
 	if c.before, err = c.agent.baseline(ctx); err != nil {
@@ -144,9 +148,13 @@ func Run(ctx context.Context, cfg Config) error {
 
 // connect opens the kernel's source and the way to the agent, which is told
 // what there is.
-func (c *collector) connect() {
+func (c *collector) connect() error {
 	c.can = limits()
-	can := c.limitsNow(c.openKernel())
+	reasons := c.openKernel()
+	if c.cfg.OnlyEBPF && c.source() != api.SourceKernel {
+		return fmt.Errorf("collector.source is ebpf: %s", strings.TrimPrefix(reasons[0], unseen))
+	}
+	can := c.limitsNow(reasons)
 	c.agent = newAgentLink(c.cfg, &c.losses, c.hasher, c.source(), can)
 	c.events = newOutbox(c.agent.publisher, "process_events", &c.losses)
 	c.happened = newHappenings(c.events.builder)
@@ -160,6 +168,7 @@ func (c *collector) connect() {
 	c.gathered.Stop()
 	c.samples = newSampler(newOutbox(c.agent.publisher, "process_samples", &c.losses), c.cfg.SampleInterval)
 	c.scans = newOutbox(c.agent.publisher, "scans", &c.losses)
+	return nil
 }
 
 // endOf returns nil when ctx was the reason to stop.

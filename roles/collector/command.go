@@ -144,7 +144,7 @@ func FromConfig(cfg *config.Config, logger *core.Logger) Config {
 		NoKernel:     c.Source == api.SourceProc,
 		Scan:         procfs.Config{MaxCommandLine: int(c.CommandLineLimit), Environment: c.Environment},
 		WatchedPaths: c.Files.Paths, WatchedReads: c.Files.Reads, UnixSockets: c.UnixSockets,
-		NoEBPF:    c.Source == api.SourceNetlink,
+		NoEBPF: c.Source == api.SourceNetlink, OnlyEBPF: c.Source == "ebpf",
 		Redaction: Redaction{Off: !c.Redact.Enabled, Options: c.Redact.Options, Patterns: c.Redact.Patterns},
 		NoHash:    !c.Hash.Enabled,
 		Hash:      procfs.HasherConfig{Rate: c.Hash.Rate, MaxFile: c.Hash.MaxFile, Cache: int(c.Hash.Cache)},

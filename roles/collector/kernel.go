@@ -390,6 +390,9 @@ func (c *collector) kernelFailed(ctx context.Context, err error) error {
 	for _, t := range actionTables {
 		c.losses.blind(t.name, "the kernel's source ended", c.kernel.checked, now)
 	}
+	if c.cfg.OnlyEBPF {
+		return fmt.Errorf("collector.source is ebpf: %w", err)
+	}
 	reasons := c.replaceKernel(err)
 	c.tell(api.Needs{})
 	c.agent.observe(c.source(), c.limitsNow(reasons))

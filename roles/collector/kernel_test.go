@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -333,6 +335,51 @@ func TestKernelEnds(t *testing.T) {
 	}
 }
 
+// TestOnlyEBPF: with collector.source: ebpf there is no collector that sees less.
+func TestOnlyEBPF(t *testing.T) {
+	a := newTestAgent(t)
+	cfg := Config{Dial: a.dial, NoHash: true, OnlyEBPF: true}
+	t.Run("refused", func(t *testing.T) {
+		c, err := open(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.close()
+		refused := make(chan error)
+		go func() {
+			runtime.LockOSThread() // ends with this goroutine
+			none := [2]unix.CapUserData{}
+			if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0]); err != nil {
+				t.Error(err)
+			}
+			refused <- c.connect()
+		}()
+		if err := <-refused; err == nil || !strings.HasPrefix(err.Error(), "collector.source is ebpf: ") {
+			t.Errorf("connect without capabilities = %v, want an error that says why", err)
+		}
+	})
+	t.Run("ended", func(t *testing.T) {
+		c, err := open(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.close()
+		if err := c.connect(); err != nil {
+			t.Skip(err)
+		}
+		defer c.agent.close()
+		if c.before, err = c.agent.baseline(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.kernel.source.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.run(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "collector.source is ebpf: ") {
+			t.Errorf("run without its source = %v, want an error that says why", err)
+		}
+	})
+}
+
 func testEnd(t *testing.T, cfg Config, name string) {
 	a := newTestAgent(t)
 	cfg.Dial, cfg.Interval, cfg.NoHash, cfg.Log = a.dial, MinInterval, true, core.NewLogger(zaptest.NewLogger(t).Core())
@@ -341,7 +388,9 @@ func testEnd(t *testing.T, cfg Config, name string) {
 		t.Fatal(err)
 	}
 	defer c.close()
-	c.connect()
+	if err := c.connect(); err != nil {
+		t.Fatal(err)
+	}
 	defer c.agent.close()
 	if c.source() != name {
 		t.Skipf("%s can not be used here", name)

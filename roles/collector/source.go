@@ -52,6 +52,9 @@ func (c *collector) openers() (list []opener) {
 			return bpf.Open(bpf.Config{RingBytes: c.cfg.RingBytes, Environment: c.cfg.Scan.Environment, UnixSockets: c.cfg.UnixSockets})
 		}})
 	}
+	if c.cfg.OnlyEBPF {
+		return list
+	}
 	return append(list, opener{api.SourceNetlink, func() (source, error) {
 		return connector.Open(connector.Config{
 			BufferBytes: c.cfg.SocketBytes, MaxCommandLine: c.cfg.Scan.MaxCommandLine, Environment: c.cfg.Scan.Environment,

@@ -43,7 +43,7 @@ type Log struct {
 type Collector struct {
 	Interval         time.Duration // between scans
 	SampleInterval   time.Duration // between rows of process_samples of one process
-	Source           string        // auto, netlink or procfs
+	Source           string        // auto, ebpf, netlink or procfs
 	User             string        // name or number; "": daemoneye if there is one, else nobody
 	Environment      bool          // collect environment variables
 	CommandLineLimit int64         // bytes

@@ -111,8 +111,8 @@ func collectorSettings() []Setting {
 		},
 		{
 			Key: "collector.source", Type: Choice, Default: "auto",
-			choices: []string{"auto", "netlink", "procfs"},
-			Doc:     "What tells of processes. auto: the best that works of eBPF and netlink, as it happens, and scans. netlink: the kernel's process events and scans. procfs: scans of /proc only.",
+			choices: []string{"auto", "ebpf", "netlink", "procfs"},
+			Doc:     "What tells of processes. auto: the best that works of eBPF and netlink, as it happens, and scans. ebpf: that and scans, and no collector without it. netlink: the kernel's process events and scans. procfs: scans of /proc only.",
 			field:   func(c *Config) any { return &c.Collector.Source },
 		},
 		{
