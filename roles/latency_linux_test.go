@@ -33,7 +33,15 @@ func BenchmarkLatency(b *testing.B) {
 	}{{"paced", false}, {"storm", true}} {
 		b.Run(c.name, func(b *testing.B) {
 			in := start(b, nil, "--rules", writeRule(b, "alarm.sql", alarmRule))
-			if in.query("SELECT source FROM collectors")[0]["source"] != "ebpf" {
+			var source any
+			in.eventually("a collector", func() bool {
+				rows := in.query("SELECT source FROM collectors")
+				if len(rows) > 0 {
+					source = rows[0]["source"]
+				}
+				return source != nil
+			})
+			if source != "ebpf" {
 				b.Skip("no events but by scans")
 			}
 			settle(own{in})

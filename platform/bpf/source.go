@@ -21,9 +21,9 @@ import (
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -target amd64,arm64 -tags linux -no-global-types process process.bpf.c -- -O2 -mcpu=v3 -Wall -Werror
 
 const (
-	// pause is between two looks into the ring while records keep coming, and
-	// longPause while many do, over a window: what handles them, here and in the
-	// agent, has a price for each look.
+	// pause is after a wake-up, so that what a short process does comes together,
+	// and longPause between two looks into the ring while many records come, over
+	// a window: what handles them, here and in the agent, has a price for each look.
 	pause         = time.Millisecond
 	longPause     = 10 * time.Millisecond
 	window        = 20 * time.Millisecond
@@ -245,22 +245,19 @@ func (s *Source) Read(list []Event) ([]Event, error) {
 	if s.closed.Load() {
 		return list, os.ErrClosed
 	}
-	if s.before > 0 && s.ring.AvailableBytes() < s.ring.BufferSize()/4 {
-		if s.busy {
-			time.Sleep(longPause)
-		} else {
-			time.Sleep(pause)
-		}
+	if s.busy && s.before > 0 && s.ring.AvailableBytes() < s.ring.BufferSize()/4 {
+		time.Sleep(longPause)
 	}
 	had := len(list)
 	for {
-		if s.ring.AvailableBytes() == 0 {
+		waits := s.ring.AvailableBytes() == 0
+		if waits {
 			if err := s.wait(); err != nil {
 				return list, err
 			}
 		}
 		var err error
-		list, err = s.drain(list)
+		list, err = s.drain(list, waits)
 		s.pace(len(list)-had, time.Now())
 		if err != nil || s.before > 0 {
 			return list, err
@@ -303,8 +300,9 @@ func (s *Source) sleeps(value byte) error {
 	return nil
 }
 
-// drain reads what is there, after waiting for it as the deadline says.
-func (s *Source) drain(list []Event) ([]Event, error) {
+// drain reads what is there, after waiting for it as the deadline says. When it
+// waits, it gives others a moment to come.
+func (s *Source) drain(list []Event, waits bool) ([]Event, error) {
 	for size := 0; len(list) < maxEvents && size < maxBytes; size += len(s.record.RawSample) {
 		err := s.ring.ReadInto(&s.record)
 		if s.closed.Load() {
@@ -334,6 +332,10 @@ func (s *Source) drain(list []Event) ([]Event, error) {
 		}
 		s.received[e.Kind].Add(1)
 		list = append(list, e)
+		if waits {
+			time.Sleep(pause)
+			waits = false
+		}
 	}
 	return list, nil
 }
