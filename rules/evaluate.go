@@ -64,6 +64,31 @@ func (e *evaluation) match(c *compiled, rows []int32) {
 	e.found = p.found
 }
 
+// wake makes a History rule due if one of these rows of the batch, nil: all,
+// passes its trigger. While a trigger is paused each row does.
+func (e *evaluation) wake(h triggered, rows []int32) {
+	if h.dirty.Load() {
+		return
+	}
+	if h.pause.holds(e.now) {
+		h.dirty.Store(true)
+		return
+	}
+	cpu := startWatch(e.cfg.Share > 0 && h.pause.suspected())
+	start := time.Now()
+	if h.trigger.Passes(e.matching, rows) {
+		h.dirty.Store(true)
+	}
+	spent := time.Since(start)
+	if share := e.cfg.Share; share > 0 {
+		if d := h.pause.after(cpu.stop(spent) > share, e.now); d > 0 {
+			h.lastSlow.Store(&RunError{Time: e.now, Message: fmt.Sprintf(
+				"its trigger took %v for a batch of %d rows; for %v it runs without one: a narrower condition needs less, rules.share in the configuration allows more", spent, e.batch.Rows, d)})
+		}
+	}
+	h.spent.Add(int64(spent))
+}
+
 // watch measures CPU time, so that a rule does not seem slow when the machine is busy.
 type watch struct {
 	began time.Duration

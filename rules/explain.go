@@ -14,11 +14,14 @@ import (
 
 // Explanation says when a rule runs, what it sees, and how.
 type Explanation struct {
-	Rule   string        `json:"rule_id"`
-	Mode   string        `json:"mode"`
-	Runs   string        `json:"runs"`   // for people
-	Tables []Reach       `json:"tables"` // that it reads
-	Plan   *sql.PlanNode `json:"plan"`
+	Rule   string  `json:"rule_id"`
+	Mode   string  `json:"mode"`
+	Runs   string  `json:"runs"`   // for people
+	Tables []Reach `json:"tables"` // that it reads
+	// Triggers are the conditions on new rows that make a rule over history
+	// run, one for each table.
+	Triggers []Trigger     `json:"triggers"`
+	Plan     *sql.PlanNode `json:"plan"`
 }
 
 // Reach is how far back a rule sees a table.
@@ -29,6 +32,12 @@ type Reach struct {
 	Text   string  `json:"-"`       // for people
 }
 
+// Trigger is which new rows of a table make a rule over history run.
+type Trigger struct {
+	Table     string `json:"table"`
+	Condition string `json:"condition"` // "": all
+}
+
 // Explain describes the rule as a Matcher of cfg would run it over src, with
 // the plan as sql.Query.Explain has it. The plan of a Stream rule is that of
 // a run over all of src.
@@ -37,8 +46,12 @@ func (r *Rule) Explain(ctx context.Context, src sql.Source, opt sql.Options, cfg
 		opt.Now = time.Now()
 	}
 	x := &Explanation{Rule: r.ID, Mode: r.Mode.String(), Runs: r.schedule(cfg.withDefaults())}
+	x.Triggers = []Trigger{}
 	for _, table := range r.Tables {
 		x.Tables = append(x.Tables, r.reach(table, opt.Now))
+		if r.Mode == History {
+			x.Triggers = append(x.Triggers, Trigger{table, r.query.Trigger(table).String()})
+		}
 	}
 	var err error
 	x.Plan, err = r.query.Explain(ctx, r.Windowed(src, opt.Now), opt, analyze)
@@ -51,7 +64,11 @@ func (r *Rule) schedule(cfg MatcherConfig) string {
 	case Stream:
 		return fmt.Sprintf("matched row by row as events arrive on table %s; the plan is that of a run over all of its history", r.Table())
 	case History:
-		return fmt.Sprintf("run over stored events when rows of %s have arrived, every %v at most, %s", strings.Join(r.Tables, " or "), shown(cmp.Or(r.Every, cfg.Every)), bound)
+		text := fmt.Sprintf("run over stored events when a row came that passes its trigger, every %v at most, %s", shown(cmp.Or(r.Every, cfg.Every)), bound)
+		if r.query.ByTime() {
+			text += fmt.Sprintf("; also every %v without one, since it compares with now()", shown(cmp.Or(r.Every, scheduledEvery)))
+		}
+		return text
 	}
 	return "run over the present state after each scan, " + bound
 }
@@ -115,6 +132,13 @@ func (x *Explanation) Text() []string {
 	lines := []string{fmt.Sprintf("rule %s: %s: %s", x.Rule, x.Mode, x.Runs)}
 	for _, t := range x.Tables {
 		lines = append(lines, "  "+t.Table+": "+t.Text)
+	}
+	for _, t := range x.Triggers {
+		if t.Condition == "" {
+			lines = append(lines, "  trigger: each row of "+t.Table)
+		} else {
+			lines = append(lines, "  trigger: rows of "+t.Table+" with "+t.Condition)
+		}
 	}
 	return append(append(lines, ""), x.Plan.Text()...)
 }

@@ -2,7 +2,6 @@ package rules
 
 import (
 	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,14 +76,21 @@ type plan struct {
 // tableRules are the enabled rules that new rows of a table concern.
 type tableRules struct {
 	stream  []*compiled
-	history []*compiled
+	history []triggered
 	index   *index       // of stream, then history
 	rows    atomic.Int64 // that the stream rules were evaluated for; not yet in their evaluated
 }
 
+// triggered is a History rule with what makes a row of one table of concern to it.
+type triggered struct {
+	*compiled
+	trigger *sql.Trigger
+}
+
 // compiled is a rule with what has come of it.
 type compiled struct {
-	rule *Rule
+	rule      *Rule
+	scheduled bool // a History rule that may match without a new row
 	*state
 }
 
@@ -104,14 +110,16 @@ type state struct {
 	// Of Stream rules:
 	candidates atomic.Int64 // rows
 	skipped    atomic.Int64 // rows, while it was paused
-	pause      pause
+
+	// Of Stream rules, and of the triggers of History rules:
+	pause pause
 
 	// Of History and Scan rules:
 	lastRun  atomic.Int64 // µs, math.MinInt64 before the first
 	lastTook atomic.Int64 // ns
 
 	// Of History rules:
-	dirty  atomic.Bool         // rows came since the last run
+	dirty  atomic.Bool         // rows that passed its triggers came since the last run
 	answer map[uint64]struct{} // digests of the rows of the last run; guarded by Matcher.runs
 }
 
@@ -189,10 +197,11 @@ func newPlan(set *Set, before *plan) *plan {
 			t := p.table(r.Table())
 			t.stream = append(t.stream, c)
 		case r.Mode == History:
+			c.scheduled = r.query.ByTime()
 			p.history = append(p.history, c)
 			for _, name := range r.Tables {
 				t := p.table(name)
-				t.history = append(t.history, c)
+				t.history = append(t.history, triggered{c, r.query.Trigger(name)})
 			}
 		default:
 			p.scan = append(p.scan, c)
@@ -200,8 +209,11 @@ func newPlan(set *Set, before *plan) *plan {
 	}
 	for table, t := range p.tables {
 		var required []*sql.Requirement
-		for _, c := range slices.Concat(t.stream, t.history) {
+		for _, c := range t.stream {
 			required = append(required, c.rule.query.Requires(table.Name))
+		}
+		for _, h := range t.history {
+			required = append(required, h.trigger.Requires())
 		}
 		t.index = newIndex(required)
 	}
@@ -238,7 +250,7 @@ func (m *Matcher) Match(b *event.Batch, now time.Time) []Match {
 		if position < len(t.stream) {
 			e.match(t.stream[position], rows)
 		} else {
-			t.history[position-len(t.stream)].dirty.Store(true)
+			e.wake(t.history[position-len(t.stream)], rows)
 		}
 	})
 	return e.found
@@ -299,8 +311,11 @@ func (m *Matcher) Stats() []Stats {
 		list[i] = Stats{
 			Rule: c.rule, Loaded: c.loaded,
 			Evaluated: c.evaluated.Load(), Candidates: c.candidates.Load(), Matched: c.matched.Load(), Excluded: c.excluded.Load(), Failed: c.failed.Load(),
-			Skipped: c.skipped.Load(), Cut: c.cut.Load(), Paused: c.pause.end(),
+			Skipped: c.skipped.Load(), Cut: c.cut.Load(),
 			Spent: time.Duration(c.spent.Load()), Slowest: time.Duration(c.slowest.Load()), Error: c.lastError.Load(), Slow: c.lastSlow.Load(),
+		}
+		if c.rule.Mode == Stream {
+			list[i].Paused = c.pause.end()
 		}
 		if c.rule.Enabled && c.rule.Mode == Stream {
 			list[i].Evaluated += p.tables[event.Lookup(c.rule.Table())].rows.Load()

@@ -13,18 +13,31 @@ import (
 	"daemoneye/rules/sql"
 )
 
+// scheduledEvery is the least time between two runs of a rule that no row has
+// made due, when its header names none.
+const scheduledEvery = time.Minute
+
 // Due returns how long it is until a History rule should be run, 0 when one
 // should be run now; ok is false when none waits.
 func (m *Matcher) Due(now time.Time) (wait time.Duration, ok bool) {
 	for _, c := range m.plan.Load().history {
-		if !c.dirty.Load() {
-			continue
-		}
-		if w := c.wait(now, cmp.Or(c.rule.Every, m.cfg.Every)); !ok || w < wait {
+		if w, due := c.due(now, m.cfg.Every); due && (!ok || w < wait) {
 			wait, ok = w, true
 		}
 	}
 	return wait, ok
+}
+
+// due is Due of one rule. One that may match without a new row is due by its
+// schedule, too.
+func (c *compiled) due(now time.Time, every time.Duration) (wait time.Duration, ok bool) {
+	switch {
+	case c.dirty.Load():
+		return c.wait(now, cmp.Or(c.rule.Every, every)), true
+	case c.scheduled:
+		return c.wait(now, cmp.Or(c.rule.Every, scheduledEvery)), true
+	}
+	return 0, false
 }
 
 // restFactor bounds the share of the time that one rule takes: after each run
@@ -52,9 +65,10 @@ func (m *Matcher) RunHistory(ctx context.Context, src sql.Source, now time.Time)
 	m.expire(now)
 	var found []Match
 	for _, c := range m.plan.Load().history {
-		if c.wait(now, cmp.Or(c.rule.Every, m.cfg.Every)) > 0 || !c.dirty.Swap(false) {
+		if wait, due := c.due(now, m.cfg.Every); !due || wait > 0 {
 			continue
 		}
+		c.dirty.Store(false)
 		list := m.run(ctx, c, c.rule.Windowed(src, now), now)
 		if err := ctx.Err(); err != nil {
 			c.dirty.Store(true)

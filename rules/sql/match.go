@@ -40,26 +40,11 @@ func (q *Query) MatchRows(m *Matching, some []int32) (rows []int, out *Rows, err
 	if m.batch.Table != p.scan.table {
 		return nil, nil, fmt.Errorf("match: the query reads %s, the batch is of %s", p.scan.table.Name, m.batch.Table.Name)
 	}
-	if m.env == nil {
-		m.env, m.columns = newEnv(context.Background(), nil, Options{Now: m.now}), make([]*vector, len(m.batch.Columns))
+	few, c, err := m.filter(p.scan, p.filter, some)
+	if err != nil {
+		return nil, nil, q.located(err)
 	}
 	none := &Rows{columns: q.columns, chunk: &chunk{cols: make([]*vector, len(q.columns))}}
-	c, err := m.chunk(p.scan, some)
-	if err != nil || c.len() == 0 {
-		return nil, none, q.located(err)
-	}
-	x := m.env
-	x.scratch, x.memoized = 0, 0
-	clear(x.memos) // what is remembered of a query is of no use to the next
-	few := some != nil && len(some) <= c.n/8
-	if few {
-		c = c.dense() // what is computed has a value for each row
-	}
-	if p.filter != nil {
-		if c, err = filterChunk(x, c, p.filter); err != nil {
-			return nil, nil, q.located(err)
-		}
-	}
 	if c.len() == 0 {
 		return nil, none, nil
 	}
@@ -70,11 +55,34 @@ func (q *Query) MatchRows(m *Matching, some []int32) (rows []int, out *Rows, err
 			rows[k] = int(some[rows[k]])
 		}
 	}
-	c, err = projectChunk(x, c, p.project)
+	c, err = projectChunk(m.env, c, p.project)
 	if err != nil {
 		return nil, nil, q.located(err)
 	}
 	return rows, &Rows{columns: q.columns, chunk: c}, nil
+}
+
+// filter returns those of some rows of the batch, nil: of all, for which cond
+// is true, nil: all. When they are few the chunk has only these, and its rows
+// are positions in some.
+func (m *Matching) filter(s *scanNode, cond expr, some []int32) (few bool, c *chunk, err error) {
+	if m.env == nil {
+		m.env, m.columns = newEnv(context.Background(), nil, Options{Now: m.now}), make([]*vector, len(m.batch.Columns))
+	}
+	c, err = m.chunk(s, some)
+	if err != nil || c.len() == 0 {
+		return false, c, err
+	}
+	x := m.env
+	x.scratch, x.memoized = 0, 0
+	clear(x.memos) // what is remembered of a query is of no use to the next
+	if few = some != nil && len(some) <= c.n/8; few {
+		c = c.dense() // what is computed has a value for each row
+	}
+	if cond != nil {
+		c, err = filterChunk(x, c, cond)
+	}
+	return few, c, err
 }
 
 // chunk has these rows of the columns that the scan reads.
