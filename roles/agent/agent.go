@@ -24,6 +24,7 @@ import (
 	"daemoneye/roles/config"
 	"daemoneye/roles/handoff"
 	"daemoneye/roles/history"
+	"daemoneye/roles/ruleset"
 	"daemoneye/roles/term"
 	"daemoneye/rules"
 	"daemoneye/store"
@@ -85,7 +86,7 @@ type agent struct {
 	unpublished atomic.Int64 // alerts that the bus did not take
 
 	reloading sync.Mutex
-	switched  switches // guarded by reloading
+	switched  ruleset.Switches // guarded by reloading
 
 	switchesLost string                    // why it is not known which rules were switched; set before it serves
 	onDisk       uint64                    // the fingerprint of what was read last; guarded by reloading
@@ -131,7 +132,7 @@ func (a *agent) open(ctx context.Context) (err error) {
 			return &PermanentError{err}
 		}
 	}
-	if a.switched, err = readSwitches(a.switchFile()); err != nil {
+	if a.switched, err = ruleset.ReadSwitches(a.stateDir()); err != nil {
 		a.switchesLost = a.named(err).Error() // the rules are run as their files say
 		a.log.Error("read which rules are switched", zap.String("error", a.switchesLost))
 	}

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"daemoneye/platform"
 	"daemoneye/roles/api"
 	"daemoneye/roles/metrics"
 )
@@ -55,7 +56,7 @@ func (f *metricsFile) write(h *api.HealthReply) error {
 	if err := metrics.Write(&b, h); err != nil {
 		return err
 	}
-	return f.named(replaceFile(f.path, b.Bytes(), 0o644, false)) // the directory says who may read it
+	return f.named(platform.ReplaceFile(f.path, b.Bytes(), 0o644, false)) // the directory says who may read it
 }
 
 // named is err with the name that people know, nil for nil.

@@ -42,7 +42,7 @@ func (a *agent) loadRules() *rules.Set {
 	sources := a.ruleSources()
 	a.onDisk = rules.Fingerprint(sources...)
 	set := rules.Load(rules.LoadConfig{
-		SQL: sql.Config{Limits: history.Limits(c)}, Disabled: c.Rules.Disabled, Switched: a.switched.enabled(), Unreadable: a.unreadable(),
+		SQL: sql.Config{Limits: history.Limits(c)}, Disabled: c.Rules.Disabled, Switched: a.switched.Enabled(), Unreadable: a.unreadable(),
 		Packs: rules.PackTrust{Keys: c.Rules.TrustedKeys, Unsigned: c.Rules.AllowUnsigned, Version: a.cfg.Version},
 	}, sources...)
 	refused := a.log.Warn

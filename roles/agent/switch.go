@@ -2,13 +2,8 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -17,62 +12,11 @@ import (
 
 	"daemoneye/bus"
 	"daemoneye/roles/api"
+	"daemoneye/roles/ruleset"
 )
 
-// switches are the rules that operators have switched on and off, by id, which
-// outlast a restart in a file beside the store.
-type switches map[string]ruleSwitch
-
-type ruleSwitch struct {
-	Enabled bool      `json:"enabled"`
-	Time    time.Time `json:"time"`
-	UID     int       `json:"uid"` // of who did it
-}
-
-// maxSwitches bounds the file.
-const maxSwitches = 10_000
-
-func (a *agent) switchFile() string {
-	return filepath.Join(a.dirs.path(a.cfg.Config.Paths.Store), "rules.json")
-}
-
-// readSwitches reads the file; one that is not there is empty, as is the answer
-// with an error.
-func readSwitches(path string) (switches, error) {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return switches{}, nil
-	}
-	s := switches{}
-	if err == nil {
-		err = json.Unmarshal(data, &s)
-	}
-	if err != nil {
-		return switches{}, fmt.Errorf("read %s: %w", path, err)
-	}
-	if s == nil { // the file has null
-		s = switches{}
-	}
-	return s, nil
-}
-
-// write replaces the file, which after a crash is the old or the new one.
-func (s switches) write(path string) error {
-	data, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return err
-	}
-	return replaceFile(path, append(data, '\n'), 0o640, true)
-}
-
-// enabled is what rules.LoadConfig wants to know.
-func (s switches) enabled() map[string]bool {
-	list := make(map[string]bool, len(s))
-	for id, state := range s {
-		list[id] = state.Enabled
-	}
-	return list
-}
+// stateDir is where the files of ruleset are: beside the store.
+func (a *agent) stateDir() string { return a.dirs.path(a.cfg.Config.Paths.Store) }
 
 // ruleSwitch answers api.RulesSwitch.
 func (a *agent) ruleSwitch(ctx context.Context, c *bus.Call) error {
@@ -102,11 +46,11 @@ func (a *agent) switchRule(id string, enabled bool, uid int) (changed bool, err 
 		return false, nil
 	}
 	next := maps.Clone(a.switched)
-	next[id] = ruleSwitch{Enabled: enabled, Time: time.Now().UTC(), UID: uid}
-	if len(next) > maxSwitches {
-		return false, fmt.Errorf("%d rules are switched, the limit is %d: use rules.disabled in the configuration", len(next), maxSwitches)
+	next[id] = ruleset.Switch{Enabled: enabled, Time: time.Now().UTC(), UID: uid}
+	if len(next) > ruleset.MaxSwitches {
+		return false, fmt.Errorf("%d rules are switched, the limit is %d: use rules.disabled in the configuration", len(next), ruleset.MaxSwitches)
 	}
-	if err := next.write(a.switchFile()); err != nil {
+	if err := next.Write(a.stateDir()); err != nil {
 		return false, fmt.Errorf("keep what is switched: %w", err)
 	}
 	a.switched = next

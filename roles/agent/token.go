@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"daemoneye/bus"
+	"daemoneye/platform"
 	"daemoneye/roles/handoff"
 )
 
@@ -31,7 +32,7 @@ func writeToken(path string) (*tokenFile, error) {
 		return nil, fmt.Errorf("make %q: %w", filepath.Dir(path), err)
 	}
 	// A new file, so that the mode is ours and nobody has the old one open.
-	if err := replaceFile(path, t.text(), 0o600, false); err != nil {
+	if err := platform.ReplaceFile(path, t.text(), 0o600, false); err != nil {
 		return nil, fmt.Errorf("write token: %w", err)
 	}
 	return t, nil

@@ -306,7 +306,12 @@ func storeEngine(cfg *config.Config) (*localEngine, error) {
 	if err != nil {
 		return nil, err
 	}
-	view := &history.View{Store: s, Rules: func() *event.Batch { return ruleRows(loadRules(cfg)) }}
+	var unknown error // of the rules
+	load := func() (set *rules.Set) {
+		set, unknown = instanceRules(cfg)
+		return set
+	}
+	view := &history.View{Store: s, Rules: func() *event.Batch { return ruleRows(load()) }}
 	reader := view.Reader()
 	return &localEngine{
 		source: reader,
@@ -314,6 +319,9 @@ func storeEngine(cfg *config.Config) (*localEngine, error) {
 		limit: cfg.Agent.QueryTimeout,
 		incomplete: func(ctx context.Context, q *sql.Query, now time.Time) []string {
 			reasons := reader.Damaged()
+			if unknown != nil {
+				reasons = append(reasons, unknown.Error())
+			}
 			lost, err := view.Incomplete(ctx, q, now)
 			if err != nil {
 				lost = append(lost, err.Error())
@@ -329,15 +337,6 @@ func storeEngine(cfg *config.Config) (*localEngine, error) {
 // of the directories that it names.
 func sqlConfig(cfg *config.Config) sql.Config {
 	return sql.Config{Limits: history.Limits(cfg), Lists: rules.LoadLists(time.Now(), ruleDirs(cfg)...)}
-}
-
-// loadRules loads the rules that the configuration names.
-func loadRules(cfg *config.Config) *rules.Set {
-	sources := ruleDirs(cfg)
-	if cfg.Rules.Builtin {
-		sources = append([]rules.Source{rules.Builtin()}, sources...)
-	}
-	return rules.Load(rules.LoadConfig{SQL: sql.Config{Limits: history.Limits(cfg)}, Disabled: cfg.Rules.Disabled, Packs: packTrust(cfg)}, sources...)
 }
 
 // ruleDirs are the directories of rules that the configuration names.

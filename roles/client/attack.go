@@ -19,7 +19,7 @@ func rulesAttackCommand() *cli.Command {
    daemoneye rules attack ./my-rules --format json
    daemoneye rules attack --navigator layer.json
 
-Without arguments it is of the rules that the configuration names. Disabled rules do not count.`,
+Without arguments it is of the rules that the agent runs, or would run. Disabled rules do not count.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table (text for people), json"},
 			&cli.StringFlag{Name: "navigator", Usage: "write a layer for the ATT&CK Navigator to `FILE`, which must not exist"},
@@ -39,7 +39,7 @@ func rulesAttack(c *call) error {
 	} else {
 		cfg, failed := c.config()
 		if err = failed; err == nil {
-			set = loadRules(cfg)
+			set = c.instanceRules(cfg)
 		}
 	}
 	if err != nil {

@@ -107,6 +107,7 @@ func (c *call) rulesEngine() (engine, error) {
 			return nil, err
 		}
 		c.warn("the agent is not running; these are the rules on disk, which it would load")
+		return &localEngine{source: batchSource{ruleRows(c.instanceRules(cfg))}}, nil
 	}
 	for _, dir := range c.repeated("rules") {
 		if _, err := os.Stat(dir); err != nil {

@@ -1,4 +1,4 @@
-package agent
+package platform
 
 import (
 	"errors"
@@ -6,11 +6,11 @@ import (
 	"os"
 )
 
-// replaceFile makes a file of this mode, whatever the umask, which takes the
+// ReplaceFile makes a file of this mode, whatever the umask, which takes the
 // place of the one of that name when it is whole; with sync once it is on the
 // disk, so that after a crash it is the old or the new one. A file that somebody
 // has put where it is made is not followed and not written to.
-func replaceFile(path string, data []byte, mode fs.FileMode, sync bool) error {
+func ReplaceFile(path string, data []byte, mode fs.FileMode, sync bool) error {
 	fresh := path + ".new"
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
