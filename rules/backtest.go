@@ -38,21 +38,24 @@ const (
 
 // Backtest is what a rule would have found in the history.
 type Backtest struct {
-	RuleID  string           `json:"rule_id"`
-	Mode    string           `json:"mode"`
-	From    time.Time        `json:"from"`             // the first row's in the time asked for
-	To      time.Time        `json:"to"`               // the last row's
-	Step    float64          `json:"step_s,omitempty"` // s between two runs of a History rule
-	Runs    int64            `json:"runs,omitempty"`
-	Rows    int64            `json:"rows"`    // of its tables in that time
-	Matches int64            `json:"matches"` // rows that the rule returned
-	Alerts  int64            `json:"alerts"`  // that they make
-	Forced  int64            `json:"forced"`  // alerts that were ended early, to bound memory; each may have made another one
-	Failed  int64            `json:"failed"`  // rows, or runs, on which the rule failed
-	Error   string           `json:"error,omitempty"`
-	Days    []BacktestDay    `json:"days"` // in UTC, those with matches
-	Top     []BacktestColumn `json:"top"`  // columns of the result, and the dedup columns, in which values repeat
-	Sample  []event.Alert    `json:"sample"`
+	RuleID   string           `json:"rule_id"`
+	Mode     string           `json:"mode"`
+	From     time.Time        `json:"from"`             // the first row's in the time asked for
+	To       time.Time        `json:"to"`               // the last row's
+	Step     float64          `json:"step_s,omitempty"` // s between two runs of a History rule
+	Runs     int64            `json:"runs,omitempty"`
+	Rows     int64            `json:"rows"`     // of its tables in that time
+	Matches  int64            `json:"matches"`  // rows that the rule returned
+	Alerts   int64            `json:"alerts"`   // that they make
+	Excluded int64            `json:"excluded"` // rows that the rule returned and an exception met; in no other count
+	Forced   int64            `json:"forced"`   // alerts that were ended early, to bound memory; each may have made another one
+	Failed   int64            `json:"failed"`   // rows, or runs, on which the rule failed
+	Error    string           `json:"error,omitempty"`
+	Days     []BacktestDay    `json:"days"` // in UTC, those with matches
+	Top      []BacktestColumn `json:"top"`  // columns of the result, and the dedup columns, in which values repeat
+	Sample   []event.Alert    `json:"sample"`
+
+	Unfit []string `json:"unfit_exceptions,omitempty"` // sentences for people: exceptions that could not be applied
 
 	Against *BacktestChange `json:"against,omitempty"`
 }
@@ -161,6 +164,9 @@ func (r *Rule) backtest(ctx context.Context, src sql.Source, cfg BacktestConfig,
 	}
 	t := newTally(r)
 	found := func(list []Match) error {
+		all := len(list)
+		list = slices.DeleteFunc(list, func(m Match) bool { return m.Excluded != nil })
+		t.Excluded += int64(all - len(list))
 		for i := range list {
 			if err := each(&list[i]); err != nil {
 				return err
@@ -215,6 +221,10 @@ func (t *tally) stream(ctx context.Context, src sql.Source, cfg BacktestConfig, 
 	req.From, req.To = cfg.Bounds()
 	req.Columns, req.Where = r.query.Reads()
 	names := []string{table.Time, "entity_id", "pid"}
+	for _, e := range r.active {
+		columns, _ := e.query.Reads()
+		names = append(names, columns...)
+	}
 	for _, k := range r.keys {
 		if k.output < 0 {
 			names = append(names, k.name)

@@ -139,3 +139,59 @@ func TestBacktestValues(t *testing.T) {
 		t.Errorf("%d values held, %d counted, want %d and %d", len(c.values), sum, backtestValues, 3*backtestValues)
 	}
 }
+
+// Matches that meet an exception of the rule in force are counted apart, for
+// every version of the rule, and an exception that does not fit it is told.
+func TestBacktestExceptions(t *testing.T) {
+	now := testStart
+	set := Load(LoadConfig{Now: now}, files("odd.sql", ruleText("odd", "", "SELECT pid, name FROM process_events WHERE pid % 2 = 1"),
+		"many.sql", ruleText("many", "-- window: 20s\n", "SELECT user_name, count(*) AS n FROM process_events GROUP BY user_name"),
+		"exceptions/a.yaml", exceptionFile("odd", "user_id = 1", "2999-01-01")+strings.TrimPrefix(exceptionFile("odd", "pid = 7", "2020-01-01"), "exceptions:\n"),
+		"exceptions/b.yaml", exceptionFile("many", "n > 1", "2999-01-01")))
+	if len(set.Refused) > 0 {
+		t.Fatal(set.Refused[0])
+	}
+	src := onlyAsked{memory{eventsFrom(0, 30)}}
+	backtest := func(text string) *Backtest {
+		t.Helper()
+		r, unfit := set.Excepted(mustParse(t, text), now, sql.Config{})
+		b, err := r.Backtest(context.Background(), src, BacktestConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Unfit = unfit
+		return b
+	}
+	// Every third of the 15 odd ones is of user 1.
+	newer := ruleText("odd", "-- dedup: pid\n", "SELECT name, pid FROM process_events WHERE pid % 2 = 1 AND pid > 0")
+	b := backtest(newer)
+	if b.Matches != 10 || b.Excluded != 5 || b.Alerts != 10 || len(b.Unfit) > 0 || len(b.Sample) != 10 {
+		t.Errorf("%d matches, %d excluded, %d alerts, %d samples, unfit %q", b.Matches, b.Excluded, b.Alerts, len(b.Sample), b.Unfit)
+	}
+	for _, a := range b.Sample {
+		if a.Excluded != "" {
+			t.Errorf("an excluded match is shown: %+v", a)
+		}
+	}
+	if b := backtest(ruleText("many", "-- window: 20s\n", "SELECT count(*) AS n FROM process_events")); b.Matches != 0 || b.Excluded == 0 || len(b.Unfit) > 0 {
+		t.Errorf("history: %d matches, %d excluded, unfit %q", b.Matches, b.Excluded, b.Unfit)
+	}
+	b = backtest(ruleText("many", "-- window: 20s\n", "SELECT count(*) AS number FROM process_events"))
+	if b.Matches == 0 || b.Excluded != 0 || len(b.Unfit) != 1 || !strings.Contains(b.Unfit[0], "t/exceptions/b.yaml:2 does not fit this version of many: column \"n\" does not exist") {
+		t.Errorf("history: %d matches, %d excluded, unfit %q", b.Matches, b.Excluded, b.Unfit)
+	}
+	if b := backtest(ruleText("other", "", "SELECT pid FROM process_events WHERE pid % 2 = 1")); b.Matches != 15 || b.Excluded != 0 {
+		t.Errorf("another rule: %d matches, %d excluded", b.Matches, b.Excluded)
+	}
+
+	// A change that takes an exception's place adds nothing that is excluded.
+	old, _ := set.Excepted(mustParse(t, ruleText("odd", "", "SELECT pid FROM process_events WHERE pid % 2 = 1 AND pid > 10")), now, sql.Config{})
+	r, _ := set.Excepted(mustParse(t, newer), now, sql.Config{})
+	b, err := r.BacktestAgainst(context.Background(), src, BacktestConfig{}, old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := b.Against; b.Excluded != 5 || a.Removed.Matches != 0 || a.Added.Matches != b.Matches-a.Old.Matches || a.Old.Excluded == 0 {
+		t.Errorf("against: %+v", a)
+	}
+}

@@ -168,6 +168,28 @@ func (r *Rule) except(now time.Time, cfg sql.Config) error {
 	return err
 }
 
+// Excepted returns another version of a rule of the set with that rule's
+// exceptions, and, for people, which of them do not fit it.
+func (s *Set) Excepted(r *Rule, now time.Time, cfg sql.Config) (_ *Rule, unfit []string) {
+	known := s.Rule(r.ID)
+	if known == nil {
+		return r, nil
+	}
+	out := *r
+	out.exceptions = nil
+	for _, e := range known.exceptions {
+		if _, err := r.condition(e.When, cfg); err != nil {
+			unfit = append(unfit, fmt.Sprintf("the exception at %s:%d does not fit this version of %s: %s", e.File, e.Line, r.ID, sqlProblem(e.File, "", 0, err).Message))
+			continue
+		}
+		out.exceptions = append(out.exceptions, e)
+	}
+	if err := out.except(now, cfg); err != nil { // each by itself was compiled
+		return r, append(unfit, fmt.Sprintf("the exceptions of %s together: %v", r.ID, err))
+	}
+	return &out, unfit
+}
+
 // lists are the names of those that the rule and its exceptions read.
 func (r *Rule) lists() []string {
 	list := r.query.Lists()

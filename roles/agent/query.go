@@ -149,6 +149,7 @@ func (a *agent) explainer(req *api.QueryRequest) (*history.Explainer, *history.R
 	reader := a.view.Reader()
 	return &history.Explainer{
 		Source: reader, Limits: history.Limits(a.cfg.Config), Lists: a.lists(), Options: a.queryOptions(req), Matcher: history.MatcherConfig(a.cfg.Config, history.Stored(a.cfg.Config, a.store)),
+		Rules: a.matcher.Set,
 	}, reader
 }
 

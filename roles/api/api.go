@@ -227,6 +227,8 @@ type Backtest struct {
 	To      time.Time     `msgpack:"to"`      //
 	Step    time.Duration `msgpack:"step"`    // between two runs of a rule over history; 0: half of its window
 	Against string        `msgpack:"against"` // text of the rule with which it is compared; "": none
+
+	NoExceptions bool `msgpack:"no_exceptions,omitempty"` // as if the rules in force had none
 }
 
 // BacktestColumn is the name of the column of a backtest.

@@ -314,7 +314,7 @@ func storeEngine(cfg *config.Config) (*localEngine, error) {
 	view := &history.View{Store: s, Rules: func() *event.Batch { return ruleRows(load()) }}
 	reader := view.Reader()
 	return &localEngine{
-		source: reader,
+		source: reader, rules: load,
 		limits: history.Limits(cfg), lists: sqlConfig(cfg).Lists, resources: history.Resources(cfg, os.TempDir()), matcher: history.MatcherConfig(cfg, history.Resources(cfg, os.TempDir())),
 		limit: cfg.Agent.QueryTimeout,
 		incomplete: func(ctx context.Context, q *sql.Query, now time.Time) []string {

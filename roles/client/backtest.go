@@ -28,11 +28,13 @@ func rulesBacktestCommand() *cli.Command {
 
 A rule that groups, joins or sorts is run again and again, half of its window apart, where the agent would run it when
 rows have arrived; --step makes that finer or coarser. A rule that reads the present state, such as processes, has no
-history to be run over. Nothing is stored and no alert is raised.`,
+history to be run over. Nothing is stored and no alert is raised. What the exceptions of the rules in force say of the
+rule's id is applied: matches that meet one are counted as excluded, and nowhere else.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "since", Value: "30d", Usage: "look at what happened within `DURATION`, such as 90m or 7d, or since a time (UTC), such as 2026-11-01 or 2026-11-01T12:00:00Z"},
 			&cli.StringFlag{Name: "until", Usage: "leave out what happened since `TIME`, a duration ago or a time", DefaultText: "now"},
 			&cli.StringFlag{Name: "against", Usage: "show what differs from another version of the rule, `FILE|ID`: what it adds and removes"},
+			&cli.BoolFlag{Name: "no-exceptions", Usage: "apply no exceptions"},
 			&cli.StringFlag{Name: "step", Usage: "run a rule over history every `DURATION`", DefaultText: "half of its window"},
 			repeatedFlag("input", "run it over `FILE` instead of the history, all of it unless --since is given; no agent is needed. It is "+fileTypes+". May be a pattern, and repeated"),
 			&cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table (text for people), json"},
@@ -63,6 +65,7 @@ func rulesBacktest(c *call) error {
 	if r.Backtest, err = c.backtestRange(time.Now()); err != nil {
 		return err
 	}
+	r.Backtest.NoExceptions = c.Bool("no-exceptions")
 	if r.SQL, err = c.ruleText(c.Args().First()); err != nil {
 		return err
 	}
@@ -104,6 +107,13 @@ func rulesBacktest(c *call) error {
 		err = writeJSON(c.out, &b)
 	} else {
 		err = showBacktest(c.out, &b)
+	}
+	unfit := b.Unfit
+	if b.Against != nil {
+		unfit = append(unfit, b.Against.Old.Unfit...)
+	}
+	for _, text := range unfit {
+		c.warn("not applied: %s", text)
 	}
 	c.incomplete(done)
 	return err
@@ -175,6 +185,9 @@ func showBacktest(out *term.Output, b *rules.Backtest) error {
 		s.line("runs", "%d, one every %v", b.Runs, time.Duration(b.Step*float64(time.Second)))
 	}
 	s.line("found", "%s in %s", term.Plural(b.Matches, "match", "matches"), term.Plural(b.Alerts, "alert", "alerts"))
+	if b.Excluded > 0 {
+		s.line("excluded", "%s by exceptions", term.Plural(b.Excluded, "more match", "more matches"))
+	}
 	if b.Forced > 0 {
 		s.line("", "at most: %d alerts were ended early, to bound memory", b.Forced)
 	}
@@ -198,6 +211,9 @@ func showBacktest(out *term.Output, b *rules.Backtest) error {
 	if a := b.Against; a != nil {
 		s.title("Against " + a.Old.RuleID)
 		s.line("it found", "%s in %s", term.Plural(a.Old.Matches, "match", "matches"), term.Plural(a.Old.Alerts, "alert", "alerts"))
+		if a.Old.Excluded > 0 {
+			s.line("", "%s excluded by exceptions", term.Plural(a.Old.Excluded, "more match", "more matches"))
+		}
 		if a.Old.Failed > 0 {
 			s.line("it failed", "%s: %s", term.Plural(a.Old.Failed, "time", "times"), a.Old.Error)
 		}

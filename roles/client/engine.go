@@ -78,6 +78,7 @@ type localEngine struct {
 	limits    sql.Limits // of statements
 	lists     map[string]*sql.List
 	matcher   rules.MatcherConfig // as which rules are explained
+	rules     func() *rules.Set   // whose exceptions count in a backtest
 	resources sql.Options         // of each query
 	limit     time.Duration       // unless the request says otherwise; 0: none
 	// incomplete says what of the tables read is missing; nil: nothing is.
@@ -170,7 +171,7 @@ func (e *localEngine) backtest(ctx context.Context, r *api.QueryRequest, header 
 }
 
 func (e *localEngine) explainer(r *api.QueryRequest) *history.Explainer {
-	return &history.Explainer{Source: e.source, Limits: e.limits, Lists: e.lists, Options: e.options(r), Matcher: e.matcher}
+	return &history.Explainer{Source: e.source, Limits: e.limits, Lists: e.lists, Options: e.options(r), Matcher: e.matcher, Rules: e.rules}
 }
 
 // late says so of an error of a query that ran out of its time.

@@ -16,6 +16,7 @@ import (
 	"daemoneye/bus/event"
 	"daemoneye/roles/history"
 	"daemoneye/roles/term"
+	"daemoneye/rules"
 	"daemoneye/rules/sql"
 	"daemoneye/store/eventfile"
 )
@@ -100,6 +101,7 @@ func (c *call) fileEngine(paths []string, table string, progress *term.Progress)
 		return nil, err
 	}
 	return &localEngine{
+		rules:  func() *rules.Set { return loadRules(cfg) },
 		source: s, limits: history.Limits(cfg), lists: sqlConfig(cfg).Lists, matcher: history.MatcherConfig(cfg, history.Resources(cfg, os.TempDir())), resources: history.Resources(cfg, os.TempDir()),
 		incomplete: func(_ context.Context, q *sql.Query, _ time.Time) []string { return s.otherTables(q.Tables()) },
 		release:    func() error { s.report(c); return nil },

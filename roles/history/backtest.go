@@ -19,6 +19,17 @@ func (x *Explainer) Backtest(ctx context.Context, r *api.QueryRequest, lost func
 	if err != nil {
 		return column, nil, nil, err
 	}
+	var set *rules.Set
+	if x.Rules != nil && !r.Backtest.NoExceptions {
+		set = x.Rules()
+	}
+	excepted := func(r *rules.Rule) (*rules.Rule, []string) {
+		if set == nil {
+			return r, nil
+		}
+		return set.Excepted(r, x.Options.Now, limits)
+	}
+	rule, unfit := excepted(rule)
 	cfg := rules.BacktestConfig{From: r.Backtest.From, To: r.Backtest.To, Step: r.Backtest.Step, Matcher: x.Matcher}
 	var b *rules.Backtest
 	if r.Backtest.Against == "" {
@@ -28,11 +39,15 @@ func (x *Explainer) Backtest(ctx context.Context, r *api.QueryRequest, lost func
 		if old, err = rules.Parse("old rule", []byte(r.Backtest.Against), limits); err != nil {
 			return column, nil, nil, err
 		}
-		b, err = rule.BacktestAgainst(ctx, x.Source, cfg, old)
+		old, oldUnfit := excepted(old)
+		if b, err = rule.BacktestAgainst(ctx, x.Source, cfg, old); err == nil {
+			b.Against.Old.Unfit = oldUnfit
+		}
 	}
 	if err != nil {
 		return column, nil, nil, err
 	}
+	b.Unfit = unfit
 	if lost != nil {
 		from, to := cfg.Bounds()
 		for _, table := range rule.Tables {

@@ -19,6 +19,7 @@ type Explainer struct {
 	Lists   map[string]*sql.List
 	Options sql.Options
 	Matcher rules.MatcherConfig // as which the rules are run
+	Rules   func() *rules.Set   // those whose exceptions count in a backtest; nil: none
 }
 
 // Explain returns the answer's column and its cells, one a row. The query is
