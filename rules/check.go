@@ -86,7 +86,7 @@ func (r *Rule) runCase(ctx context.Context, c *fixtureCase) (matched int, err er
 	if c.Table != "" && !slices.Contains(r.Tables, c.Table) {
 		return 0, fmt.Errorf("its rows are of %s, and the rule reads %s", c.Table, strings.Join(r.Tables, ", "))
 	}
-	batches, err := c.batches(r.Table(), r.source.FS, path.Dir(r.fixture))
+	batches, err := c.batches(r.Tables, r.source.FS, path.Dir(r.fixture))
 	if err != nil {
 		return 0, err
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,11 +33,15 @@ import (
 //	    file: scan.jsonl             # rows as JSON Lines, beside the rule
 //	    must_not_match: true
 //
-// A row is of the rule's table unless the case names another with table. The
-// columns that are never NULL have a value when the row gives none: times
+// A row is of the rule's table unless the case, or a member "table" of the row,
+// names another; rows of a file that are of tables the rule does not read are
+// passed over, so that a recording can be used as it is. The columns that are never NULL have a value when the row gives none: times
 // count up from 2026-01-01 by a second a row, entity_id and pid differ from
 // row to row, event is exec, accessible is true, kernel_thread is false.
 const fixtureSuffix = ".test.yaml"
+
+// tableMember of a row is the name of its table; no table has such a column.
+const tableMember = "table"
 
 // Limits of fixtures.
 const (
@@ -180,9 +185,11 @@ func canonical(data []byte) string {
 	return string(text)
 }
 
-// batches builds the case's rows, at most 1,000 in a batch.
-func (c *fixtureCase) batches(table string, fsys fs.FS, dir string) ([]*event.Batch, error) {
-	f := &rowFiller{builder: event.NewBuilder(event.Lookup(cmp.Or(c.Table, table)))}
+// batches builds the case's rows of the tables that the rule reads, the first
+// one unless they say otherwise; at most 1,000 in a batch.
+func (c *fixtureCase) batches(tables []string, fsys fs.FS, dir string) ([]*event.Batch, error) {
+	f := newRowFiller(cmp.Or(c.Table, tables[0]), tables)
+	f.recorded = c.File != ""
 	if c.File == "" {
 		for i, row := range c.Events {
 			values := make(map[string]any, len(row))
@@ -213,6 +220,9 @@ func (c *fixtureCase) batches(table string, fsys fs.FS, dir string) ([]*event.Ba
 		var values map[string]any
 		err := d.Decode(&values)
 		if errors.Is(err, io.EOF) {
+			if f.rows == 0 {
+				return nil, fmt.Errorf("%s has no row of %s", c.File, strings.Join(tables, ", "))
+			}
 			return f.finish(), nil
 		}
 		if err == nil {
@@ -226,18 +236,29 @@ func (c *fixtureCase) batches(table string, fsys fs.FS, dir string) ([]*event.Ba
 
 // rowFiller builds rows from values by column name.
 type rowFiller struct {
-	builder *event.Builder
-	done    []*event.Batch
-	rows    int
+	table    string   // of rows that name none
+	tables   []string // those that are read
+	recorded bool     // rows of others are passed over
+	builders map[string]*event.Builder
+	done     []*event.Batch
+	rows     int
+}
+
+func newRowFiller(table string, tables []string) *rowFiller {
+	return &rowFiller{table: table, tables: tables, builders: map[string]*event.Builder{}}
 }
 
 var fixtureStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func (f *rowFiller) add(values map[string]any) error {
+	builder, err := f.builderFor(values)
+	if builder == nil {
+		return err
+	}
 	if f.rows == maxCaseRows {
 		return fmt.Errorf("more than %d rows", maxCaseRows)
 	}
-	t := f.builder.Table()
+	t := builder.Table()
 	for name := range values {
 		if t.Index(name) >= 0 {
 			continue
@@ -262,20 +283,47 @@ func (f *rowFiller) add(values map[string]any) error {
 			}
 			continue
 		}
-		if err := setValue(f.builder.Column(c.Name), c.Type, v); err != nil {
+		if err := setValue(builder.Column(c.Name), c.Type, v); err != nil {
 			return fmt.Errorf("%s: %w", c.Name, err)
 		}
 	}
-	f.builder.EndRow()
-	if f.rows++; f.builder.Rows() == 1000 {
-		f.done = append(f.done, f.builder.Batch())
+	builder.EndRow()
+	if f.rows++; builder.Rows() == 1000 {
+		f.done = append(f.done, builder.Batch())
 	}
 	return nil
 }
 
+// builderFor takes the name of its table out of a row; nil: the row is passed
+// over.
+func (f *rowFiller) builderFor(values map[string]any) (*event.Builder, error) {
+	name := f.table
+	if v, ok := values[tableMember]; ok {
+		name = fmt.Sprint(v)
+		delete(values, tableMember)
+	}
+	switch {
+	case slices.Contains(f.tables, name):
+	case event.Lookup(name) == nil:
+		return nil, fmt.Errorf("unknown table %q", name)
+	case f.recorded:
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("it is a row of %s, and the rule reads %s", name, strings.Join(f.tables, ", "))
+	}
+	b := f.builders[name]
+	if b == nil {
+		b = event.NewBuilder(event.Lookup(name))
+		f.builders[name] = b
+	}
+	return b, nil
+}
+
 func (f *rowFiller) finish() []*event.Batch {
-	if f.builder.Rows() > 0 {
-		f.done = append(f.done, f.builder.Batch())
+	for _, name := range f.tables {
+		if b := f.builders[name]; b != nil && b.Rows() > 0 {
+			f.done = append(f.done, b.Batch())
+		}
 	}
 	return f.done
 }

@@ -66,6 +66,11 @@ func TestFixtures(t *testing.T) {
 		{"wrong count", "cases:\n- name: a\n  events: [{command_line: bad}]\n  match: 2\n", false, ""},
 		{"must not", "cases:\n- name: a\n  events: [{command_line: good}]\n  must_not_match: true\n", true, ""},
 		{"file", "cases:\n- name: a\n  file: e.jsonl\n  match: 1\n", true, ""},
+		{"recording", "cases:\n- name: a\n  file: all.jsonl\n  match: 1\n", true, ""},
+		{"recording of other tables", "cases:\n- name: a\n  file: other.jsonl\n  must_not_match: true\n", false, "other.jsonl has no row of process_events"},
+		{"recording of an unknown table", "cases:\n- name: a\n  file: unknown.jsonl\n  match: 0\n", false, `unknown.jsonl, row 1: unknown table "processs"`},
+		{"row of another table", "cases:\n- name: a\n  events: [{table: scans}]\n  match: 0\n", false, "event 1: it is a row of scans, and the rule reads process_events"},
+		{"row that names its table", "cases:\n- name: a\n  table: process_events\n  events: [{table: process_events, command_line: bad}]\n  match: 1\n", true, ""},
 		{"file elsewhere", "cases:\n- name: a\n  file: ../../etc/passwd\n  match: 1\n", false, "leads out"},
 		{"failing row", "cases:\n- name: a\n  events: [{command_line: bad, pid: 1}]\n  match: 0\n", false, "division by zero"},
 		{"unknown column", "cases:\n- name: a\n  events: [{comand_line: bad}]\n  match: 0\n", false, `did you mean "command_line"?`},
@@ -82,7 +87,9 @@ func TestFixtures(t *testing.T) {
 		{"not yaml", "\t{", false, "cannot start any token"},
 		{"all types", "cases:\n- name: a\n  events:\n  - {command_line: bad, pid: 9, cpu_usage: 1.5, accessible: false, time: 2026-01-02T03:04:05Z, ancestors: [a, b], namespaces: {mnt: 1}, cwd: null}\n  match: 1\n", true, ""},
 	} {
-		set := mustLoad(t, files("r.sql", rule, "r.test.yaml", c.yaml, "e.jsonl", "{\"command_line\": \"bad\", \"pid\": 12}\n{\"command_line\": \"good\"}\n"))
+		set := mustLoad(t, files("r.sql", rule, "r.test.yaml", c.yaml, "e.jsonl", "{\"command_line\": \"bad\", \"pid\": 12}\n{\"command_line\": \"good\"}\n",
+			"all.jsonl", "{\"table\": \"scans\", \"odd\": 1}\n{\"table\": \"process_events\", \"command_line\": \"bad\", \"cwd\": null}\n",
+			"other.jsonl", "{\"table\": \"scans\"}\n", "unknown.jsonl", "{\"table\": \"processs\"}\n"))
 		r := Test(ctx, set)[0]
 		if r.Passed() != c.passed {
 			t.Errorf("%s: passed %t, want %t: %+v", c.name, r.Passed(), c.passed, r)
@@ -110,7 +117,7 @@ func FuzzFixtures(f *testing.F) {
 			return
 		}
 		for i := range cases {
-			batches, err := cases[i].batches("process_events", files().FS, ".")
+			batches, err := cases[i].batches([]string{"process_events"}, files().FS, ".")
 			if err != nil {
 				continue
 			}

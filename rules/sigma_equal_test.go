@@ -689,15 +689,12 @@ func compareSigma(t *testing.T, set *Set, rules []*plainRule, count int) {
 			row["time"] = at
 			f := builders[table]
 			if f == nil {
-				f = &rowFiller{builder: event.NewBuilder(event.Lookup(table))}
+				f = newRowFiller(table, []string{table})
 				builders[table] = f
 			}
 			f.rows = 0
 			if err := f.add(row); err != nil {
 				t.Fatalf("%s: %v", r.file, err)
-			}
-			if f.builder.Rows() == 1000 {
-				f.done = append(f.done, f.builder.Batch())
 			}
 			samples[at] = sample{e, r}
 			if r.matches(e) {

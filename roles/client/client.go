@@ -32,7 +32,7 @@ func SocketFlag() cli.Flag {
 // the global flags --data-dir, --config, --log-level and --socket.
 func Commands() []*cli.Command {
 	return []*cli.Command{
-		queryCommand(), exportCommand(), psCommand(), watchCommand(), rulesCommand(), sigmaCommand(), replayCommand(), alertsCommand(),
+		queryCommand(), exportCommand(), psCommand(), watchCommand(), rulesCommand(), sigmaCommand(), recordCommand(), replayCommand(), alertsCommand(),
 		healthCommand(), metricsCommand(), schemaCommand(), configCommand(), versionCommand(),
 	}
 }

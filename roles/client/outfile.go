@@ -34,6 +34,7 @@ type destination struct {
 	printer
 	name     string       // "" is standard output
 	temp     *os.File     // of the file
+	out      io.Writer    // what is written to the file goes here
 	part     string       // the name of temp, until it gets name
 	unnamed  bool         // temp has no name yet
 	zip      *gzip.Writer // what is written goes through, nil for none
@@ -72,15 +73,15 @@ func (d *destination) create(format string) error {
 	if err := d.createFile(); err != nil {
 		return err
 	}
-	var out io.Writer = d.temp
+	d.out = d.temp
 	if zipped(d.name) {
 		d.zip = gzip.NewWriter(d.temp)
-		out = d.zip
+		d.out = d.zip
 	}
 	if format == parquetFormat {
 		d.printer = &parquetPrinter{out: d.temp}
 	} else {
-		d.printer = newResultPrinter(term.New(out, os.Getenv), format)
+		d.printer = newResultPrinter(term.New(d.out, os.Getenv), format)
 	}
 	return nil
 }

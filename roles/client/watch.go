@@ -63,16 +63,9 @@ func watch(c *call) error {
 		}
 		table, topic = t.Name, api.EventsTopic+t.Name
 	}
-	condition := c.String("where")
-	if condition == "" {
-		condition = "true"
-	}
-	q, err := sql.CompileWhere(table, condition, sql.Config{})
+	q, err := liveQuery(table, c.String("where"))
 	if err != nil {
 		return explain(err)
-	}
-	if !q.Streams() {
-		return usage("use comparisons of the row's own columns", "--where can not be decided row by row")
 	}
 	conn, _, err := c.agent()
 	if err != nil {
@@ -94,6 +87,18 @@ func watch(c *call) error {
 		return nil // Ctrl-C is how it ends
 	}
 	return agentError(err)
+}
+
+// liveQuery compiles a condition on rows of a table as they come; "": all.
+func liveQuery(table, condition string) (*sql.Query, error) {
+	if condition == "" {
+		condition = "true"
+	}
+	q, err := sql.CompileWhere(table, condition, sql.Config{})
+	if err == nil && !q.Streams() {
+		err = usage("use comparisons of the row's own columns", "--where can not be decided row by row")
+	}
+	return q, err
 }
 
 // watcher prints what a subscription brings.
