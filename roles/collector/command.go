@@ -139,11 +139,12 @@ func readToken(path string) (token bus.Token, err error) {
 // FromConfig returns what the operator's configuration says, without Dial.
 func FromConfig(cfg *config.Config, logger *core.Logger) Config {
 	c := cfg.Collector
+	paths, reads := c.Files.Watched()
 	return Config{
 		Interval: c.Interval, SampleInterval: c.SampleInterval, Log: logger,
 		NoKernel:     c.Source == api.SourceProc,
 		Scan:         procfs.Config{MaxCommandLine: int(c.CommandLineLimit), Environment: c.Environment},
-		WatchedPaths: c.Files.Paths, WatchedReads: c.Files.Reads, UnixSockets: c.UnixSockets,
+		WatchedPaths: paths, WatchedReads: reads, UnixSockets: c.UnixSockets,
 		NoEBPF: c.Source == api.SourceNetlink, OnlyEBPF: c.Source == "ebpf",
 		Redaction: Redaction{Off: !c.Redact.Enabled, Options: c.Redact.Options, Patterns: c.Redact.Patterns},
 		NoHash:    !c.Hash.Enabled,

@@ -53,8 +53,8 @@ type Collector struct {
 	Hash             Hash
 }
 
-// Files is about the files of which file_events tells. A name * in a path
-// stands for any one.
+// Files is about the files of which file_events tells, beside those that are
+// always watched. A name * in a path stands for any one.
 type Files struct {
 	Paths []string // whose changes are told, with all below
 	Reads []string // files, or directories of files, whose reads are

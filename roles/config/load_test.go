@@ -483,3 +483,22 @@ func TestEmptyDataDir(t *testing.T) {
 		t.Errorf("Load with --data-dir \"\" = %v, want it refused", err)
 	}
 }
+
+// TestWatched: files of the configuration are watched beside those of the
+// built-in rules.
+func TestWatched(t *testing.T) {
+	dir := t.TempDir()
+	file := write(t, dir+"/c.yaml", "collector:\n  files:\n    paths: [/srv/app]\n    reads: [/srv/app/key]\n")
+	c, err := load(Options{File: file}, user(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths, reads := c.Collector.Files.Watched()
+	for _, list := range []struct{ got, want []string }{{paths, []string{"/etc", "/home/*/.ssh", "/srv/app"}}, {reads, []string{"/etc/shadow", "/srv/app/key"}}} {
+		for _, w := range list.want {
+			if !slices.Contains(list.got, w) {
+				t.Errorf("%q is not among %q", w, list.got)
+			}
+		}
+	}
+}

@@ -136,15 +136,15 @@ func collectorSettings() []Setting {
 			field: func(c *Config) any { return &c.Collector.UnixSockets },
 		},
 		{
-			Key: "collector.files.paths", Type: PathList, Default: strings.Join(watchedPaths(), ","),
+			Key: "collector.files.paths", Type: PathList,
 			expected: "a list of absolute paths; * stands for a whole name", check: isWatchable,
-			Doc:   "Paths whose changes, with all below, become rows of file_events. * stands for any one name.",
+			Doc:   "Further paths whose changes, with all below, become rows of file_events. * stands for any one name. Always watched: " + strings.Join(watchedPaths(), ", ") + ".",
 			field: func(c *Config) any { return &c.Collector.Files.Paths },
 		},
 		{
-			Key: "collector.files.reads", Type: PathList, Default: strings.Join(watchedReads(), ","),
+			Key: "collector.files.reads", Type: PathList,
 			expected: "a list of absolute paths; * stands for a whole name, but for the last one", check: isWatchableRead,
-			Doc:   "Files of which each opening for reading becomes a row of file_events; of a directory those directly in it.",
+			Doc:   "Further files of which each opening for reading becomes a row of file_events; of a directory those directly in it. Always watched: " + strings.Join(watchedReads(), ", ") + ".",
 			field: func(c *Config) any { return &c.Collector.Files.Reads },
 		},
 		{

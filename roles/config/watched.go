@@ -1,15 +1,24 @@
 package config
 
+import "slices"
+
+// Watched returns the paths whose changes are told, and the files whose reads
+// are: those that the built-in rules are about, always, and those of the
+// configuration.
+func (f Files) Watched() (paths, reads []string) {
+	return slices.Concat(watchedPaths(), f.Paths), slices.Concat(watchedReads(), f.Reads)
+}
+
 // watchedPaths are where programs, libraries and what starts them lie, and how
 // one logs in: what is put there runs again, or as somebody else.
 func watchedPaths() []string {
 	return []string{
 		"/etc", "/boot",
 		"/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/bin", "/sbin",
-		"/usr/lib/systemd", "/lib/systemd", "/run/systemd/system", "/usr/lib/modules", "/lib/modules",
-		"/usr/lib/security", "/usr/lib/*/security", "/lib/*/security",
+		"/usr/lib/systemd", "/lib/systemd", "/usr/local/lib/systemd", "/run/systemd/system", "/usr/lib/modules", "/lib/modules",
+		"/usr/lib/security", "/usr/lib64/security", "/usr/lib/*/security", "/lib/security", "/lib64/security", "/lib/*/security",
 		"/var/spool/cron", "/var/spool/at", "/dev/shm",
-		"/root/.ssh", "/home/*/.ssh", "/root/.config/systemd", "/home/*/.config/systemd",
+		"/root/.ssh", "/home/*/.ssh", "/var/lib/*/.ssh", "/root/.config/systemd", "/home/*/.config/systemd",
 		"/root/.config/autostart", "/home/*/.config/autostart",
 		"/root/.bashrc", "/root/.bash_profile", "/root/.profile", "/root/.zshrc",
 		"/home/*/.bashrc", "/home/*/.bash_profile", "/home/*/.profile", "/home/*/.zshrc",
