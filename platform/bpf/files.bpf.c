@@ -114,6 +114,7 @@ struct edge {
 enum {
 	WATCH_CHANGES = 1,
 	WATCH_READS = 2,
+	WATCH_LEADS = 4, // what is below may be watched
 	ROOT = 1,
 };
 
@@ -317,10 +318,25 @@ inlined void walk_up(struct scratch *s, struct match *m, struct walk *w, struct 
 inlined void judge(struct match *m, struct passed *p)
 {
 	struct tables *tables = bpf_map_lookup_elem(&watched, &m->table);
+	__u32 state = m->states[bounded(m->depth)];
 	if (p->cut || p->unread)
 		p->watched = WATCH_CHANGES | WATCH_READS;
-	else if (tables)
-		p->watched = tables->states[m->states[bounded(m->depth)] & (STATES - 1)].watched;
+	else if (tables && state)
+		p->watched = tables->states[state & (STATES - 1)].watched | WATCH_LEADS;
+}
+
+// tells says what of a path must be watched for an event to be told. A
+// directory that is moved, or a link in its place, takes what is below along.
+inlined __u8 tells(__u32 event)
+{
+	switch (event) {
+	case READ:
+		return WATCH_READS;
+	case RENAME:
+	case SYMLINK:
+		return WATCH_CHANGES | WATCH_LEADS;
+	}
+	return WATCH_CHANGES;
 }
 
 // take_file writes the path of an open file.
@@ -547,7 +563,7 @@ int file_call(__u64 *context)
 		take_passed(cpu, argument_of(m, shape->dir), argument_of(m, shape->path));
 	if (shape->target)
 		take_target(cpu, argument_of(m, shape->target_dir), argument_of(m, shape->target), event == SYMLINK);
-	if (!((m->path.watched | m->target.watched) & (event == READ ? WATCH_READS : WATCH_CHANGES)))
+	if (!((m->path.watched | m->target.watched) & tells(event)))
 		return 0;
 
 	struct file_record *r = (void *)s->head;

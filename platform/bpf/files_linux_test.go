@@ -270,10 +270,10 @@ func TestFiles(t *testing.T) {
 	})
 	t.Run("nothing", func(t *testing.T) {
 		list := f.caused(func() {
-			_ = os.WriteFile(f.dir+"/unwatched", nil, 0o600)
-			_ = os.Rename(f.dir+"/unwatched", f.dir+"/watched-not")
-			_ = os.Chmod(f.dir+"/watched-not", 0o600)
-			_ = os.Remove(f.dir + "/watched-not")
+			_ = os.WriteFile(f.dir+"/x/unwatched", nil, 0o600)
+			_ = os.Rename(f.dir+"/x/unwatched", f.dir+"/x/watched-not")
+			_ = os.Chmod(f.dir+"/x/watched-not", 0o600)
+			_ = os.Remove(f.dir + "/x/watched-not")
 			_, _ = os.ReadFile(f.watched + "/new")         // a read of what is not secret
 			_, _ = unix.Open(f.watched, unix.O_PATH, 0)    // no access
 			_ = unix.Unlink(f.watched + "/does-not-exist") // ENOENT
