@@ -28,7 +28,7 @@ var tables = []*Table{
 	}),
 	define(Table{
 		Name: "file_events", Kind: Stream, Time: "time",
-		Doc: "a file was opened for writing, made, changed, renamed or deleted under a watched path, or one that holds credentials was opened for reading",
+		Doc: "a file was opened for writing, made, changed, renamed or deleted under a watched path, one that holds credentials was opened for reading, or any file got the setuid bit",
 		Columns: slices.Concat([]Column{
 			{Name: "time", Type: Timestamptz, NotNull: true, Doc: "when the system call ended"},
 			{Name: "event", Type: Text, NotNull: true, Doc: "write or read (opened for it), create (made by an open), truncate, rename, link, symlink, delete (a file or directory), mkdir, mknod, chmod, chown, setxattr or removexattr"},

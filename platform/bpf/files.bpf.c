@@ -59,6 +59,8 @@ enum {
 	FMODE_CREATED = 0x100000,
 	S_IFMT = 0170000,
 	S_IFREG = 0100000,
+	S_ISUID = 04000,
+	S_ISGID_AND_X = 02010,
 	EPERM = 1,
 	EACCES = 13,
 	AT_FDCWD = -100,
@@ -339,6 +341,15 @@ inlined __u8 tells(__u32 event)
 	return WATCH_CHANGES;
 }
 
+// gives_id reports whether a file gets a mode by which whoever starts it
+// becomes its owner, or one of its group. Such a file is told wherever it is.
+inlined bool gives_id(__u32 event, __u32 mode, bool may_create)
+{
+	if (event != CHMOD && event != CREATE && event != MKNOD && !may_create)
+		return 0;
+	return mode & S_ISUID || (mode & S_ISGID_AND_X) == S_ISGID_AND_X;
+}
+
 // take_file writes the path of an open file.
 separate int take_file(__u32 slot, __u64 file)
 {
@@ -524,9 +535,14 @@ int file_call(__u64 *context)
 	if (shape->flags_at)
 		flags |= argument(regs, compat, shape->flags_at - 1);
 	struct file *f = NULL;
+	m->arguments[0] = 0;
 	if (shape->opens) {
-		if (shape->how)
-			bpf_probe_read_user(&flags, sizeof(flags), (void *)argument(regs, compat, shape->how - 1));
+		if (shape->how) {
+			__u64 how[2] = {}; // struct open_how of openat2(2): flags and mode
+			bpf_probe_read_user(how, sizeof(how), (void *)argument(regs, compat, shape->how - 1));
+			flags = how[0];
+			m->arguments[0] = how[1];
+		}
 		if (flags & O_PATH)
 			return 0;
 		if (result >= 0)
@@ -563,7 +579,8 @@ int file_call(__u64 *context)
 		take_passed(cpu, argument_of(m, shape->dir), argument_of(m, shape->path));
 	if (shape->target)
 		take_target(cpu, argument_of(m, shape->target_dir), argument_of(m, shape->target), event == SYMLINK);
-	if (!((m->path.watched | m->target.watched) & tells(event)))
+	bool may_create = shape->opens && flags & O_CREAT && !f; // refused, or closed meanwhile
+	if (!((m->path.watched | m->target.watched) & tells(event)) && !gives_id(event, argument_of(m, shape->mode), may_create))
 		return 0;
 
 	struct file_record *r = (void *)s->head;

@@ -72,3 +72,56 @@ func TestFilesMoved(t *testing.T) {
 		t.Errorf("told:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
+
+// TestFilesSetID: a file by which one becomes another user is told wherever it is.
+func TestFilesSetID(t *testing.T) {
+	f := watchFiles(t, Config{})
+	t.Chdir(f.dir)
+	if err := errors.Join(os.Mkdir("elsewhere", 0o755), os.Chdir("elsewhere"), os.WriteFile("file", nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Open("file", unix.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	fchmodat2 := func(mode uint32) error {
+		err := unix.Fchmodat(unix.AT_FDCWD, "file", mode, unix.AT_SYMLINK_NOFOLLOW)
+		if errors.Is(err, unix.EOPNOTSUPP) { // before 6.6
+			err = unix.Fchmodat(unix.AT_FDCWD, "file", mode, 0)
+		}
+		return err
+	}
+	openat2 := func(name string, mode uint64) error {
+		fd, err := unix.Openat2(unix.AT_FDCWD, name, &unix.OpenHow{Flags: unix.O_CREAT | unix.O_WRONLY, Mode: mode})
+		return errors.Join(err, unix.Close(fd))
+	}
+	for _, c := range []struct {
+		what uint32
+		do   func(special uint32, name string) error
+	}{
+		{FileChmod, func(mode uint32, _ string) error { return unix.Chmod("file", mode) }},
+		{FileChmod, func(mode uint32, _ string) error { return unix.Fchmod(fd, mode) }},
+		{FileChmod, func(mode uint32, _ string) error { return fchmodat2(mode) }},
+		{FileCreate, func(mode uint32, name string) error { return opens(name, unix.O_CREAT|unix.O_RDWR, mode)() }},
+		{FileCreate, func(mode uint32, name string) error { return openat2(name, uint64(mode)) }},
+		{FileMknod, func(mode uint32, name string) error { return unix.Mknod(name, unix.S_IFREG|mode, 0) }},
+	} {
+		for i, mode := range []uint32{0o4700, 0o2711} {
+			name := fmt.Sprintf("%p-%d", &c, i)
+			if _, file := f.one(c.what, func() error { return c.do(mode, name) }); file.NewMode&0o7777 != mode || !strings.HasPrefix(file.Path, f.dir+"/elsewhere/") {
+				t.Errorf("event %d: %+v, want mode %o", c.what, *file, mode)
+			}
+			_ = os.Remove(name)
+		}
+		for i, mode := range []uint32{0o755, 0o2644, 0o1777} {
+			if got := f.told(func() error { return c.do(mode, fmt.Sprintf("plain-%d-%d", c.what, i)) }); got != nil {
+				t.Errorf("mode %o: told %q", mode, got)
+			}
+			_ = os.Remove(fmt.Sprintf("plain-%d-%d", c.what, i))
+		}
+	}
+	if got := f.told(func() error { return unix.Mkdir("directory", 0o2755) }); got != nil {
+		t.Errorf("of a directory, which does not take the bit from mkdir: %q", got)
+	}
+}
