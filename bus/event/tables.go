@@ -325,6 +325,7 @@ func processColumns() []Column {
 		{Name: "file_exists", Type: Bool, Doc: "whether executable_path still names the file that runs; false when it was deleted or replaced"},
 		{Name: "accessible", Type: Bool, NotNull: true, Doc: "whether everything about the process could be read; false too when it had ended before netlink's look-up"},
 		{Name: "environment_vars", Type: JSONB, Doc: "environment as an object of strings; unless all of it is switched on, only what ebpf or netlink saw at exec of variables such as LD_PRELOAD that change what a program does"},
+		{Name: "environment_truncated", Type: Bool, Doc: "whether environment_vars lacks variables, or ends of them, that found no room or could not be read"},
 		{Name: "parent_entity_id", Type: Text, Doc: "the parent's entity_id"},
 		{Name: "parent_name", Type: Text, Doc: "the parent's name"},
 		{Name: "parent_executable_path", Type: Text, Doc: "the parent's executable_path"},

@@ -196,6 +196,7 @@ func (e *Event) process(r reader, size int) error {
 	p.Cmdline = string(args)
 	if e.Kind == Exec && e.Flags&NoPaths == 0 {
 		p.Environ, p.EnvironKnown = string(bytes.TrimRight(r.bytes(environSize), "\x00")), true
+		p.EnvironTruncated = e.Flags&(EnvironCut|EnvironUnread) != 0
 	}
 	if p.KernelThread { // what a scan of /proc does not tell of one either
 		p.CWD, p.Namespaces = "", procfs.Namespaces{}

@@ -14,8 +14,8 @@ enum {
 	// Two paths, the control group's, filename, interpreter, arguments,
 	// environment, and room for one more of whatever comes last.
 	MAX_ARGS = 32 << 10,  // of the arguments of an exec
-	MAX_ENV = 16 << 10,   // of the environment
-	MAX_VARIABLE = 4096,  // of one variable
+	MAX_ENV = 32 << 10,   // of the environment
+	MAX_VARIABLE = 4096,  // of one variable, at a time
 	DATA = 6 * MAX_PATH + MAX_ARGS + MAX_ENV + MAX_VARIABLE,
 };
 

@@ -12,8 +12,14 @@ char LICENSE[] SEC("license") = "GPL";
 
 enum {
 	MAX_TASK_ARGS = 8 << 10, // of the arguments of a listed process: a record must fit into 32 KiB
-	MAX_VARIABLES = 4096,  // looked at
-	MAX_NAMES = 32,        // of variables that are kept
+	// More than execve(2) takes: 6 MiB of strings and of pointers to them.
+	MAX_VARIABLES = 1 << 20,
+	MAX_NAMES = 32, // of variables that are always kept
+	// How far those of a rank fill what there is for the environment, so that none
+	// crowds out those that matter more.
+	ROOM_REQUESTED = 16 << 10,
+	ROOM_ALWAYS = 24 << 10,
+	ROOM_LOADER = MAX_ENV,
 };
 
 struct ended {
@@ -141,20 +147,30 @@ inlined void paths(struct scratch *s, __u32 slot, struct task_struct *t, struct 
 struct environment {
 	__u64 at, end; // in the process
 	__u32 slot;
-	__u32 limit; // of used
-	bool inside; // of a variable that is longer than MAX_VARIABLE
+	__u32 from; // of used
+	__u32 room; // for the variable: 0, it is not kept
+	bool inside; // of one that is longer than MAX_VARIABLE
 	__u8 flags;
 };
 
-inlined bool kept(__u64 start)
+inlined bool begins(__u64 start, const char *text)
 {
-	if (all_variables)
-		return 1;
+	__u64 value;
+	__builtin_memcpy(&value, text, 8);
+	return start == value;
+}
+
+// room_of returns how much of the environment there may be with a variable, by
+// its first eight bytes.
+inlined __u32 room_of(__u64 start)
+{
+	if (begins(start, "LD_PRELO") || begins(start, "LD_AUDIT"))
+		return ROOM_LOADER;
 #pragma unroll
 	for (int i = 0; i < MAX_NAMES; i++)
 		if (names[i].mask && (start & names[i].mask) == names[i].value)
-			return 1;
-	return 0;
+			return ROOM_ALWAYS;
+	return all_variables ? ROOM_REQUESTED : 0;
 }
 
 static long variable_step(__u32 i, struct environment *e)
@@ -163,7 +179,7 @@ static long variable_step(__u32 i, struct environment *e)
 	if (!s || e->at >= e->end)
 		return 1;
 	__u32 used = s->used;
-	if (used > DATA - MAX_VARIABLE || used + MAX_VARIABLE > e->limit) {
+	if (used > DATA - MAX_VARIABLE) {
 		e->flags |= ENV_CUT;
 		return 1;
 	}
@@ -173,21 +189,28 @@ static long variable_step(__u32 i, struct environment *e)
 		e->flags |= ENV_UNREAD;
 		return 1;
 	}
-	bool first = !e->inside;
-	e->inside = n == MAX_VARIABLE;
-	e->at += n - e->inside;
-	if (first && kept(*(__u64 *)to)) {
-		s->used = used + n;
-		if (e->inside)
-			e->flags |= ENV_CUT;
+	bool more = n == MAX_VARIABLE;
+	if (!e->inside)
+		e->room = room_of(*(__u64 *)to);
+	if (e->room && used + n > e->from + e->room) {
+		e->flags |= ENV_CUT;
+		e->room = 0;
+		if (e->inside) { // what was kept of it ends here
+			*to = 0;
+			s->used = used + 1;
+		}
 	}
+	e->inside = more;
+	e->at += n - more;
+	if (e->room)
+		s->used = used + n - more;
 	return 0;
 }
 
 inlined void environment(struct scratch *s, __u32 slot, struct mm_struct *mm)
 {
 	__u32 from = s->used;
-	struct environment e = {.at = mm->env_start, .end = mm->env_end, .slot = slot, .limit = from + MAX_ENV + MAX_VARIABLE};
+	struct environment e = {.at = mm->env_start, .end = mm->env_end, .slot = slot, .from = from};
 	bpf_loop(MAX_VARIABLES, variable_step, &e, 0);
 	if (e.at < e.end && !e.flags)
 		e.flags = ENV_CUT;

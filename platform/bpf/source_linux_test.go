@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -405,17 +406,6 @@ func TestExec(t *testing.T) {
 			t.Errorf("%d bytes of arguments, truncated %v, flags %d, want %d", len(p.Cmdline), p.CmdlineTruncated, images[0].Flags, len(want))
 		}
 	})
-	t.Run("much environment", func(t *testing.T) {
-		cmd := exec.Command("/bin/true")
-		for i := range 3000 {
-			cmd.Env = append(cmd.Env, fmt.Sprintf("V%d=%s", i, strings.Repeat("z", 100)))
-		}
-		cmd.Env = append(cmd.Env, "LD_AUDIT=/last", "LD_LONG="+strings.Repeat("w", 5000))
-		_, images, _ := observe(t, r, cmd)
-		if p := images[0].Process; p.Environ != "LD_AUDIT=/last\x00LD_LONG="+strings.Repeat("w", 4095-len("LD_LONG=")) || images[0].Flags != EnvironCut {
-			t.Errorf("environment of %d bytes %.30q, flags %d", len(p.Environ), p.Environ, images[0].Flags)
-		}
-	})
 	t.Run("memfd", func(t *testing.T) {
 		fd, err := unix.MemfdCreate("secret", 0)
 		if err != nil {
@@ -493,6 +483,53 @@ func bootTime(t *testing.T) time.Time {
 		t.Fatal(err)
 	}
 	return time.Now().Add(-time.Duration(ts.Nano()))
+}
+
+// TestMuchEnvironment: what matters is found however much stands before it, and
+// told when it finds no room.
+func TestMuchEnvironment(t *testing.T) {
+	const preload = "LD_PRELOAD=/nowhere/lib.so"
+	many := func(format string, count, size int) (list []string) {
+		for i := range count {
+			list = append(list, fmt.Sprintf(format, i)+strings.Repeat("z", size))
+		}
+		return list
+	}
+	long := "LD_PRELOAD=" + strings.Repeat(":", 20000) + "/nowhere/lib.so"
+	loader, always := many("LD_%d=", 7, 4000), many("LD_LIBRARY_%d=", 2, 7000)
+	for _, test := range []struct {
+		name        string
+		environment bool // all of it
+		in, want    []string
+		flags       Flags
+	}{
+		{name: "many", in: append(many("V%d=", 3000, 100), preload), want: []string{preload}},
+		{name: "tiny", in: append(many("%d", 100_000, 0), preload), want: []string{preload}},
+		{name: "large", in: append(many("V%d=", 10, 100_000), preload), want: []string{preload}},
+		{name: "crowded", in: append(slices.Clone(loader), preload), want: append(slices.Clone(loader[:6]), preload), flags: EnvironCut},
+		{name: "long", in: []string{long, "LD_LIBRARY_PATH=/lib"}, want: []string{long, "LD_LIBRARY_PATH=/lib"}},
+		{
+			name: "longer", in: []string{"LD_LIBRARY_PATH=" + strings.Repeat("x", 30_000), preload},
+			want: []string{"LD_LIBRARY_PATH=" + strings.Repeat("x", 6*4095-len("LD_LIBRARY_PATH=")), preload}, flags: EnvironCut,
+		},
+		{name: "exactly", in: []string{"LD_A=" + strings.Repeat("x", 4090), preload}, want: []string{"LD_A=" + strings.Repeat("x", 4090), preload}},
+		{name: "at the end", in: []string{"LD_A=" + strings.Repeat("x", 4090)}, want: []string{"LD_A=" + strings.Repeat("x", 4090)}},
+		{
+			name: "requested", environment: true, in: slices.Concat(many("V%d=", 20, 1000), always, []string{preload}),
+			want: slices.Concat(many("V%d=", 16, 1000), always[:1], []string{preload}), flags: EnvironCut,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := record(t, open(t, Config{Environment: test.environment}))
+			cmd := exec.Command("/bin/true")
+			cmd.Env = test.in
+			_, images, _ := observe(t, r, cmd)
+			got, want := images[0].Process.Environ, strings.Join(test.want, "\x00")
+			if got != want || images[0].Flags != test.flags || images[0].Process.EnvironTruncated != (test.flags != 0) {
+				t.Errorf("environment of %d bytes %.40q…, flags %d, want %d bytes %.40q…, flags %d", len(got), got, images[0].Flags, len(want), want, test.flags)
+			}
+		})
+	}
 }
 
 // TestAllEnvironment: on request, every variable is there.

@@ -23,7 +23,7 @@ var ErrNotSupported = errors.New("netlink: not supported on this system")
 type Config struct {
 	BufferBytes    int  // of the socket, which the kernel doubles; 0: 8 MiB
 	MaxCommandLine int  // bytes kept of a command line; 0: 32 KiB
-	Environment    bool // whether all variables are kept, and not only those of bpf.Keeps
+	Environment    bool // whether all variables are kept, and not only those of bpf.Room
 }
 
 func (c Config) buffer() int {

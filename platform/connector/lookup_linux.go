@@ -105,7 +105,7 @@ func (s *Source) readImage(m *pending) {
 		p.CopyImage(&procfs.Process{}) // in the middle of another exec
 		p.StartStack = 0
 	}
-	p.Environ = s.kept(p.Environ)
+	s.keep(p)
 	if err := s.clock.adjust(); err == nil {
 		m.read = s.clock.monotonic
 	}

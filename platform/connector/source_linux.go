@@ -87,9 +87,6 @@ func open(config Config) (s *Source, err error) {
 	// ld.so(8) takes LD_PRELOAD from anywhere in the environment, which is as
 	// large as execve(2) allows.
 	read := procfs.Config{MaxCommandLine: config.MaxCommandLine, Environment: true, MaxEnviron: 6 << 20}
-	if config.Environment {
-		read.MaxEnviron = 0
-	}
 	if s.reader, err = procfs.NewProcessReader(read); err != nil {
 		return nil, err
 	}
@@ -383,27 +380,26 @@ func (s *Source) put(e *bpf.Event) {
 	s.queue.put(e)
 }
 
-// kept returns the variables that are wanted.
-func (s *Source) kept(environ string) string {
-	if s.config.Environment {
-		return environ
-	}
+// keep leaves of an environment what is wanted.
+func (s *Source) keep(p *procfs.Process) {
 	var b strings.Builder
-	for v := range strings.SplitSeq(environ, "\x00") {
-		if !bpf.Keeps(v) {
+	for v := range strings.SplitSeq(strings.TrimSuffix(p.Environ, "\x00"), "\x00") {
+		room := bpf.Room(v, s.config.Environment)
+		if room == 0 {
 			continue
 		}
-		const most, all = 4 << 10, 16 << 10 // as of eBPF
-		v = v[:min(len(v), most)]
-		if b.Len()+len(v) > all {
-			break
+		if left := max(room-b.Len()-1, 0); len(v) > left {
+			p.EnvironTruncated = true
+			if v = v[:left]; v == "" {
+				continue
+			}
 		}
 		if b.Len() > 0 {
 			b.WriteByte(0)
 		}
 		b.WriteString(v)
 	}
-	return b.String()
+	p.Environ = b.String()
 }
 
 // clock turns times of the messages into times since boot.

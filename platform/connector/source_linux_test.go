@@ -240,8 +240,28 @@ func TestAllEnvironment(t *testing.T) {
 	r := record(t, source(t, Config{Environment: true}))
 	cmd := exec.Command("sh", "-c", "read x")
 	cmd.Env = []string{"HOME=/root", "EMPTY=", "LD_DEBUG_OUTPUT=x"}
-	if p := find(t, observe(t, r, cmd), bpf.Exec).Process; p.Environ != strings.Join(cmd.Env, "\x00")+"\x00" {
+	if p := find(t, observe(t, r, cmd), bpf.Exec).Process; p.Environ != strings.Join(cmd.Env, "\x00") {
 		t.Errorf("environment %q, want %q", p.Environ, cmd.Env)
+	}
+}
+
+// TestMuchEnvironment: what matters is found behind what fills the room for the
+// rest, and what found none is told.
+func TestMuchEnvironment(t *testing.T) {
+	for all, others := range map[bool]int{false: 0, true: 16} {
+		r := record(t, source(t, Config{Environment: all}))
+		cmd := exec.Command("sh", "-c", "read x")
+		for i := range 30 {
+			cmd.Env = append(cmd.Env, fmt.Sprintf("V%02d=%s", i, strings.Repeat("z", 1024-5)))
+		}
+		want := cmd.Env[:others]
+		cmd.Env = append(cmd.Env, "LD_LIBRARY_PATH="+strings.Repeat("z", 30_000), "LD_PRELOAD=")
+		p := find(t, observe(t, r, cmd), bpf.Exec).Process
+		room := bpf.Room("LD_LIBRARY_PATH=", all) - len(strings.Join(want, "\x00")) - 1
+		want = append(slices.Clone(want), cmd.Env[30][:room], "LD_PRELOAD=")
+		if p.Environ != strings.Join(want, "\x00") || !p.EnvironTruncated {
+			t.Errorf("all %t: environment of %d bytes, truncated %t, want %d bytes, true", all, len(p.Environ), p.EnvironTruncated, len(strings.Join(want, "\x00")))
+		}
 	}
 }
 

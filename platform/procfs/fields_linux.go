@@ -153,7 +153,7 @@ func (w *worker) readImage(p, old *Process) error {
 	if w.quiet(p, old) {
 		p.Cmdline, p.CmdlineTruncated = old.Cmdline, old.CmdlineTruncated
 		p.CWD, p.Namespaces, p.LoginUID = old.CWD, old.Namespaces, old.LoginUID
-		p.Environ, p.EnvironKnown = old.Environ, old.EnvironKnown
+		p.Environ, p.EnvironKnown, p.EnvironTruncated = old.Environ, old.EnvironKnown, old.EnvironTruncated
 	} else if err := w.readOwn(p, old); err != nil {
 		if err == unix.ETIMEDOUT { // the kernel hangs at it; it may have what it had
 			p.CopyImage(old)
@@ -208,7 +208,7 @@ func (w *worker) readOwn(p, old *Process) error {
 			b = b[:bytes.LastIndexByte(b, 0)+1]
 		}
 		if p.EnvironKnown = b != nil; p.EnvironKnown {
-			p.Environ = keep(old.Environ, b)
+			p.Environ, p.EnvironTruncated = keep(old.Environ, b), more
 		}
 	}
 	return nil

@@ -81,6 +81,7 @@ type Process struct {
 	Namespaces       Namespaces
 	Environ          string // as /proc has it, see SplitEnviron; only with Config.Environment
 	EnvironKnown     bool
+	EnvironTruncated bool
 
 	Accessible bool     // nothing was refused
 	Parent     *Process // nil when it is not among the processes of the scan
@@ -172,5 +173,5 @@ func (p *Process) CopyImage(from *Process) {
 	p.Executable, p.ExecutableID, p.FileExists = from.Executable, from.ExecutableID, from.FileExists
 	p.ExecutableMode, p.ExecutableOwner, p.ExecutableGroup = from.ExecutableMode, from.ExecutableOwner, from.ExecutableGroup
 	p.CWD = from.CWD
-	p.Environ, p.EnvironKnown = from.Environ, from.EnvironKnown
+	p.Environ, p.EnvironKnown, p.EnvironTruncated = from.Environ, from.EnvironKnown, from.EnvironTruncated
 }

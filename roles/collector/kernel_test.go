@@ -5,6 +5,7 @@ package collector
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -95,6 +96,34 @@ func TestKernelEvents(t *testing.T) {
 	}
 	if exit["exit_code"] != int64(3) || exit["exit_signal"] != nil || exit["command_line"] != "sh -c exit 3" || exit["duration"].(float64) <= 0 || exit["peak_memory"].(int64) <= 0 {
 		t.Errorf("exit: code %v, signal %v, command line %v, duration %v, peak %v", exit["exit_code"], exit["exit_signal"], exit["command_line"], exit["duration"], exit["peak_memory"])
+	}
+}
+
+// TestKernelEnvironment: what found no room is said, also when nothing did.
+func TestKernelEnvironment(t *testing.T) {
+	a := newTestAgent(t)
+	a.watch(Config{Interval: time.Hour, NoHash: true})
+	a.scan(1)
+	fill := "LD_LIBRARY_PATH=" + strings.Repeat("x", 30_000)
+	for _, test := range []struct {
+		environ []string
+		want    any
+	}{
+		{[]string{"HOME=/"}, nil}, {[]string{"LD_DEBUG="}, false}, {[]string{fill}, true}, {[]string{fill, "LD_PRELOAD="}, true},
+	} {
+		cmd := exec.Command("true")
+		cmd.Env = test.environ
+		if err := cmd.Run(); err != nil {
+			t.Fatal(err)
+		}
+		image := a.event(eventExec, cmd.Process.Pid, nil)
+		vars, _ := image["environment_vars"].(json.RawMessage)
+		if image["environment_truncated"] != test.want || (vars == nil) != (test.want == nil) {
+			t.Errorf("%.30q: truncated %v, want %v; %.40s", test.environ, image["environment_truncated"], test.want, vars)
+		}
+		if len(test.environ) == 2 && !strings.Contains(string(vars), "LD_PRELOAD") {
+			t.Errorf("LD_PRELOAD is missing in %.40s", vars)
+		}
 	}
 }
 

@@ -84,7 +84,7 @@ func (l *live) apply(e *bpf.Event) happening {
 	}
 	p := e.Process
 	l.enumerator.Complete(p)
-	p.EnvironKnown = p.EnvironKnown && (l.environ || p.Environ != "")
+	p.EnvironKnown = p.EnvironKnown && (l.environ || p.Environ != "" || p.EnvironTruncated)
 	parent := l.find(e.PPID, e.ParentStart)
 	p.Parent = bounded(parent)
 	if e.Kind == bpf.Fork {
@@ -245,6 +245,7 @@ func differences(a, b *procfs.Process) (list []string) {
 		{"executable_group_id", a.ExecutableGroup != b.ExecutableGroup},
 		{"file_exists", a.FileExists != b.FileExists},
 		{"environment_vars", a.Environ != b.Environ},
+		{"environment_truncated", a.EnvironTruncated != b.EnvironTruncated},
 		{"platform_data", !bytes.Equal(appendPlatformData(nil, a), appendPlatformData(nil, b))},
 	} {
 		if c.differ {
@@ -299,7 +300,7 @@ func (l *live) merge(snap *procfs.Snapshot, boot time.Duration) {
 				p = old
 			}
 		case !p.EnvironKnown:
-			p.Environ, p.EnvironKnown = old.Environ, old.EnvironKnown
+			p.Environ, p.EnvironKnown, p.EnvironTruncated = old.Environ, old.EnvironKnown, old.EnvironTruncated
 		}
 		found[p.EntityID] = true
 		list = append(list, p)

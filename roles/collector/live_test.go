@@ -80,7 +80,7 @@ func TestDifferencesAreCompared(t *testing.T) {
 	b := &procfs.Process{
 		Name: "x", Executable: "/x", Cmdline: "x", CmdlineTruncated: true, CWD: "/", UID: [4]uint32{1, 1}, GID: [4]uint32{1, 1},
 		SID: 1, PGID: 1, TTY: "t", Cgroup: "/", ContainerID: "c", Namespaces: procfs.Namespaces{Mnt: 1}, CapEffective: 1, LoginUID: 1,
-		ExecutableID: procfs.FileID{Device: 1, Inode: 1}, ExecutableMode: 1, ExecutableOwner: 1, FileExists: procfs.Exists, Environ: "A=",
+		ExecutableID: procfs.FileID{Device: 1, Inode: 1}, ExecutableMode: 1, ExecutableOwner: 1, FileExists: procfs.Exists, Environ: "A=", EnvironTruncated: true,
 	}
 	rest := compared()
 	for _, column := range differences(a, b) {

@@ -32,6 +32,7 @@ type text struct {
 	cut         bool   // commandLine was cut here
 	invoked     string
 	environment []byte // JSON, nil when not known
+	environCut  bool   // environment was cut here
 }
 
 // rows turns processes into rows of the processes table.
@@ -85,7 +86,7 @@ type columns struct {
 	startTime, startTimeNS, groupID, effectiveGroupID, status,
 	cpuUsage, cpuTime, memoryUsage, virtualMemory, threads, sessionID, processGroupID, tty, cgroup, cgroupID,
 	namespaces, capabilities, permitted, inheritable, ambient, bounding, kernelThread, executableHash, hashAlgorithm,
-	executableBlake3, executableInode, executableDevice, executableMode, executableUserID, executableGroupID, fileExists, accessible, environmentVars,
+	executableBlake3, executableInode, executableDevice, executableMode, executableUserID, executableGroupID, fileExists, accessible, environmentVars, environmentTruncated,
 	collectionTime, platformData *event.ColumnBuilder
 }
 
@@ -106,7 +107,7 @@ func newColumns(b *event.Builder) columns {
 		executableBlake3: b.Column("executable_blake3"), executableInode: b.Column("executable_inode"),
 		executableDevice: b.Column("executable_device"), executableMode: b.Column("executable_mode"),
 		executableUserID: b.Column("executable_user_id"), executableGroupID: b.Column("executable_group_id"), fileExists: b.Column("file_exists"),
-		accessible: b.Column("accessible"), environmentVars: b.Column("environment_vars"),
+		accessible: b.Column("accessible"), environmentVars: b.Column("environment_vars"), environmentTruncated: b.Column("environment_truncated"),
 		collectionTime: b.Column("collection_time"), platformData: b.Column("platform_data"),
 	}
 }
@@ -205,7 +206,7 @@ func (r *rows) textOnce(p *procfs.Process) *text {
 		t.commandLine, t.cut = cutText(strings.Join(args, " "), maxCommandLine)
 	}
 	if p.EnvironKnown {
-		t.environment = r.environment(p.Environ)
+		t.environment, t.environCut = r.environment(p.Environ)
 	}
 	return t
 }
@@ -227,22 +228,29 @@ func dropCut(args []string) []string {
 	return append(slices.Clone(rest), last[:at])
 }
 
-// environment returns the variables as a JSON object. Of one that is there
-// twice the first counts, as it does for getenv(3).
-func (r *rows) environment(environ string) []byte {
+// environment returns the variables as a JSON object, and whether it had to be
+// cut. Of one that is there twice the first counts, as it does for getenv(3). Of
+// the loader's all do, joined by colons: ld.so(8) of the GNU C library takes the
+// last one, that of musl the first.
+func (r *rows) environment(environ string) (object []byte, cut bool) {
 	m := map[string]string{}
 	size := 0
 	for _, v := range procfs.SplitEnviron(environ) {
 		name := event.Clean(v.Name)
-		if _, dup := m[name]; dup {
-			continue
+		value := event.Clean(r.redact.variable(v.Name, v.Value))
+		if before, dup := m[name]; dup {
+			if !strings.HasPrefix(name, "LD_") {
+				continue
+			}
+			value = before + ":" + value
 		}
-		m[name] = event.Clean(r.redact.variable(v.Name, v.Value))
+		m[name] = value
 		if size += len(name) + len(m[name]); size > maxEnvironment {
 			break
 		}
 	}
-	return event.ShrinkJSON(encodeJSON(m), maxEnvironment)
+	object = encodeJSON(m)
+	return event.ShrinkJSON(object, maxEnvironment), len(object) > maxEnvironment
 }
 
 // encodeJSON encodes maps of strings and numbers, which can not fail.
@@ -391,8 +399,9 @@ func (r *rows) surroundings(p *procfs.Process) {
 		}
 		c.namespaces.JSON(raw)
 	}
-	if env := r.text(p).environment; env != nil {
-		c.environmentVars.JSON(env)
+	if t := r.text(p); t.environment != nil {
+		c.environmentVars.JSON(t.environment)
+		c.environmentTruncated.Bool(t.environCut || p.EnvironTruncated)
 	}
 }
 

@@ -89,7 +89,7 @@ func compared() []string {
 		"user_id", "effective_user_id", "group_id", "effective_group_id", "session_id", "process_group_id", "tty",
 		"cgroup", "container_id", "namespaces", "capabilities", "permitted_capabilities", "inheritable_capabilities",
 		"ambient_capabilities", "bounding_capabilities", "login_user_id", "executable_hash", "executable_blake3",
-		"executable_inode", "executable_device", "executable_mode", "executable_user_id", "executable_group_id", "file_exists", "accessible", "environment_vars", "platform_data",
+		"executable_inode", "executable_device", "executable_mode", "executable_user_id", "executable_group_id", "file_exists", "accessible", "environment_vars", "environment_truncated", "platform_data",
 	}
 }
 
