@@ -58,6 +58,8 @@ func callTable() map[string]callNumbers {
 		"mmap2":             {0, 192, 0, 192},
 		"mprotect":          {10, 125, 226, 125},
 		"pkey_mprotect":     {329, 380, 288, 394},
+		"shmat":             {30, 397, 196, 305},
+		"ipc":               {0, 117, 0, 0},
 		"mount":             {165, 21, 40, 21},
 		"umount":            {0, 22, 0, 0},
 		"umount2":           {166, 52, 39, 52},

@@ -16,6 +16,8 @@ enum {
 	MAX_BYTES = 128, // of memory that an argument points to
 	MAX_PROTECTED = 16,
 	PROC_MAGIC = 0x9fa0,
+	TMPFS_MAGIC = 0x01021994,
+	HUGETLBFS_MAGIC = 0x958458f6,
 	PR_SET_PTRACER = 0x59616d61,
 	EPERM = 1,
 	EACCES = 13,
@@ -71,6 +73,7 @@ struct form {
 	__u8 target;  // a pid
 	__u8 file;    // a descriptor
 	__u8 number;  // what decides whether it is told: a request, flags, a protection
+	__u8 bit;     // of number, without which it is not: of MEMORY_EXECUTABLE
 	__u8 flags;
 };
 
@@ -80,6 +83,14 @@ enum form_flags {
 	PEEK = 16,  // number points to it
 	BLOCK = 4,  // of a 32-bit process of x86: the arguments are in memory, as of old_mmap
 	WRITES = 8, // an open without flags
+	IPC = 32,   // ipc(2), which is shmat(2) by its first argument
+};
+
+// Bits of what makes memory executable.
+enum {
+	PROT_EXEC = 2,
+	SHM_EXEC = 15,
+	READ_IMPLIES_EXEC = 22,
 };
 
 struct call {
@@ -189,6 +200,18 @@ inlined void find_target(struct call *c, struct task_struct *t, int pid)
 		set_target(c, target);
 		bpf_task_release(target);
 	}
+}
+
+// in_memory reports whether a file is of memory alone and has no name: one of
+// memfd_create(2), or deleted. Who has it open can change what is mapped.
+inlined bool in_memory(struct file *file)
+{
+	struct inode *inode;
+	struct super_block *sb;
+	unsigned long magic;
+	__u32 links;
+	return !copy(inode, file->f_inode) && !copy(links, inode->i_nlink) && links == 0 && !copy(sb, inode->i_sb) &&
+		!copy(magic, sb->s_magic) && (magic == TMPFS_MAGIC || magic == HUGETLBFS_MAGIC);
 }
 
 struct region {
@@ -301,21 +324,26 @@ inlined bool notable(struct task_struct *t, struct form *f, __u32 index, const _
 {
 	switch (f->what) {
 	case MEMORY_EXECUTABLE: {
-		if (!(number & 4))
+		if (!has(number, f->bit))
 			return 0;
+		if (f->bit == SHM_EXEC)
+			return (!(f->flags & IPC) || (args[0] & 0xffff) == 21) && first(t, index);
+		if (f->bit == READ_IMPLIES_EXEC)
+			return (__u32)number != 0xffffffff /* a question */ && first(t, index);
+		bool written = number & 2; // PROT_WRITE
 		if (f->file) { // mmap
-			if (!(number & 2 /* PROT_WRITE */) || !first(t, index))
-				return 0;
 			if (!(args[3] & 0x20 /* MAP_ANONYMOUS */))
 				s->file = file_of(t, args[4]);
-			return 1;
+			if (!written && !(s->file && (args[3] & 1 /* MAP_SHARED */ || in_memory(s->file))))
+				return 0;
+		} else {
+			struct region r = {};
+			bpf_find_vma(t, args[0], region_found, &r, 0);
+			if (r.found && r.file && !r.private_pages && !r.shared && !in_memory(r.file))
+				return 0;
+			s->file = r.file;
 		}
-		struct region r = {};
-		bpf_find_vma(t, args[0], region_found, &r, 0);
-		if (r.found && r.file && !r.private_pages && !r.shared)
-			return 0;
-		s->file = r.file;
-		return number & 2 ? first(t, index) : first(t, index + MAX_FORMS);
+		return first(t, written ? index : index + MAX_FORMS);
 	}
 	case MEMORY_OPEN:
 		if (!(f->flags & WRITES) && !(number & 3 /* O_ACCMODE */))
@@ -461,7 +489,7 @@ inlined void tell_call(struct task_struct *t, struct form *f, __u32 index, const
 inlined bool frequent(struct pt_regs *regs, bool compat, struct form *f)
 {
 	if (f->what == MEMORY_EXECUTABLE)
-		return !(compat && f->flags & BLOCK) && !(argument(regs, compat, 2) & 4 /* PROT_EXEC */);
+		return f->number == 3 && !(compat && f->flags & BLOCK) && !has(argument(regs, compat, 2), f->bit);
 	if (f->what == MEMORY_OPEN && !(f->flags & (WRITES | PEEK)))
 		return !((f->number == 2 ? argument(regs, compat, 1) : argument(regs, compat, 2)) & 3 /* O_ACCMODE */);
 	return 0;
@@ -480,7 +508,7 @@ int system_call(__u64 *context)
 	__u32 index = compat ? compat_calls[nr] : calls[nr];
 	if (!index || index >= MAX_FORMS)
 		return 0;
-	struct form f = {.what = forms[index].what, .number = forms[index].number, .flags = forms[index].flags};
+	struct form f = {.what = forms[index].what, .number = forms[index].number, .bit = forms[index].bit, .flags = forms[index].flags};
 	if (frequent(regs, compat, &f))
 		return 0;
 	__u64 args[8] = {};

@@ -82,6 +82,7 @@ type form struct {
 	Target        uint8 // a pid
 	File          uint8 // a descriptor
 	Number        uint8 // what decides whether the call is told
+	Bit           uint8 // of Number, without which it is not: of MemoryExecutable
 	Flags         uint8
 }
 
@@ -92,6 +93,14 @@ const (
 	formBlock
 	formWrites
 	formPeek
+	formIPC
+)
+
+// Bits of what makes memory executable.
+const (
+	protExec        = 2
+	shmExec         = 15
+	readImpliesExec = 22
 )
 
 const maxForms = 112
@@ -153,10 +162,13 @@ var callForms = []namedForm{
 	{"creat", form{What: MemoryOpen, Texts: first, Flags: formWrites}},
 	{"memfd_create", form{What: MemfdCreate, Texts: first}},
 	{"memfd_secret", form{What: MemfdCreate}},
-	{"mmap", form{What: MemoryExecutable, File: 5, Number: 3, Flags: formBlock}},
-	{"mmap2", form{What: MemoryExecutable, File: 5, Number: 3}},
-	{"mprotect", form{What: MemoryExecutable, Number: 3}},
-	{"pkey_mprotect", form{What: MemoryExecutable, Number: 3}},
+	{"mmap", form{What: MemoryExecutable, File: 5, Number: 3, Bit: protExec, Flags: formBlock}},
+	{"mmap2", form{What: MemoryExecutable, File: 5, Number: 3, Bit: protExec}},
+	{"mprotect", form{What: MemoryExecutable, Number: 3, Bit: protExec}},
+	{"pkey_mprotect", form{What: MemoryExecutable, Number: 3, Bit: protExec}},
+	{"shmat", form{What: MemoryExecutable, Number: 3, Bit: shmExec}},
+	{"ipc", form{What: MemoryExecutable, Number: 3, Bit: shmExec, Flags: formIPC}},
+	{"personality", form{What: MemoryExecutable, Number: 1, Bit: readImpliesExec}},
 	{"mount", form{What: Mount, Texts: first | second | third}},
 	{"fsopen", form{What: Mount, Texts: first}},
 	{"fspick", form{What: Mount, Texts: second}},

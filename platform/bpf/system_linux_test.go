@@ -125,6 +125,11 @@ func TestCalls(t *testing.T) {
 		{args: []string{"wx"}, what: MemoryExecutable, call: "mmap", want: func(c *Call) bool { return c.Args[2] == 7 && c.Path == "" && c.Result > 0 }},
 		{args: []string{"wx-file"}, what: MemoryExecutable, call: "mmap", want: func(c *Call) bool { return c.Path == "/etc/hostname" }},
 		{args: []string{"protect"}, what: MemoryExecutable, call: "mprotect", want: func(c *Call) bool { return c.Args[2] == 5 && c.Result == 0 }},
+		{args: []string{"shared"}, what: MemoryExecutable, call: "mmap", want: func(call *Call) bool { return call.Args[2] == 5 && call.Path == c.program }},
+		{args: []string{"segment"}, what: MemoryExecutable, call: "shmat", want: func(c *Call) bool { return c.Args[2] == 0o110000 && c.Result > 0 }},
+		{args: []string{"personality"}, what: MemoryExecutable, call: "personality", want: func(c *Call) bool { return c.Args[0] == 0x440000 }},
+		{args: []string{"old-segment"}, what: MemoryExecutable, call: "shmat", want: func(c *Call) bool { return c.Compat && c.Args[2] == 0o100000 }, skip: !amd64},
+		{args: []string{"old-ipc"}, what: MemoryExecutable, call: "ipc", want: func(c *Call) bool { return c.Compat && c.Args[2] == 0o100000 }, skip: !amd64},
 		{args: []string{"old-wx"}, what: MemoryExecutable, call: "mmap", want: func(c *Call) bool { return c.Compat && c.Args[2] == 7 }, skip: !amd64},
 		{args: []string{"old-memfd"}, what: MemfdCreate, call: "memfd_create", want: func(c *Call) bool { return c.Compat && c.Texts[0] == "old" }, skip: !amd64},
 		{args: []string{"mount-refused"}, what: Mount, call: "mount", want: func(c *Call) bool {
@@ -172,6 +177,14 @@ func TestCalls(t *testing.T) {
 			}
 		}
 	})
+	for _, name := range []string{"memfd-shared", "memfd-private", "memfd-protect"} {
+		t.Run(name, func(t *testing.T) {
+			list := c.run(t, System, name)
+			if len(list) != 2 || list[0].What != MemfdCreate || list[1].What != MemoryExecutable || list[1].System.Path != "/memfd:code" {
+				t.Errorf("%d records: %+v", len(list), list)
+			}
+		})
+	}
 	t.Run("mount", func(t *testing.T) {
 		list := c.run(t, System, "mount")
 		if len(list) != 4 || list[0].What != Namespace || list[1].What != Mount || list[2].What != Mount || list[3].What != Unmount {

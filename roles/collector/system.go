@@ -232,8 +232,7 @@ func describe(what uint32, c *bpf.Call, redact *redactor) (d description) {
 			d.flags = memfdFlags(a[0])
 		}
 	case bpf.MemoryExecutable:
-		d.path, d.flags = c.Path, protections(a[2])
-		set("length", a[1])
+		d.describeExecutable(c, set)
 	case bpf.Mount:
 		d.describeMount(c, secret)
 	case bpf.Unmount:
@@ -307,6 +306,22 @@ func describe(what uint32, c *bpf.Call, redact *redactor) (d description) {
 		}
 	}
 	return d
+}
+
+func (d *description) describeExecutable(c *bpf.Call, set func(string, any)) {
+	switch c.Name {
+	case "personality":
+		d.flags = personalityFlags(c.Args[0])
+	case "shmat":
+		d.flags = segmentFlags(c.Args[2])
+		set("segment", int32(c.Args[0]))
+	case "ipc":
+		d.flags = segmentFlags(c.Args[2])
+		set("segment", int32(c.Args[1]))
+	default:
+		d.path, d.flags = c.Path, protections(c.Args[2])
+		set("length", c.Args[1])
+	}
 }
 
 // describeBPF reads union bpf_attr of include/uapi/linux/bpf.h.

@@ -105,6 +105,20 @@ func protections(set uint64) []string {
 	return flagsOf(map[uint64]string{1: "PROT_READ", 2: "PROT_WRITE", 4: "PROT_EXEC", 8: "PROT_SEM", 1 << 24: "PROT_GROWSDOWN", 1 << 25: "PROT_GROWSUP"}, set)
 }
 
+// segmentFlags returns those of shmat(2).
+func segmentFlags(set uint64) []string {
+	return flagsOf(map[uint64]string{0o10000: "SHM_RDONLY", 0o20000: "SHM_RND", 0o40000: "SHM_REMAP", 0o100000: "SHM_EXEC"}, set&0xffffffff)
+}
+
+// personalityFlags returns those of personality(2).
+func personalityFlags(set uint64) []string {
+	return flagsOf(map[uint64]string{
+		0x20000: "UNAME26", 0x40000: "ADDR_NO_RANDOMIZE", 0x80000: "FDPIC_FUNCPTRS", 0x100000: "MMAP_PAGE_ZERO", 0x200000: "ADDR_COMPAT_LAYOUT",
+		0x400000: "READ_IMPLIES_EXEC", 0x800000: "ADDR_LIMIT_32BIT", 0x1000000: "SHORT_INODE", 0x2000000: "WHOLE_SECONDS", 0x4000000: "STICKY_TIMEOUTS",
+		0x8000000: "ADDR_LIMIT_3GB",
+	}, set&0xffffffff)
+}
+
 // namespaceFlags returns those of unshare(2) and setns(2).
 func namespaceFlags(set uint64) []string {
 	return flagsOf(map[uint64]string{

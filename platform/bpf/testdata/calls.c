@@ -12,22 +12,35 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+// segment makes one of shared memory that goes with the process.
+static int segment(void)
+{
+	int id = shmget(IPC_PRIVATE, 4096, 0600 | IPC_CREAT);
+	shmat(id, 0, 0);
+	shmctl(id, IPC_RMID, 0);
+	return id;
+}
+
 static char buffer[4096] __attribute__((aligned(4096))), path[8192];
 static unsigned block[6];
 
-// old makes a system call by its number for 32 bits.
-static long old(long number, long a, long b, long c)
+#define old(number, a, b, c) old5(number, a, b, c, 0, 0)
+
+// old5 makes a system call by its number for 32 bits.
+static long old5(long number, long a, long b, long c, long d, long e)
 {
 #ifdef __x86_64__
 	long result;
-	__asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c) : "memory", "r8", "r9", "r10", "r11");
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e) : "memory", "r8", "r9", "r10", "r11");
 	return result;
 #else
 	return -ENOSYS;
@@ -85,10 +98,33 @@ int main(int argc, char **argv)
 	if (is("plain")) {
 		mmap(0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		char *file = mmap(0, 4096, PROT_READ, MAP_PRIVATE, open("/proc/self/exe", O_RDONLY), 0);
-		return mprotect(file, 4096, PROT_READ | PROT_EXEC), 0;
+		mmap(0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, open("/proc/self/exe", O_RDONLY), 0);
+		mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		return segment(), mprotect(file, 4096, PROT_READ | PROT_EXEC), 0;
 	}
 	if (is("protect"))
 		return buffer[0] = 1, mprotect(buffer, 4096, PROT_READ | PROT_EXEC), 0;
+	if (is("shared"))
+		return mmap(0, 4096, PROT_READ | PROT_EXEC, MAP_SHARED, open("/proc/self/exe", O_RDONLY), 0), 0;
+	if (is("memfd-shared") || is("memfd-private") || is("memfd-protect")) {
+		int fd = memfd_create("code", 0), flags = is("memfd-shared") ? MAP_SHARED : MAP_PRIVATE;
+		ftruncate(fd, 4096);
+		mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (!is("memfd-protect"))
+			return mmap(0, 4096, PROT_READ | PROT_EXEC, flags, fd, 0), 0;
+		return mprotect(mmap(0, 4096, PROT_READ, flags, fd, 0), 4096, PROT_READ | PROT_EXEC);
+	}
+	if (is("segment"))
+		return shmat(segment(), 0, SHM_EXEC | SHM_RDONLY) == (void *)-1;
+	if (is("old-segment"))
+		return old(397, segment(), 0, SHM_EXEC) < 0;
+	if (is("old-ipc"))
+		return old5(117, 21, segment(), SHM_EXEC, (long)buffer, 0) < 0;
+	if (is("personality")) {
+		personality(0xffffffff);
+		personality(ADDR_NO_RANDOMIZE);
+		return personality(ADDR_NO_RANDOMIZE | READ_IMPLIES_EXEC) < 0;
+	}
 	if (is("old-wx")) { // old_mmap
 		unsigned args[6] = {0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0};
 		memcpy(block, args, sizeof(block));
