@@ -26,7 +26,7 @@ test:
 
 # packages by themselves
 test-unit:
-    go test -short ./bus/... ./platform/... ./store/... ./rules/...
+    go test -short ./bus/... ./platform/... ./store/... ./ledger/... ./rules/...
 
 # the roles together, the real binary in scripts
 test-integration:
@@ -67,6 +67,10 @@ bench-kernel storm="6s" *args:
 # thousands of rules over a stream of events, on one core
 bench-detect *args:
     go test ./rules -run '^$' -bench Detect -benchtime 2s -timeout 30m {{ args }}
+
+# the ledger beside Tessera and sumdb/tlog: just bench-ledger -bench.prove 1000000
+bench-ledger *args:
+    go test ./ledger -run '^$' -bench . -benchtime 3s -timeout 1h {{ args }}
 
 # coverage by package and in all
 coverage:

@@ -12,8 +12,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,6 +62,7 @@ func records(b []byte) []int {
 // Every flip of a bit, in any file, is found, and the entry or the file in
 // which it is is named.
 func TestBitFlips(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	witness := newTestWitness(t, "witness.example/w1")
 	c := quiet()
@@ -119,30 +122,43 @@ func TestBitFlips(t *testing.T) {
 		rnd.Shuffle(len(small), func(i, j int) { small[i], small[j] = small[j], small[i] })
 		small = small[:500]
 	}
-	for _, f := range append(small, large[:flips]...) {
-		b := read(t, dir, f.name)
-		entry := uint64(0)
-		if isBundle(f.name) {
-			number := uint64(0)
-			fmt.Sscanf(filepath.Base(f.name), "%d", &number)
-			starts := records(b)
-			i, exact := slices.BinarySearch(starts, f.bit/8)
-			if !exact {
-				i--
+	all := append(small, large[:flips]...)
+	var wait sync.WaitGroup
+	for some := range slices.Chunk(all, len(all)/runtime.GOMAXPROCS(0)+1) {
+		copied := copyLog(t, dir)
+		wait.Go(func() {
+			for _, f := range some {
+				checkFlip(t, copied, f.name, f.bit, o)
 			}
-			entry = number*bundleEntries + uint64(i)
-		}
-		b[f.bit/8] ^= 1 << (f.bit % 8)
-		write(t, dir, f.name, b)
-		_, err := Verify(dir, o)
-		var p *Problem
-		if !errors.As(err, &p) || p.File != f.name || isBundle(f.name) && p.Entry != entry {
-			t.Errorf("bit %d of %s (entry %d): %v", f.bit, f.name, entry, err)
-		}
-		b[f.bit/8] ^= 1 << (f.bit % 8)
-		write(t, dir, f.name, b)
+			verified(t, copied, o)
+		})
 	}
-	verified(t, dir, o)
+	wait.Wait()
+}
+
+// checkFlip flips a bit of a file, verifies, and flips it back.
+func checkFlip(t *testing.T, dir, name string, bit int, o VerifyOptions) {
+	b := read(t, dir, name)
+	entry := uint64(0)
+	if isBundle(name) {
+		number := uint64(0)
+		_, _ = fmt.Sscanf(filepath.Base(name), "%d", &number)
+		starts := records(b)
+		i, exact := slices.BinarySearch(starts, bit/8)
+		if !exact {
+			i--
+		}
+		entry = number*bundleEntries + uint64(i)
+	}
+	b[bit/8] ^= 1 << (bit % 8)
+	write(t, dir, name, b)
+	_, err := Verify(dir, o)
+	var p *Problem
+	if !errors.As(err, &p) || p.File != name || isBundle(name) && p.Entry != entry {
+		t.Errorf("bit %d of %s (entry %d): %v", bit, name, entry, err)
+	}
+	b[bit/8] ^= 1 << (bit % 8)
+	write(t, dir, name, b)
 }
 
 // What someone with write access can do to the files of a log.

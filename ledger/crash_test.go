@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,19 +23,26 @@ import (
 
 var crashRounds = flag.Int("crash.rounds", 200, "how often TestKilled kills")
 
-// TestMain lets the test binary be the process that is killed: it appends from
-// eight goroutines, and prints each sequence that was acknowledged.
+// TestMain lets the test binary be the process that is killed, or that whose
+// memory is measured.
 func TestMain(m *testing.M) {
-	dir := os.Getenv("LEDGER_TEST_APPEND")
-	if dir == "" {
+	var err error
+	if dir := os.Getenv("LEDGER_TEST_APPEND"); dir != "" {
+		err = appendForever(dir)
+	} else if dir := os.Getenv("LEDGER_TEST_MEMORY"); dir != "" {
+		n, _ := strconv.Atoi(os.Getenv("LEDGER_TEST_ENTRIES"))
+		err = growInMemory(dir, n)
+	} else {
 		os.Exit(m.Run())
 	}
-	if err := appendForever(dir); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
+// appendForever appends from eight goroutines, and prints each sequence that
+// was acknowledged.
 func appendForever(dir string) error {
 	c := quiet()
 	c.CheckpointEntries = 100
@@ -64,6 +72,7 @@ func appendForever(dir string) error {
 // kill -9 during appends: what was acknowledged is there, provable, and signed
 // once the log is open again.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	rounds := *crashRounds
 	if testing.Short() {
 		rounds = min(rounds, 15)

@@ -23,12 +23,14 @@ var (
 )
 
 const (
-	// MaxBatch bounds the entries of one Append, in bytes.
-	MaxBatch = 4 << 20
-	// maxCommit is when a commit takes no more requests, in bytes.
-	maxCommit = 1 << 20
+	// MaxBatch and MaxBatchBytes bound the entries of one Append.
+	MaxBatch      = 4096
+	MaxBatchBytes = 4 << 20
+	// commitEntries and commitBytes are when a commit takes no more requests.
+	commitEntries = 4096
+	commitBytes   = 1 << 20
 	// commitBundles is in how many bundles one commit can be.
-	commitBundles = (maxCommit+MaxBatch)/(recordHead+headerFixed)/bundleEntries + 2
+	commitBundles = (commitEntries+MaxBatch)/bundleEntries + 1
 	// queued is how many Appends wait before others wait to be queued.
 	queued = 256
 	// keptBuffer is the largest buffer that is kept for the next commit.
@@ -145,8 +147,8 @@ func (l *Log) Append(ctx context.Context, entries ...Entry) (uint64, error) {
 		e.PayloadHash = blake3.Sum256(e.Payload)
 		r.bytes += recordHead + headerFixed + len(e.Payload) + len(e.Subject)
 	}
-	if len(entries) == 0 || r.bytes > MaxBatch {
-		return 0, fmt.Errorf("%w: %d entries of %d bytes at once, the limit is %d bytes", ErrInvalid, len(entries), r.bytes, MaxBatch)
+	if len(entries) == 0 || len(entries) > MaxBatch || r.bytes > MaxBatchBytes {
+		return 0, fmt.Errorf("%w: %d entries of %d bytes at once, the limits are %d and %d", ErrInvalid, len(entries), r.bytes, MaxBatch, MaxBatchBytes)
 	}
 	l.closing.RLock()
 	if l.closed {
@@ -308,16 +310,18 @@ func (l *Log) shut() error {
 // was any.
 func (l *Log) serve(r *request) bool {
 	l.batch = append(l.batch[:0], r)
-	for bytes := r.bytes; bytes < maxCommit; bytes += r.bytes {
+	for entries, bytes := 0, 0; r != nil; {
+		if entries, bytes = entries+len(r.entries), bytes+r.bytes; entries >= commitEntries || bytes >= commitBytes {
+			break
+		}
 		select {
-		case r = <-l.requests:
+		case r = <-l.requests: // nil when they are closed
 		default:
 			r = nil
 		}
-		if r == nil {
-			break
+		if r != nil {
+			l.batch = append(l.batch, r)
 		}
-		l.batch = append(l.batch, r)
 	}
 	err := l.commit(l.batch)
 	for i, r := range l.batch {

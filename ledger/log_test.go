@@ -198,7 +198,8 @@ func TestAppendRefuses(t *testing.T) {
 	big := fact(1)
 	big.Payload = make([]byte, MaxPayload)
 	for name, entries := range map[string][]Entry{
-		"none": nil, "its own action": {own}, "invalid": {fact(1), {}}, "too many": slices.Repeat([]Entry{big}, MaxBatch/MaxPayload+1),
+		"none": nil, "its own action": {own}, "invalid": {fact(1), {}}, "too many": slices.Repeat([]Entry{fact(1)}, MaxBatch+1),
+		"too large": slices.Repeat([]Entry{big}, MaxBatchBytes/MaxPayload+1),
 	} {
 		if _, err := l.Append(t.Context(), entries...); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: Append = %v, want ErrInvalid", name, err)
@@ -207,7 +208,7 @@ func TestAppendRefuses(t *testing.T) {
 	if l.Size() != 1 {
 		t.Errorf("the log has %d entries, want 1", l.Size())
 	}
-	if _, err := l.Append(t.Context(), slices.Repeat([]Entry{big}, MaxBatch/MaxPayload-1)...); err != nil {
+	if _, err := l.Append(t.Context(), slices.Repeat([]Entry{big}, MaxBatchBytes/MaxPayload-1)...); err != nil {
 		t.Error(err)
 	}
 }
