@@ -1,139 +1,32 @@
 package rules
 
 import (
+	"context"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"slices"
-	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
 
+	sigmago "github.com/bradleyjkemp/sigma-go"
+	"github.com/bradleyjkemp/sigma-go/evaluator"
+
 	"daemoneye/bus/event"
+	"daemoneye/rules/rulestest"
 )
 
-// detectRandom makes the rules and events of these benchmarks; they are the
-// same in each run.
-type detectRandom struct{ *rand.Rand }
-
-func newDetectRandom(seed uint64) detectRandom { return detectRandom{rand.New(rand.NewPCG(seed, 7))} }
-
-func pickOne[T any](r detectRandom, list []T) T { return list[r.IntN(len(list))] }
-
-// word is one of n made-up words, pronounceable and 4 to 9 letters long.
-func word(i int) string {
-	const consonants, vowels = "bcdfgklmnprstvz", "aeiou"
-	var b strings.Builder
-	for i = i*7919 + 104729; i > 0; i /= 75 {
-		b.WriteByte(consonants[i%15])
-		b.WriteByte(vowels[i/15%5])
-	}
-	return b.String()
-}
-
-var (
-	tools   = strings.Fields("bash sh dash curl wget python3 perl ruby nc ncat socat ssh scp rsync tar gzip base64 xxd openssl systemctl crontab at chmod chown useradd usermod passwd sudo su iptables nft tcpdump nmap dd cp mv rm cat grep sed awk find xargs kill pkill insmod modprobe mount docker kubectl git make gcc node java php")
-	options = strings.Fields("-c -e -i -o -O -x -p --output --exec --config --force -rf +x 4444 http:// https:// /tmp/ /dev/shm/ /dev/tcp/ /etc/passwd /etc/shadow .ssh/authorized_keys base64 chmod nohup bash sh")
-	parents = []string{"/usr/sbin/sshd", "/usr/sbin/nginx", "/usr/sbin/apache2", "/usr/bin/bash", "/usr/bin/dash", "/usr/lib/systemd/systemd", "/usr/sbin/cron", "/usr/bin/make", "/usr/bin/python3.11", "/usr/lib/postgresql/15/bin/postgres"}
-)
-
-// sigmaLike makes rules as converted Sigma rules are: suffixes of the path,
-// parts of the command line, equal parents, and filters.
+// sigmaLike are n rules as converted Sigma rules are.
 func sigmaLike(n int) Source {
-	r := newDetectRandom(1)
-	list := func(k int, one func() string) string {
-		var parts []string
-		for range k {
-			parts = append(parts, quote(one()))
-		}
-		return strings.Join(parts, ", ")
-	}
-	tool := func() string {
-		if r.IntN(3) == 0 {
-			return "%/" + pickOne(r, tools)
-		}
-		return "%/" + word(r.IntN(3000))
-	}
-	part := func() string {
-		if r.IntN(3) == 0 {
-			return "%" + pickOne(r, options) + "%"
-		}
-		return "%" + pickOne(r, []string{"", " ", "--", "/"}) + word(r.IntN(4000)) + "%"
-	}
 	m := fstest.MapFS{}
-	for i := range n {
-		where := []string{"event = 'exec'"}
-		switch i % 4 {
-		case 0, 1:
-			where = append(where, "executable_path LIKE ANY (ARRAY["+list(1+r.IntN(4), tool)+"])",
-				"command_line ILIKE ALL (ARRAY["+list(1+r.IntN(3), part)+"])")
-		case 2:
-			where = append(where, "command_line ILIKE ALL (ARRAY["+list(2, part)+"])",
-				"command_line ILIKE ANY (ARRAY["+list(2+r.IntN(4), part)+"])")
-		default:
-			where = append(where, "parent_executable_path = "+quote(pickOne(r, parents)), "executable_path LIKE "+quote(tool()),
-				"command_line ILIKE "+quote(part()))
-		}
-		if r.IntN(2) == 0 {
-			where = append(where, "NOT coalesce(parent_executable_path LIKE ANY (ARRAY["+list(1+r.IntN(3), tool)+"]), false)")
-		}
-		m[fmt.Sprintf("%04d.sql", i)] = &fstest.MapFile{Mode: 0o644, Data: []byte(ruleText(fmt.Sprintf("rule-%04d", i), "",
-			"SELECT time, entity_id, pid, user_name, executable_path, command_line, parent_executable_path\nFROM process_events\nWHERE "+strings.Join(where, "\n  AND ")))}
+	for i, r := range rulestest.Rules(n) {
+		m[fmt.Sprintf("%04d.sql", i)] = &fstest.MapFile{Mode: 0o644, Data: []byte(r.SQL())}
 	}
 	return Source{Name: "generated/", FS: m}
 }
 
-// execEvents makes batches of exec events of a busy machine: 400 executables,
-// the first ones most often, with command lines of which three in four have
-// been there before.
-func execEvents(batches, rows int) []*event.Batch {
-	r := newDetectRandom(2)
-	var lines [][2]string
-	b := event.NewBuilder(event.Lookup("process_events"))
-	out := make([]*event.Batch, batches)
-	for k := range out {
-		for i := range rows {
-			n := k*rows + i
-			var exe, line string
-			if len(lines) > 100 && r.IntN(4) > 0 {
-				old := lines[int(float64(len(lines))*r.Float64()*r.Float64())]
-				exe, line = old[0], old[1]
-			} else {
-				name := word(r.IntN(350))
-				if r.IntN(2) == 0 {
-					name = pickOne(r, tools)
-				}
-				exe = "/usr/bin/" + name
-				args := []string{name}
-				for range 1 + r.IntN(6) {
-					args = append(args, pickOne(r, []string{"-" + string(rune('a'+r.IntN(26))), "--" + word(4000+r.IntN(2000)), "/srv/" + word(5000+r.IntN(500)) + "/" + word(r.IntN(9000)), fmt.Sprint(n)}))
-				}
-				line = strings.Join(args, " ")
-				if len(lines) < 5000 {
-					lines = append(lines, [2]string{exe, line})
-				}
-			}
-			at := testStart.Add(time.Duration(n) * time.Millisecond)
-			b.Column("time").Time(at)
-			b.Column("event").Text("exec")
-			b.Column("source").Text("ebpf")
-			b.Column("entity_id").Text(fmt.Sprintf("%032x", n))
-			b.Column("pid").Int(int64(n % 4_000_000))
-			b.Column("user_name").Text(pickOne(r, []string{"root", "www-data", "build", "alice"}))
-			b.Column("name").Text(exe[strings.LastIndexByte(exe, '/')+1:])
-			b.Column("executable_path").Text(exe)
-			b.Column("command_line").Text(line)
-			b.Column("parent_executable_path").Text(pickOne(r, parents))
-			b.Column("kernel_thread").Bool(false)
-			b.Column("accessible").Bool(true)
-			b.Column("collection_time").Time(at)
-			b.EndRow()
-		}
-		out[k] = b.Batch()
-	}
-	return out
-}
+func execEvents(batches, rows int) []*event.Batch { return rulestest.Events(testStart, batches, rows) }
 
 var ruleCounts = []int{10, 100, 1000, 2500}
 
@@ -176,6 +69,130 @@ func BenchmarkDetectOne(b *testing.B) {
 	slices.Sort(times)
 	b.ReportMetric(float64(times[len(times)/2])/1e3, "p50-µs")
 	b.ReportMetric(float64(times[len(times)*99/100])/1e3, "p99-µs")
+}
+
+// BenchmarkDetectSigmaGo gives the same 2,500 rules and the same events to
+// sigma-go's evaluator, on one core: in each round one event, and to the matcher
+// the batch that it is of. Both must say the same of it.
+func BenchmarkDetectSigmaGo(b *testing.B) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const n = 2500
+	batches := execEvents(200, 1000)
+	m := NewMatcher(mustLoad(b, sigmaLike(n)), MatcherConfig{})
+	var theirs []*evaluator.RuleEvaluator
+	for _, r := range rulestest.Rules(n) {
+		rule, err := sigmago.ParseRule([]byte(r.Sigma()))
+		if err != nil {
+			b.Fatal(err)
+		}
+		theirs = append(theirs, evaluator.ForRule(rule))
+	}
+	for _, batch := range batches { // what repeats is known to the matcher
+		m.Match(batch, testStart)
+	}
+	var ourTime, theirTime time.Duration
+	events, rows, matches := 0, 0, 0
+	for b.Loop() {
+		batch, row := batches[events%len(batches)], events*7919%1000
+		fields := map[string]string{}
+		for field, column := range map[string]string{"Image": "executable_path", "CommandLine": "command_line", "ParentImage": "parent_executable_path"} {
+			fields[field] = batch.Column(column).Text(row)
+		}
+		begun := time.Now()
+		var want []string
+		for _, rule := range theirs {
+			result, err := rule.Matches(b.Context(), fields)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if result.Match {
+				want = append(want, rule.Title)
+			}
+		}
+		theirTime += time.Since(begun)
+		begun = time.Now()
+		found := m.Match(batch, testStart)
+		ourTime += time.Since(begun)
+		var got []string
+		for _, match := range found {
+			if match.row == row {
+				got = append(got, match.Rule.ID)
+			}
+		}
+		if !slices.Equal(got, want) {
+			b.Fatalf("of %v the matcher says %q, sigma-go %q", fields, got, want)
+		}
+		events, rows, matches = events+1, rows+batch.Rows, matches+len(want)
+	}
+	ours, others := float64(rows)/ourTime.Seconds(), float64(events)/theirTime.Seconds()
+	b.ReportMetric(ours, "events/s")
+	b.ReportMetric(others, "sigma-go-events/s")
+	b.ReportMetric(ours/others, "ratio")
+	b.ReportMetric(float64(matches), "matches-compared")
+}
+
+// BenchmarkDetectReload reads, compiles and puts in force 2,500 rules again and
+// again, one of them changed, while 20,000 events/s come in batches of 100. The
+// pause of a reload is the longest time that a batch which came meanwhile
+// waited for its verdict; beside it is the longest in a second without reloads.
+func BenchmarkDetectReload(b *testing.B) {
+	const rows, every = 100, 5 * time.Millisecond
+	batches := execEvents(1000, rows)
+	sources := [2]Source{sigmaLike(2500), sigmaLike(2500)}
+	const all = "SELECT pid FROM process_events WHERE event = 'exec'"
+	for i, s := range sources {
+		files := s.FS.(fstest.MapFS)
+		files["all.sql"] = &fstest.MapFile{Mode: 0o644, Data: []byte(ruleText("all", "", all))}
+		files["changed.sql"] = &fstest.MapFile{Mode: 0o644, Data: []byte(ruleText("changed", fmt.Sprintf("-- version: %d\n", i), anyEvent))}
+	}
+	m := NewMatcher(mustLoad(b, sources[1]), MatcherConfig{})
+	type span struct{ from, to time.Time }
+	var verdicts []span // from when a batch was due
+	ctx, stop := context.WithCancel(b.Context())
+	var stream sync.WaitGroup
+	matched := 0
+	stream.Go(func() {
+		for due := time.Now(); ctx.Err() == nil; due = due.Add(every) {
+			time.Sleep(time.Until(due))
+			for _, match := range m.Match(batches[len(verdicts)%len(batches)], testStart) {
+				if match.Rule.ID == "all" {
+					matched++
+				}
+			}
+			verdicts = append(verdicts, span{due, time.Now()})
+		}
+	})
+	quiet := span{time.Now(), time.Now().Add(time.Second)}
+	time.Sleep(time.Second)
+	var reloads []span
+	for b.Loop() {
+		begun := time.Now()
+		m.Reload(mustLoad(b, sources[len(reloads)%2]))
+		reloads = append(reloads, span{begun, time.Now()})
+	}
+	stop()
+	stream.Wait()
+	if want := len(verdicts) * rows; matched != want {
+		b.Errorf("%d matches of %d events, of which each matches once", matched, want)
+	}
+	pause := func(during span) (longest time.Duration) {
+		for _, v := range verdicts {
+			if !v.to.Before(during.from) && !v.from.After(during.to) {
+				longest = max(longest, v.to.Sub(v.from))
+			}
+		}
+		return longest
+	}
+	var pauses []time.Duration
+	for _, r := range reloads {
+		pauses = append(pauses, pause(r))
+	}
+	slices.Sort(pauses)
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
+	b.ReportMetric(ms(pauses[len(pauses)/2]), "pause-p50-ms")
+	b.ReportMetric(ms(pauses[len(pauses)*99/100]), "pause-p99-ms")
+	b.ReportMetric(ms(pauses[len(pauses)-1]), "pause-max-ms")
+	b.ReportMetric(ms(pause(quiet)), "without-max-ms")
 }
 
 // BenchmarkDetectLoad reads, checks and compiles 2,500 rules and makes their matcher.

@@ -96,12 +96,7 @@ type agent struct {
 // Run runs the agent until ctx ends or the supervisor is gone, and returns
 // when everything is stored and closed.
 func Run(ctx context.Context, cfg Config) error {
-	cfg.Cores = cmp.Or(cfg.Cores, runtime.GOMAXPROCS(0))
-	a := &agent{
-		cfg: cfg, log: cfg.Log, started: time.Now(), host: hostName(), dirs: cfg.Dirs,
-		gaps: &gapLog{}, registry: newRegistry(), turns: newTurns(cmp.Or(cfg.readPatience, readPatience)),
-		questions: newQuestions(),
-	}
+	a := newAgent(cfg)
 	if cfg.Out != nil {
 		a.display = newDisplay(cfg.Out.Writer, cfg.Log)
 		defer a.display.close()
@@ -114,6 +109,15 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	err := a.serve(ctx)
 	return errors.Join(err, a.close())
+}
+
+func newAgent(cfg Config) *agent {
+	cfg.Cores = cmp.Or(cfg.Cores, runtime.GOMAXPROCS(0))
+	return &agent{
+		cfg: cfg, log: cfg.Log, started: time.Now(), host: hostName(), dirs: cfg.Dirs,
+		gaps: &gapLog{}, registry: newRegistry(), turns: newTurns(cmp.Or(cfg.readPatience, readPatience)),
+		questions: newQuestions(),
+	}
 }
 
 // open makes everything that serve then runs.
