@@ -64,9 +64,9 @@ bench-kernel storm="6s" *args:
     go test -p 1 -run '^$' -bench Scan10000 -benchtime 20x ./platform/bpf ./platform/procfs
     go test ./roles -run '^$' -bench Idle/busy -benchtime 1x
 
-# thousands of rules over a stream of events, on one core
+# thousands of rules over a stream of events, on one core, beside sigma-go; reloads under it; alerts until they are stored
 bench-detect *args:
-    go test ./rules -run '^$' -bench Detect -benchtime 2s -timeout 30m {{ args }}
+    go test ./rules ./roles/agent -run '^$' -bench Detect -benchtime 2s -timeout 30m {{ args }}
 
 # the ledger beside Tessera and sumdb/tlog: just bench-ledger -bench.prove 1000000
 bench-ledger *args:

@@ -18,9 +18,9 @@ import (
 	"daemoneye/rules/rulestest"
 )
 
-// BenchmarkAlertStored sends single events through the socket to an agent with
+// BenchmarkDetectStored sends single events through the socket to an agent with
 // 2,500 rules, of which one matches, and waits until the alert is stored.
-func BenchmarkAlertStored(b *testing.B) {
+func BenchmarkDetectStored(b *testing.B) {
 	dir := b.TempDir()
 	write := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
