@@ -436,23 +436,7 @@ func TestSwitchedRules(t *testing.T) {
 	if got := enabled(); got != off {
 		t.Errorf("after a reload: %s, want %s", got, off)
 	}
-	restart := func() {
-		t.Helper()
-		h, ok := in.health()
-		before := h.pid("daemoneye-agent")
-		if !ok || before == 0 {
-			t.Fatal("no health")
-		}
-		if err := h.signal("daemoneye-agent", syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		in.eventually("the agent is back", func() bool {
-			h, ok := in.health()
-			now := h.pid("daemoneye-agent")
-			return ok && now != 0 && now != before
-		})
-	}
-	restart()
+	in.killAgent()
 	if got := enabled(); got != off {
 		t.Errorf("after a restart: %s, want %s", got, off)
 	}
@@ -465,7 +449,7 @@ func TestSwitchedRules(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(in.dir, "store", "rules.json"), []byte("{"), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	restart()
+	in.killAgent()
 	in.eventually("health tells", func() bool {
 		now, ok := in.health()
 		return ok && slices.ContainsFunc(now.Problems, func(p string) bool { return strings.Contains(p, filepath.Join(in.dir, "store", "rules.json")) })

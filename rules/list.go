@@ -112,7 +112,7 @@ func (l *loader) yamlFiles(s Source, dir string, limit int, each func(file strin
 			l.refuse(refuse(s.display(name), "too many files in %s; this one and those after it are not loaded", dir))
 			return
 		}
-		data, err := readFile(s.FS, name, maxListBytes)
+		data, err := l.read(s, name, maxListBytes)
 		if err != nil {
 			l.unreadable(s.display(name), err)
 			continue

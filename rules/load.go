@@ -40,10 +40,18 @@ type LoadConfig struct {
 	// say; that of a rule that is not there does not matter.
 	Switched map[string]bool
 
+	// Read, if not nil, is called with each file that is read, its path within
+	// the source of that name; those within a pack are of a source of their own.
+	Read func(source, path string, data []byte)
+
 	Pipeline *sigma.Pipeline // what names in Sigma rules stand for; may be nil
 
 	Now time.Time // what has expired then is not in force; zero: the present
 }
+
+// DisabledSetting is the file that a Refusal names for an id in
+// LoadConfig.Disabled that no rule has.
+const DisabledSetting = "rules.disabled"
 
 const (
 	maxDepth   = 8
@@ -139,7 +147,7 @@ func (l *loader) disable() {
 		case r != nil:
 			r.Enabled = false
 		case !refused:
-			p := &Problem{File: "rules.disabled", Message: fmt.Sprintf("there is no rule %q", id), Hint: l.set.meant(id)}
+			p := &Problem{File: DisabledSetting, Message: fmt.Sprintf("there is no rule %q", id), Hint: l.set.meant(id)}
 			l.refuse(&Refusal{File: p.File, Problems: []*Problem{p}})
 		}
 	}
@@ -306,7 +314,7 @@ func (l *loader) load(s Source, name string, info fs.FileInfo) {
 		l.loadSigma(s, name)
 		return
 	}
-	data, err := readFile(s.FS, name, maxRule(l.cfg.SQL))
+	data, err := l.read(s, name, maxRule(l.cfg.SQL))
 	if err != nil {
 		l.unreadable(file, err)
 		return
@@ -332,6 +340,15 @@ func (l *loader) add(rule *Rule) *Refusal {
 	l.ids[rule.ID] = rule.File
 	l.set.Rules = append(l.set.Rules, rule)
 	return nil
+}
+
+// read reads a file of a source.
+func (l *loader) read(s Source, name string, limit int64) ([]byte, error) {
+	data, err := readFile(s.FS, name, limit)
+	if err == nil && l.cfg.Read != nil {
+		l.cfg.Read(s.Name, name, data)
+	}
+	return data, err
 }
 
 // readFile reads a regular file of at most limit bytes.

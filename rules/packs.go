@@ -40,7 +40,7 @@ func (t PackTrust) ReadPack(data []byte) (p *archive.Pack, signer string, err er
 // loadPack loads the rules of a pack, none when it may not be loaded.
 func (l *loader) loadPack(s Source, name string) {
 	file := s.display(name)
-	data, err := readFile(s.FS, name, archive.MaxBytes)
+	data, err := l.read(s, name, archive.MaxBytes)
 	if err != nil {
 		l.unreadable(file, err)
 		return

@@ -36,7 +36,7 @@ func (s Source) holds(name string) bool {
 }
 
 func (l *loader) loadSigma(s Source, name string) {
-	data, err := readFile(s.FS, name, sigma.MaxFileBytes)
+	data, err := l.read(s, name, sigma.MaxFileBytes)
 	if err != nil {
 		l.unreadable(s.display(name), err)
 		return

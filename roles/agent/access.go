@@ -20,6 +20,8 @@ func access() []bus.Access {
 		{Role: bus.Operator, Verb: bus.Request, Name: api.Query},
 		{Role: bus.Operator, Verb: bus.Request, Name: api.RulesReload},
 		{Role: bus.Operator, Verb: bus.Request, Name: api.RulesSwitch},
+		{Role: bus.Operator, Verb: bus.Request, Name: api.RulesHistory},
+		{Role: bus.Operator, Verb: bus.Request, Name: api.RulesRollback},
 		{Role: bus.Operator, Verb: bus.Subscribe, Name: api.EventsTopic + "+"},
 		{Role: bus.Operator, Verb: bus.Subscribe, Name: api.AlertsTopic + "+"},
 	}
@@ -36,5 +38,7 @@ func (a *agent) handlers() map[string]bus.Handler {
 		api.Query:              a.query,
 		api.RulesReload:        a.rulesReload,
 		api.RulesSwitch:        a.ruleSwitch,
+		api.RulesHistory:       a.rulesHistory,
+		api.RulesRollback:      a.rulesRollback,
 	}
 }

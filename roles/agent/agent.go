@@ -88,6 +88,7 @@ type agent struct {
 	reloading sync.Mutex
 	switched  ruleset.Switches // guarded by reloading
 
+	past         pastRules
 	switchesLost string                    // why it is not known which rules were switched; set before it serves
 	onDisk       uint64                    // the fingerprint of what was read last; guarded by reloading
 	rejected     atomic.Pointer[rules.Set] // what was read last and is not in force; nil: it is
@@ -143,7 +144,7 @@ func (a *agent) open(ctx context.Context) (err error) {
 	if path := c.Paths.Metrics; path != "" {
 		a.metrics = &metricsFile{path: a.dirs.path(path), name: path}
 	}
-	set := a.loadRules()
+	set := a.firstRules()
 	a.matcher = rules.NewMatcher(set, history.MatcherConfig(c, history.Stored(c, a.store)))
 	a.view = &history.View{Store: a.store, Rules: a.ruleRows, Connected: a.connected, Connections: a.questions.connections}
 	if a.broker, err = bus.NewBroker(bus.Config{Access: access(), MaxConns: maxConnections, Log: a.busEvent}); err != nil {
@@ -459,7 +460,7 @@ func (a *agent) followSignals(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-a.cfg.Reload:
-			a.reload()
+			a.followed("SIGHUP")
 			if a.jsonl != nil {
 				if err := a.jsonl.Reopen(); err != nil {
 					a.log.Error("open alert file anew", zap.Error(err))

@@ -112,6 +112,12 @@ func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 	if a.switchesLost != "" {
 		list = append(list, "rules run as their files say, since what was switched with daemoneye rules enable and disable is lost: "+a.switchesLost)
 	}
+	if lost := a.past.lost.Load(); lost != nil {
+		list = append(list, "the rules of the files are in force, since those that were rolled back to are lost: "+*lost)
+	}
+	if unkept := a.past.unkept.Load(); unkept != nil {
+		list = append(list, "the rules in force can not be rolled back to: "+*unkept)
+	}
 	if h.Rules.Kept {
 		list = append(list, "the changed rules are not in force, because a file is refused: those read at "+clock(h.Rules.LoadedAt)+" stay")
 	}

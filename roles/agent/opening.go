@@ -60,6 +60,9 @@ func (op *opening) write(o *term.Output) error {
 		text += fmt.Sprintf(", %d refused", op.rules.Refused)
 	}
 	line("rules", "%s", text)
+	if r := op.rules.RolledBack; r != nil {
+		line("", "rolled back to set %d: %s rules history", r.Set, op.invocation)
+	}
 	for i, r := range op.refused {
 		if i == maxRefused {
 			line("", "and %d more: %s rules list", len(op.refused)-i, op.invocation)

@@ -12,21 +12,37 @@ import (
 
 // reload puts the rules in force that the directories hold now: all of them, or
 // none when a file is refused that was not refused before, so that a mistake
-// in a file takes no rule away.
-func (a *agent) reload() {
+// in a file takes no rule away. It ends a rollback.
+func (a *agent) reload(by string) error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
-	set := a.loadRules()
+	set, files := a.loadRules()
 	before := a.matcher.Set()
 	for _, r := range set.Refused {
-		if !slices.ContainsFunc(before.Refused, func(old *rules.Refusal) bool { return old.File == r.File }) {
+		if !slices.ContainsFunc(before.Refused, func(old *rules.Refusal) bool { return old.File == r.File }) && !a.past.refused(r.File) {
 			a.log.Warn("rules not put in force", zap.String("refused", r.File))
 			a.rejected.Store(set)
-			return
+			return nil
 		}
+	}
+	if err := a.endRollback(); err != nil {
+		return err
 	}
 	a.rejected.Store(nil)
 	a.matcher.Reload(set)
+	a.keep(set, files, by)
+	return nil
+}
+
+// followed is reload for what does not end a rollback.
+func (a *agent) followed(by string) {
+	if a.past.rolledBack.Load() != nil {
+		a.log.Info("rules stay rolled back", zap.String("not_read_for", by))
+		return
+	}
+	if err := a.reload(by); err != nil {
+		a.log.Error("reload the rules", zap.Error(err))
+	}
 }
 
 // present is the Set in force, with what is refused of the files as they are now.
@@ -66,11 +82,11 @@ func (a *agent) followRules(ctx context.Context) {
 		now := rules.Fingerprint(a.ruleSources()...)
 		took := time.Since(begun)
 		a.reloading.Lock()
-		changed := now != a.onDisk
+		changed := now != a.onDisk && a.past.rolledBack.Load() == nil
 		a.reloading.Unlock()
 		if changed && now == last {
 			a.log.Info("rule files changed")
-			a.reload()
+			a.followed("changed files")
 		}
 		last = now
 		timer.Reset(max(every, lookShare*took))

@@ -14,16 +14,23 @@ import (
 	"daemoneye/bus/event"
 	"daemoneye/roles/api"
 	"daemoneye/roles/history"
+	"daemoneye/roles/ruleset"
 	"daemoneye/rules"
 	"daemoneye/rules/sql"
 )
 
 // ruleSources are the built-in rules and those of the directories.
-func (a *agent) ruleSources() (sources []rules.Source) {
-	c := a.cfg.Config
-	if c.Rules.Builtin {
-		sources = append(sources, rules.Builtin())
+func (a *agent) ruleSources() []rules.Source { return a.withBuiltin(a.ruleDirs()) }
+
+func (a *agent) withBuiltin(dirs []rules.Source) []rules.Source {
+	if a.cfg.Config.Rules.Builtin {
+		return append([]rules.Source{rules.Builtin()}, dirs...)
 	}
+	return dirs
+}
+
+func (a *agent) ruleDirs() (sources []rules.Source) {
+	c := a.cfg.Config
 	for _, dir := range c.Paths.RulesDirs {
 		source := rules.Dir(dir)
 		if usable := a.dirs.path(dir); usable != dir {
@@ -35,16 +42,23 @@ func (a *agent) ruleSources() (sources []rules.Source) {
 	return sources
 }
 
-// loadRules reads the sources as they are now. A file that is not good is logged
-// and left out.
-func (a *agent) loadRules() *rules.Set {
+// loadRules reads the directories as they are now, and returns their files, too.
+func (a *agent) loadRules() (*rules.Set, *ruleset.Recorder) {
+	a.onDisk = rules.Fingerprint(a.ruleSources()...)
+	dirs := a.ruleDirs()
+	files := ruleset.NewRecorder(dirs)
+	return a.load(dirs, files.Read), files
+}
+
+// load loads the rules of directories, beside those that come with the program.
+// A file that is not good is logged and left out.
+func (a *agent) load(dirs []rules.Source, read func(source, path string, data []byte)) *rules.Set {
 	c := a.cfg.Config
-	sources := a.ruleSources()
-	a.onDisk = rules.Fingerprint(sources...)
 	set := rules.Load(rules.LoadConfig{
-		SQL: sql.Config{Limits: history.Limits(c)}, Disabled: c.Rules.Disabled, Switched: a.switched.Enabled(), Unreadable: a.unreadable(),
+		Read: read,
+		SQL:  sql.Config{Limits: history.Limits(c)}, Disabled: c.Rules.Disabled, Switched: a.switched.Enabled(), Unreadable: a.unreadable(),
 		Packs: rules.PackTrust{Keys: c.Rules.TrustedKeys, Unsigned: c.Rules.AllowUnsigned, Version: a.cfg.Version},
-	}, sources...)
+	}, a.withBuiltin(dirs)...)
 	refused := a.log.Warn
 	if a.matcher == nil && a.cfg.Out != nil && a.cfg.Restarts == 0 {
 		refused = a.log.Info // the opening lines say it to a person
@@ -67,7 +81,9 @@ func (a *agent) unreadable() string {
 
 // rulesReload answers api.RulesReload.
 func (a *agent) rulesReload(ctx context.Context, c *bus.Call) error {
-	a.reload()
+	if err := a.reload(fmt.Sprintf("reload by uid %d", c.Peer.UID)); err != nil {
+		return err
+	}
 	set := a.present()
 	status := a.rulesStatus(set)
 	return finish(ctx, c, api.ReloadReply{
@@ -79,7 +95,7 @@ func (a *agent) rulesReload(ctx context.Context, c *bus.Call) error {
 const maxExpired = 20
 
 func (a *agent) rulesStatus(set *rules.Set) api.RulesStatus {
-	s := api.RulesStatus{Refused: len(set.Refused), LoadedAt: set.Loaded, Kept: a.rejected.Load() != nil, From: []string{}, Expired: []string{}}
+	s := api.RulesStatus{Refused: len(set.Refused), LoadedAt: set.Loaded, Kept: a.rejected.Load() != nil, RolledBack: a.past.rolledBack.Load(), From: []string{}, Expired: []string{}}
 	c := a.cfg.Config
 	for i, e := range set.Expired(time.Now()) {
 		if i == maxExpired {

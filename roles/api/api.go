@@ -165,16 +165,17 @@ type StoreStatus struct {
 
 // RulesStatus is the state of the rules.
 type RulesStatus struct {
-	Loaded    int       `msgpack:"loaded" json:"loaded"`
-	Disabled  int       `msgpack:"disabled" json:"disabled"`
-	Refused   int       `msgpack:"refused" json:"refused"`
-	Failing   []string  `msgpack:"failing" json:"failing"` // rule id: error
-	LoadedAt  time.Time `msgpack:"loaded_at" json:"loaded_at"`
-	Kept      bool      `msgpack:"kept" json:"kept"`           // what the files hold now is not in force: one is refused that was not
-	From      []string  `msgpack:"from" json:"from"`           // what was read: "builtin", directories; sentences for people
-	Evaluated int64     `msgpack:"evaluated" json:"evaluated"` // rows × rules
-	Matched   int64     `msgpack:"matched" json:"matched"`
-	Expired   []string  `msgpack:"expired" json:"expired"` // values of lists and exceptions that do not count any more, the latest; sentences for people
+	Loaded     int         `msgpack:"loaded" json:"loaded"`
+	Disabled   int         `msgpack:"disabled" json:"disabled"`
+	Refused    int         `msgpack:"refused" json:"refused"`
+	Failing    []string    `msgpack:"failing" json:"failing"` // rule id: error
+	LoadedAt   time.Time   `msgpack:"loaded_at" json:"loaded_at"`
+	RolledBack *RolledBack `msgpack:"rolled_back" json:"rolled_back"` // nil: what the files held at LoadedAt is in force
+	Kept       bool        `msgpack:"kept" json:"kept"`               // what the files hold now is not in force: one is refused that was not
+	From       []string    `msgpack:"from" json:"from"`               // what was read: "builtin", directories; sentences for people
+	Evaluated  int64       `msgpack:"evaluated" json:"evaluated"`     // rows × rules
+	Matched    int64       `msgpack:"matched" json:"matched"`
+	Expired    []string    `msgpack:"expired" json:"expired"` // values of lists and exceptions that do not count any more, the latest; sentences for people
 }
 
 // BusStatus counts what went over the socket.

@@ -308,7 +308,7 @@ func storeEngine(cfg *config.Config) (*localEngine, error) {
 	}
 	var unknown error // of the rules
 	load := func() (set *rules.Set) {
-		set, unknown = instanceRules(cfg)
+		set, _, unknown = instanceRules(cfg)
 		return set
 	}
 	view := &history.View{Store: s, Rules: func() *event.Batch { return ruleRows(load()) }}

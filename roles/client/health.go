@@ -100,6 +100,9 @@ func showHealth(out *term.Output, h *api.HealthReply) error {
 	}
 	s.line("rules", "%s; %s evaluated, %s", text, term.Count(r.Evaluated), term.Plural(r.Matched, "match", "matches"))
 	s.line("", "read from %s", orNone(strings.Join(r.From, ", ")))
+	if r.RolledBack != nil {
+		s.line("", "%s", rolledBackText(r.RolledBack))
+	}
 	for _, f := range r.Failing {
 		s.line("", "%s", f)
 	}

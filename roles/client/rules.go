@@ -27,7 +27,7 @@ func rulesCommand() *cli.Command {
 	textOrJSON := &cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table (text for people), json"}
 	return &cli.Command{
 		Name:  "rules",
-		Usage: "list, show, make, validate, test, explain, backtest, switch, pack or reload detection rules, and show what of ATT&CK they cover",
+		Usage: "list, show, make, validate, test, explain, backtest, switch, roll back, pack or reload detection rules, and show what of ATT&CK they cover",
 		Subcommands: []*cli.Command{
 			{
 				Name:  "list",
@@ -77,6 +77,8 @@ without fixtures is reported as untested and does not fail: in JSON its "passed"
 			rulesBacktestCommand(),
 			ruleSwitchCommand("enable", "run a rule again that was switched off"),
 			ruleSwitchCommand("disable", "switch a rule off in a running agent, also after its next start"),
+			rulesHistoryCommand(textOrJSON),
+			rulesRollbackCommand(textOrJSON),
 			rulesPackCommand(),
 			{
 				Name:  "reload",
@@ -130,6 +132,9 @@ func rulesList(c *call) error {
 		return err
 	}
 	defer c.closing(e)
+	if err := c.tellRollback(e); err != nil {
+		return err
+	}
 	counts := "evaluated, matched, failed"
 	_, onDisk := e.(*localEngine)
 	if c.Bool("stats") {

@@ -27,7 +27,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -238,11 +237,6 @@ func (p *Pack) Suits(version string) error {
 
 // FS returns the files.
 func (p *Pack) FS() fs.FS {
-	names := make([]string, 0, len(p.files))
-	for name := range p.files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
 	created, _ := time.Parse(time.DateOnly, p.Manifest.Created)
-	return &tree{names: names, files: p.files, time: created}
+	return Tree(p.files, created)
 }

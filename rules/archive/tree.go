@@ -4,10 +4,17 @@ import (
 	"bytes"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
+
+// Tree returns files, by path, as a file system in which all have this time.
+func Tree(files map[string][]byte, modified time.Time) fs.FS {
+	return &tree{names: slices.Sorted(maps.Keys(files)), files: files, time: modified}
+}
 
 // tree shows the files of a pack as a file system.
 type tree struct {
