@@ -417,6 +417,30 @@ func TestWrongKeys(t *testing.T) {
 	}
 }
 
+// A checkpoint that claims a tree of any size costs no memory.
+func TestHugeCheckpoint(t *testing.T) {
+	dir := t.TempDir()
+	newLog(t, dir, 300, quiet())
+	k := must(readKey(filepath.Join(dir, keyFile)))
+	write(t, dir, checkpointFile, must(k.sign(Checkpoint{"example.com/log", 1<<63 - 1, Hash{}})))
+	_, err := Verify(dir, VerifyOptions{})
+	var p *Problem
+	if !errors.As(err, &p) || p.Entry != 300 {
+		t.Errorf("Verify = %v, want that entry 300 is missing", err)
+	}
+	if l, err := Open(dir, Config{}); err == nil {
+		closed(t, l)
+		t.Error("Open: no error")
+	}
+	r := must(OpenReader(dir))
+	if _, err := r.ProveInclusion(10); err == nil {
+		t.Error("ProveInclusion: no error")
+	}
+	if _, err := r.Last(3); err == nil {
+		t.Error("Last: no error")
+	}
+}
+
 // A testWitness cosigns as C2SP tlog-cosignature has it.
 type testWitness struct {
 	name    string

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -134,8 +135,7 @@ type request struct {
 // waiting, not the append. While the disk is full the error is the system's
 // (syscall.ENOSPC) and a later Append may succeed.
 func (l *Log) Append(ctx context.Context, entries ...Entry) (uint64, error) {
-	r := &request{entries: make([]Entry, len(entries)), done: make(chan struct{})}
-	copy(r.entries, entries)
+	r := &request{entries: slices.Clone(entries), done: make(chan struct{})}
 	for i := range r.entries {
 		e := &r.entries[i]
 		if err := e.check(); err != nil {
@@ -144,6 +144,8 @@ func (l *Log) Append(ctx context.Context, entries ...Entry) (uint64, error) {
 		if strings.HasPrefix(e.Action, reservedActions) {
 			return 0, fmt.Errorf("%w: action %q is the ledger's own", ErrInvalid, e.Action)
 		}
+		// The caller may use its buffer again when its context ends the waiting.
+		e.Payload = slices.Clone(e.Payload)
 		e.PayloadHash = blake3.Sum256(e.Payload)
 		r.bytes += recordHead + headerFixed + len(e.Payload) + len(e.Subject)
 	}
@@ -248,7 +250,9 @@ func (l *Log) run() {
 	shared := false
 	for {
 		if shared {
-			runtime.Gosched() // who was answered just now may come with the next at once
+			// Those who were answered just now come with their next entries:
+			// else every other commit would be a small one.
+			runtime.Gosched()
 		}
 		select {
 		case r, ok := <-l.requests:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/zeebo/blake3"
@@ -61,7 +62,7 @@ func Open(dir string, c Config) (_ *Log, err error) {
 	if l.lock, err = os.OpenFile(l.path(lockFile), os.O_RDWR|os.O_CREATE, fileMode); err != nil {
 		return nil, err
 	}
-	if err := lock(l.lock, false); err != nil {
+	if err := lockAlone(l.lock); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", dir, err), l.lock.Close())
 	}
 	if err := l.load(); err != nil {
@@ -73,6 +74,28 @@ func Open(dir string, c Config) (_ *Log, err error) {
 	l.publicKey.Store(&l.key.public)
 	go l.run()
 	return l, nil
+}
+
+// lockAlone waits a second at most: Verify takes the lock for a moment, to see
+// whether a process has it.
+func lockAlone(f *os.File) error {
+	for range 50 {
+		if err := lock(f, false); !errors.Is(err, ErrLocked) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return ErrLocked
+}
+
+// locked reports whether a process has the log in a directory open.
+func locked(dir string) bool {
+	f, err := os.Open(filepath.Join(dir, lockFile))
+	if err != nil {
+		return false // a copy, or not ours to see
+	}
+	defer f.Close()
+	return errors.Is(lock(f, true), ErrLocked)
 }
 
 func (l *Log) load() error {
@@ -150,6 +173,9 @@ func (l *Log) begin() error {
 		return err
 	}
 	if err := l.commit([]*request{{entries: []Entry{first}}}); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(l.dir)); err != nil {
 		return err
 	}
 	return l.writeCheckpoint()

@@ -157,6 +157,9 @@ func (p *InclusionProof) Verify(publicKey string) (Checkpoint, error) {
 }
 
 func (p *InclusionProof) check(c Checkpoint) error {
+	if _, err := p.Entry.MarshalBinary(); err != nil {
+		return fmt.Errorf("proof: %w", err)
+	}
 	leaf := p.Entry.LeafHash()
 	if err := proof.VerifyInclusion(hasher{}, p.Entry.Sequence, c.Size, leaf[:], list(p.Hashes), c.Root[:]); err != nil {
 		return wrong(err)

@@ -98,7 +98,7 @@ func TestFalseProofs(t *testing.T) {
 	}
 	for name, change := range map[string]func(*Entry){
 		"sequence": func(e *Entry) { e.Sequence++ }, "subject": func(e *Entry) { e.Subject += "x" },
-		"actor": func(e *Entry) { e.Actor.PID++ }, "far sequence": func(e *Entry) { e.Sequence = 1 << 40 },
+		"payload": func(e *Entry) { e.Payload = []byte("\xa40000") }, "actor": func(e *Entry) { e.Actor.PID++ }, "far sequence": func(e *Entry) { e.Sequence = 1 << 40 },
 	} {
 		p := *inclusion
 		change(&p.Entry)

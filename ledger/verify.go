@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -91,13 +90,13 @@ type verification struct {
 	report Report
 	size   uint64 // that the checkpoint says
 	total  uint64 // with what follows it
-	units  []unit
+	units  []*unit
 
 	mu       sync.Mutex
 	read     uint64
 	keyed    []Entry // those that record keys
 	problem  *Problem
-	stop     atomic.Uint64 // no unit at or above needs reading
+	stop     uint64 // no unit at or above needs reading
 	ioErr    error
 	tileRead int
 }
@@ -114,11 +113,8 @@ type unit struct {
 }
 
 func (v *verification) run() error {
-	unlocked, err := v.lock()
-	if err != nil {
-		return err
-	}
-	defer unlocked()
+	v.live()
+	var err error
 	if v.signed, err = readFile(filepath.Join(v.dir, checkpointFile), nil, maxNote); errors.Is(err, fs.ErrNotExist) {
 		return &Problem{File: checkpointFile, Reason: err}
 	} else if err != nil {
@@ -155,18 +151,13 @@ func (v *verification) run() error {
 	return nil
 }
 
-// lock keeps a writer from opening the log, or finds that one has.
-func (v *verification) lock() (func(), error) {
-	f, err := os.Open(filepath.Join(v.dir, lockFile))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-		return func() {}, nil // a copy
-	} else if err != nil {
-		return nil, err
-	}
-	if err := lock(f, true); errors.Is(err, ErrLocked) {
-		v.report.Live = true
-	}
-	return func() { _ = f.Close() }, nil
+// live reports whether a process has the log open, or had it meanwhile: what
+// follows the checkpoint is then under way.
+func (v *verification) live() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.report.Live = v.report.Live || locked(v.dir)
+	return v.report.Live
 }
 
 func publicOf(keys []Key) []string {
@@ -186,24 +177,22 @@ func (v *verification) readUnits() error {
 			count = n + 1
 		}
 	}
-	v.units = make([]unit, min(count, 1<<32))
-	v.stop.Store(uint64(len(v.units)))
-	var next atomic.Uint64
+	v.stop = count
 	var wait sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
 			var buf, tile []byte
 			for {
-				n := next.Add(1) - 1
-				if n >= v.stop.Load() {
+				n, u := v.take()
+				if u == nil {
 					return
 				}
 				var err error
-				if buf, tile, err = v.readUnit(n, buf, tile); err != nil {
+				if buf, tile, err = v.readUnit(n, u, buf, tile); err != nil {
 					v.mu.Lock()
 					v.ioErr = errors.Join(v.ioErr, err)
+					v.stop = 0
 					v.mu.Unlock()
-					v.stop.Store(0)
 				}
 			}
 		})
@@ -212,8 +201,7 @@ func (v *verification) readUnits() error {
 	if v.ioErr != nil {
 		return v.ioErr
 	}
-	for i := range v.units {
-		u := &v.units[i]
+	for i, u := range v.units {
 		v.report.Entries += uint64(u.entries)
 		v.report.Bytes += u.bytes
 		if u.entries > 0 {
@@ -225,7 +213,7 @@ func (v *verification) readUnits() error {
 		} else {
 			v.total += uint64(u.entries)
 		}
-		if v.problem == nil && bad != nil && !v.report.Live {
+		if v.problem == nil && bad != nil && !v.live() {
 			v.problem = v.entryProblem(v.total, fmt.Errorf("after the checkpoint: %w", bad))
 		}
 	}
@@ -235,19 +223,31 @@ func (v *verification) readUnits() error {
 	return nil
 }
 
+// take returns the next unit to be read, nil when there is none. There are no
+// more than have been read, whatever size a checkpoint claims.
+func (v *verification) take() (uint64, *unit) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	n := uint64(len(v.units))
+	if n >= v.stop {
+		return 0, nil
+	}
+	u := &unit{differs: -1}
+	v.units = append(v.units, u)
+	return n, u
+}
+
 // found notes a problem in unit n, if none was found before it.
 func (v *verification) found(n uint64, p *Problem) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if n < v.stop.Load() {
+	if n < v.stop {
 		v.problem = p
-		v.stop.Store(n)
+		v.stop = n
 	}
 }
 
-func (v *verification) readUnit(n uint64, buf, tile []byte) ([]byte, []byte, error) {
-	u := &v.units[n]
-	u.differs = -1
+func (v *verification) readUnit(n uint64, u *unit, buf, tile []byte) ([]byte, []byte, error) {
 	first := n * bundleEntries
 	need := width(0, n, v.size)
 	b, err := readFile(filepath.Join(v.dir, bundlePath(n)), buf, maxBundle)
@@ -281,7 +281,7 @@ func (v *verification) readUnit(n uint64, buf, tile []byte) ([]byte, []byte, err
 		v.found(n, &Problem{Entry: first + uint64(u.entries), File: bundlePath(n), Reason: missing(u.bad)})
 		return b, tile, nil
 	}
-	if tile, err = v.compareTile(n, found.leaves, tile); err != nil {
+	if tile, err = v.compareTile(n, u, found.leaves, tile); err != nil {
 		return b, tile, err
 	}
 	if u.entries == bundleEntries {
@@ -297,8 +297,7 @@ func (v *verification) readUnit(n uint64, buf, tile []byte) ([]byte, []byte, err
 }
 
 // compareTile compares tile n of level 0 with the hashes of the entries.
-func (v *verification) compareTile(n uint64, leaves []Hash, buf []byte) ([]byte, error) {
-	u := &v.units[n]
+func (v *verification) compareTile(n uint64, u *unit, leaves []Hash, buf []byte) ([]byte, error) {
 	b, err := v.readTile(tileID{0, n}, len(leaves), buf)
 	if b == nil {
 		u.tile = err
@@ -330,7 +329,7 @@ func (v *verification) readTile(id tileID, all int, buf []byte) ([]byte, error) 
 	v.mu.Lock()
 	v.tileRead++
 	v.mu.Unlock()
-	if len(b) < need*HashSize || len(b) > all*HashSize && !v.report.Live {
+	if len(b) < need*HashSize || len(b) > all*HashSize && !v.live() {
 		return b, fmt.Errorf("%d bytes, want %d to %d", len(b), need*HashSize, all*HashSize)
 	}
 	return b, nil

@@ -73,8 +73,8 @@ func (v *verification) tree() error {
 	}
 	// The entries are not those that were signed. The first that its tile does
 	// not hold is the first of them, unless the tile was changed with it.
-	for n := range v.units {
-		if u := &v.units[n]; u.differs >= 0 {
+	for n, u := range v.units {
+		if u.differs >= 0 {
 			return v.entryProblem(uint64(n)*bundleEntries+uint64(u.differs), errors.New("the entry is not the one in the tree"))
 		}
 	}
@@ -99,8 +99,7 @@ func spanned(id tileID) uint64 { return 1<<(id.level*tileHeight) - 1 }
 func (v *verification) tiles(differs func(id tileID, i int, err error) error) error {
 	changed := errors.New("the hash is not that of the entries")
 	roots := make([]Hash, 0, len(v.units))
-	for n := range v.units {
-		u := &v.units[n]
+	for n, u := range v.units {
 		id := tileID{0, uint64(n)}
 		switch {
 		case u.tile != nil:
@@ -180,7 +179,7 @@ func (v *verification) leaves(number uint64) ([]Hash, error) {
 // times checks that no bundle begins before the end of the one before.
 func (v *verification) times() error {
 	for n := 1; n < len(v.units); n++ {
-		if u, before := &v.units[n], v.units[n-1].last; u.entries > 0 && u.first < before {
+		if u, before := v.units[n], v.units[n-1].last; u.entries > 0 && u.first < before {
 			return v.entryProblem(uint64(n)*bundleEntries, fmt.Errorf("its time is %d ms before that of the entry before", before-u.first))
 		}
 	}
