@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/zeebo/blake3"
 )
 
 // A part of a commit goes into one bundle.
@@ -64,7 +66,7 @@ func (l *Log) encode(batch []*request) ([]part, int64) {
 		r.first = sequence
 		for i := range r.entries {
 			e := &r.entries[i]
-			e.Sequence, e.Time = sequence, stamp
+			e.Sequence, e.Time, e.PayloadHash = sequence, stamp, blake3.Sum256(e.Payload)
 			if n := sequence / bundleEntries; len(parts) == 0 || parts[len(parts)-1].number != n {
 				parts = append(parts, part{number: n, start: len(l.buf)})
 			}

@@ -12,8 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/zeebo/blake3"
 )
 
 var (
@@ -146,7 +144,6 @@ func (l *Log) Append(ctx context.Context, entries ...Entry) (uint64, error) {
 		}
 		// The caller may use its buffer again when its context ends the waiting.
 		e.Payload = slices.Clone(e.Payload)
-		e.PayloadHash = blake3.Sum256(e.Payload)
 		r.bytes += recordHead + headerFixed + len(e.Payload) + len(e.Subject)
 	}
 	if len(entries) == 0 || len(entries) > MaxBatch || r.bytes > MaxBatchBytes {

@@ -166,9 +166,7 @@ func (l *Log) begin() error {
 		return err
 	}
 	l.checkpoint.Store(&signedCheckpoint{Checkpoint: Checkpoint{Origin: l.key.Name()}})
-	first := Entry{
-		Actor: l.config.Actor, Action: ActionKeyCreated, Subject: l.key.public, PayloadHash: blake3.Sum256(nil),
-	}
+	first := Entry{Actor: l.config.Actor, Action: ActionKeyCreated, Subject: l.key.public}
 	if err := first.check(); err != nil {
 		return err
 	}

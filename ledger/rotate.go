@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/zeebo/blake3"
 	"golang.org/x/mod/sumdb/note"
 )
 
@@ -46,7 +45,6 @@ func (l *Log) RotateKey(ctx context.Context) (publicKey string, err error) {
 		if err != nil {
 			return err
 		}
-		e.PayloadHash = blake3.Sum256(e.Payload)
 		if err := next.write(l.path(nextKeyFile)); err != nil {
 			return err
 		}
