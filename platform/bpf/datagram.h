@@ -47,11 +47,11 @@ struct dns_network {
 	__u8 message[MAX_MESSAGE];
 };
 
-// datagram is one of UDP in a packet.
+// datagram is one of UDP, or UDP-Lite, in a packet.
 struct datagram {
 	__u8 source[16], target[16];
 	__u16 source_port, target_port; // in network order
-	__u16 family;
+	__u16 family, protocol;
 	__u16 size; // of the message, as the header says
 	__u16 id;   // of a message of the DNS
 	__u16 there; // bytes of the message that are in the packet's first part
@@ -64,32 +64,38 @@ inlined bool read_datagram(struct datagram *d, unsigned char *ip, unsigned char 
 {
 	__u8 head[40];
 	struct {
-		__u16 source, target, size, sum, id;
+		__u16 source, target;
+		__u16 size; // of UDP-Lite: how much the sum covers
+		__u16 sum, id;
 	} udp;
 	if (bpf_probe_read_kernel(head, sizeof(head), ip))
 		return 0;
 	__builtin_memset(d, 0, sizeof(*d));
-	__u32 size = 40;
+	__u32 size = 40, all; // of the header; of what follows it
 	if (head[0] >> 4 == 4) {
-		if (head[9] != IPPROTO_UDP || head[6] & 0x1f || head[7])
+		if (head[6] & 0x1f || head[7])
 			return 0;
 		d->family = AF_INET;
+		d->protocol = head[9];
 		size = (head[0] & 15) * 4;
+		all = (head[2] << 8 | head[3]) - size;
 		__builtin_memcpy(d->source, head + 12, 4);
 		__builtin_memcpy(d->target, head + 16, 4);
 	} else {
-		if (head[0] >> 4 != 6 || head[6] != IPPROTO_UDP)
+		if (head[0] >> 4 != 6)
 			return 0;
 		d->family = AF_INET6;
+		d->protocol = head[6];
+		all = head[4] << 8 | head[5];
 		__builtin_memcpy(d->source, head + 8, 16);
 		__builtin_memcpy(d->target, head + 24, 16);
 	}
-	if (ip + size + 8 > end || bpf_probe_read_kernel(&udp, sizeof(udp), ip + size))
+	if (!of_datagrams(d->protocol) || ip + size + 8 > end || bpf_probe_read_kernel(&udp, sizeof(udp), ip + size))
 		return 0;
 	d->source_port = udp.source;
 	d->target_port = udp.target;
 	d->id = udp.id;
-	d->size = __builtin_bswap16(udp.size) - 8;
+	d->size = (d->protocol == IPPROTO_UDP ? __builtin_bswap16(udp.size) : all) - 8;
 	d->message = ip + size + 8;
 	__u64 there = end - (ip + size + 8);
 	d->there = there < d->size ? there : d->size;
@@ -127,7 +133,6 @@ inlined void fill_question(struct ends *e, struct question *q)
 	e->local_port = q->local_port;
 	e->remote_port = q->remote_port;
 	e->family = q->family;
-	e->protocol = IPPROTO_UDP;
 }
 
 inlined void tell_dns(__u32 what, struct known *k, struct ends *ends, struct datagram *d)
@@ -164,7 +169,7 @@ int network_sent(__u64 *context)
 	if (!sk)
 		return 0;
 	__u8 state = sk->__sk_common.skc_state; // other states are no whole sockets
-	if ((state != TCP_CLOSE && state != TCP_ESTABLISHED) || sk->sk_protocol != IPPROTO_UDP)
+	if ((state != TCP_CLOSE && state != TCP_ESTABLISHED) || !of_datagrams(sk->sk_protocol))
 		return 0;
 	struct datagram d;
 	unsigned char *end = skb->data + skb->len - skb->data_len;
@@ -179,6 +184,7 @@ int network_sent(__u64 *context)
 	struct ends ends = {};
 	ask(&q, &d);
 	fill_question(&ends, &q);
+	ends.protocol = d.protocol;
 	ends.net = sk->__sk_common.skc_net.net->ns.inum;
 	bool domain = d.size >= 12 &&
 		(d.target_port == __builtin_bswap16(DOMAIN) || sk->__sk_common.skc_dport == __builtin_bswap16(DOMAIN));

@@ -67,6 +67,8 @@ extern void bpf_task_release(struct task_struct *t) __weak __ksym;
 
 // exists: whether the running kernel's struct has the field.
 #define exists(field) __builtin_preserve_field_info(field, 2)
+// size_of: of a struct of the running kernel.
+#define size_of(type) __builtin_preserve_type_info(*(type *)0, 1)
 #define address(field) __builtin_preserve_access_index(&(field))
 // copy reads a field through a pointer that the verifier does not know.
 #define copy(to, field) bpf_probe_read_kernel(&(to), sizeof(to), address(field))

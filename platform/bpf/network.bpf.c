@@ -217,14 +217,14 @@ struct call {
 	long result;
 };
 
-// tell_socket tells of a raw socket.
+// tell_socket tells of a socket that sees or makes any packet.
 inlined void tell_socket(struct call *call)
 {
 	__u16 family = call->argument[0];
 	__u8 type = call->argument[1] & 15;
 	if (family == AF_INET && type == SOCK_PACKET)
 		family = AF_PACKET;
-	if (family != AF_PACKET && !(type == SOCK_RAW && (family == AF_INET || family == AF_INET6)))
+	if (family != AF_PACKET && family != AF_XDP && !(type == SOCK_RAW && (family == AF_INET || family == AF_INET6)))
 		return;
 	if (!wants(NETWORK, SOCKET))
 		return;
@@ -260,6 +260,22 @@ inlined void tell_unix(struct call *call)
 	if (bpf_probe_read_user(u->path, size, (void *)(call->argument[1] + 2)) == 0)
 		u->n.size = size;
 	submit(u, c);
+}
+
+// tell_vsock tells of a socket between virtual machines and their host.
+inlined void tell_vsock(struct call *call, __u32 what, __u8 direction, struct sock *sk)
+{
+	if (!wants(NETWORK, what))
+		return;
+	struct counters *c;
+	struct network *n = reserve(sizeof(*n), NETWORK, call->t->group_leader, &c);
+	if (!n)
+		return;
+	n->r.what = what;
+	n->direction = direction;
+	n->result = call->result < 0 ? -call->result : 0;
+	fill_vsock(&n->ends, sk);
+	submit(n, c);
 }
 
 // asked reads the address that connect(2) was given.
@@ -302,10 +318,12 @@ inlined __u16 protocol_of(struct sock *sk)
 	return protocol;
 }
 
+inlined bool of_datagrams(__u16 protocol) { return protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE; }
+
 // use_datagrams notes who uses a socket of datagrams.
 inlined void use_datagrams(struct call *call, struct sock *sk)
 {
-	if (!sk || protocol_of(sk) != IPPROTO_UDP)
+	if (!sk || !of_datagrams(protocol_of(sk)))
 		return;
 	struct known *k = known_of(sk), now;
 	if (!k || k->pid != call->t->tgid)
@@ -317,10 +335,13 @@ inlined void connect_returned(struct call *call)
 	struct sock *sk = sock_of(call->t, call->argument[0]);
 	if (!sk)
 		return;
-	if (family_of(sk) == AF_UNIX)
+	__u16 family = family_of(sk);
+	if (family == AF_UNIX)
 		tell_unix(call);
+	if (family == AF_VSOCK && call->result != -EALREADY && call->result != -EISCONN && call->result != -ERESTARTSYS)
+		tell_vsock(call, CONNECT, OUTBOUND, sk);
 	__u16 protocol = protocol_of(sk);
-	if (protocol == IPPROTO_UDP && wants_datagrams())
+	if (of_datagrams(protocol) && wants_datagrams())
 		use_datagrams(call, sk);
 	if (protocol != IPPROTO_TCP || !call->result)
 		return;
@@ -357,6 +378,8 @@ inlined void listen_returned(struct call *call)
 	struct sock *sk = call->result ? NULL : sock_of(call->t, call->argument[0]);
 	if (!sk)
 		return;
+	if (family_of(sk) == AF_VSOCK)
+		tell_vsock(call, LISTEN, LISTENING, sk);
 	struct known *k = known_of(sk);
 	if (k && k->direction == LISTENING && !(k->state & TOLD))
 		tell_listen(k, sk);
@@ -367,6 +390,8 @@ inlined void accept_returned(struct call *call)
 	struct sock *sk = call->result < 0 ? NULL : sock_of(call->t, call->result);
 	if (!sk)
 		return;
+	if (family_of(sk) == AF_VSOCK)
+		tell_vsock(call, ACCEPT, INBOUND, sk);
 	__u16 protocol = protocol_of(sk);
 	if (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)
 		return;

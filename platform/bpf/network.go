@@ -6,18 +6,19 @@ import (
 	"fmt"
 	"math/bits"
 	"net/netip"
+	"strconv"
 	"time"
 )
 
 // What of a Network event: what was done with a socket.
 const (
-	Connect     = iota // TCP, once the outcome is known
-	Accept             // TCP
-	Listen             // TCP
+	Connect     = iota // TCP, once the outcome is known; vsock, as connect(2) returns it
+	Accept             // TCP, vsock
+	Listen             // TCP, vsock
 	Close              // TCP: the connection is over, or nothing listens any more
-	Socket             // raw, or of packets, was made
+	Socket             // raw, of packets or of XDP, was made
 	UnixConnect        // of a stream or of datagrams
-	Send               // UDP: the first datagram of the process to the remote address
+	Send               // UDP, UDP-Lite: the first datagram of the process to the remote address
 	DNSQuery
 	DNSResponse
 	HeldSocket // not an event: a socket that there is
@@ -39,6 +40,8 @@ const (
 	FamilyInet   = 2
 	FamilyInet6  = 10
 	FamilyPacket = 17
+	FamilyVsock  = 40
+	FamilyXDP    = 44
 )
 
 // Connection is what a Network event tells of.
@@ -49,6 +52,8 @@ type Connection struct {
 	Protocol  uint16         // of the internet protocol; of packets, their EtherType
 	Local     netip.AddrPort // invalid: not known
 	Remote    netip.AddrPort
+	LocalVM   VMAddr // of vsock
+	RemoteVM  VMAddr
 	Namespace uint32 // inode of the network namespace
 	Error     int    // number of an error; 0: none
 	Type      uint8  // of Socket, as socket(2) takes it
@@ -59,6 +64,35 @@ type Connection struct {
 	DNS            *DNS          // of DNSQuery and DNSResponse
 
 	Held // of HeldSocket
+}
+
+// VMAddr is an address of vsock(7); the zero value: not known.
+type VMAddr struct {
+	CID  uint32 // context id: which machine
+	Port uint32
+}
+
+// anyVM is VMADDR_CID_ANY, and VMADDR_PORT_ANY.
+const anyVM = 1<<32 - 1
+
+// String returns CID:PORT, with "any" for each that is not fixed.
+func (a VMAddr) String() string {
+	name := func(n uint32) string {
+		if n == anyVM {
+			return "any"
+		}
+		return strconv.FormatUint(uint64(n), 10)
+	}
+	return name(a.CID) + ":" + name(a.Port)
+}
+
+// vmAddr reads a port and a context id. A socket that has neither has no address.
+func vmAddr(b []byte) VMAddr {
+	a := VMAddr{Port: binary.LittleEndian.Uint32(b), CID: binary.LittleEndian.Uint32(b[4:])}
+	if a == (VMAddr{anyVM, anyVM}) {
+		return VMAddr{}
+	}
+	return a
 }
 
 // messageCut is of Event.Flags: the message of the DNS is not whole.
@@ -103,6 +137,9 @@ func (e *Event) network(r reader, size int) error {
 	case DNSQuery, DNSResponse:
 		c.DNS = decodeDNS(r.bytes(more))
 		c.DNS.Cut = e.Flags&messageCut != 0
+	}
+	if c.Family == FamilyVsock {
+		c.LocalVM, c.RemoteVM = vmAddr(local), vmAddr(remote)
 	}
 	c.Local, c.Remote = addrPort(c.Family, local, localPort), addrPort(c.Family, remote, remotePort)
 	e.Network = c

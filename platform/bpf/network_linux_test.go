@@ -54,6 +54,8 @@ func networkUses() map[string]func(netip.AddrPort) (string, error) {
 		"unix":            connectUnix,
 		"send":            send,
 		"send inherited":  sendInherited,
+		"send lite":       sendLite,
+		"vsock":           useVsock,
 		"listen apart":    listenApart,
 		"ask":             askConnected,
 		"ask unconnected": askUnconnected,
@@ -185,6 +187,7 @@ func rawSockets(netip.AddrPort) (string, error) {
 		{unix.AF_INET, unix.SOCK_RAW | unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP},
 		{unix.AF_INET6, unix.SOCK_RAW, unix.IPPROTO_RAW},
 		{unix.AF_INET, unix.SOCK_PACKET, int(htons(unix.ETH_P_ALL))},
+		{unix.AF_XDP, unix.SOCK_RAW, 0},
 	} {
 		_, _ = unix.Socket(s[0], s[1], s[2])
 	}
@@ -235,6 +238,49 @@ func send(to netip.AddrPort) (string, error) {
 func sendInherited(netip.AddrPort) (string, error) {
 	_, err := unix.Write(3, make([]byte, 100))
 	return "", err
+}
+
+// sendLite sends two datagrams of UDP-Lite to one peer.
+func sendLite(to netip.AddrPort) (string, error) {
+	address, family := sockaddr(to)
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE)
+	if err != nil {
+		return "", err
+	}
+	for range 2 {
+		if err := unix.Sendto(fd, make([]byte, 100), 0, address); err != nil {
+			return "", err
+		}
+	}
+	local, err := unix.Getsockname(fd)
+	return addressText(local), err
+}
+
+// useVsock listens on a port of vsock, which it returns, and tries to connect to
+// it by way of the local address, which few machines have.
+func useVsock(netip.AddrPort) (string, error) {
+	var fds [2]int
+	for i := range fds {
+		var err error
+		if fds[i], err = unix.Socket(unix.AF_VSOCK, unix.SOCK_STREAM, 0); err != nil {
+			return "", err
+		}
+	}
+	if err := errors.Join(unix.Bind(fds[0], &unix.SockaddrVM{CID: unix.VMADDR_CID_ANY, Port: unix.VMADDR_PORT_ANY}), unix.Listen(fds[0], 1)); err != nil {
+		return "", err
+	}
+	local, err := unix.Getsockname(fds[0])
+	if err != nil {
+		return "", err
+	}
+	to := &unix.SockaddrVM{CID: unix.VMADDR_CID_LOCAL, Port: local.(*unix.SockaddrVM).Port}
+	connected := unix.Connect(fds[1], to)
+	if connected == nil {
+		_, _, err = unix.Accept(fds[0])
+	}
+	var errno unix.Errno
+	_ = errors.As(connected, &errno)
+	return fmt.Sprintf("%d %d", to.Port, int(errno)), err
 }
 
 // domainQuestion is a question to the DNS.
@@ -551,6 +597,7 @@ func TestRawSocket(t *testing.T) {
 		{FamilyInet, unix.IPPROTO_ICMP, unix.SOCK_RAW, 0},
 		{FamilyInet6, unix.IPPROTO_RAW, unix.SOCK_RAW, 0},
 		{FamilyPacket, unix.ETH_P_ALL, unix.SOCK_PACKET, 0},
+		{FamilyXDP, 0, unix.SOCK_RAW, 0},
 	}
 	check := func(what string, want []made) {
 		t.Helper()
@@ -564,10 +611,17 @@ func TestRawSocket(t *testing.T) {
 			t.Errorf("%s: %v, want %v", what, got, want)
 		}
 	}
+	if fd, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW, 0); err == nil {
+		_ = unix.Close(fd)
+	} else { // told all the same
+		wants[len(wants)-1].err = int(err.(unix.Errno))
+	}
 	check("raw", wants)
 	check("sockets", nil)
 	for i := range wants {
-		wants[i].err = int(unix.EPERM)
+		if wants[i].err == 0 {
+			wants[i].err = int(unix.EPERM)
+		}
 	}
 	check("raw as nobody", wants)
 }
@@ -626,6 +680,63 @@ func TestSend(t *testing.T) {
 	i := slices.IndexFunc(events, func(e Event) bool { return e.Kind == Network && e.What == Send && e.Network.Local == from })
 	if i < 0 || events[i].PID != 0 {
 		t.Errorf("sent on a socket of this process by another one: event %d of %d, want nobody's", i, len(events))
+	}
+}
+
+// TestSendLite: datagrams of UDP-Lite are told as those of UDP are.
+func TestSendLite(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE)
+	if err != nil {
+		t.Skipf("UDP-Lite: %v", err)
+	}
+	_ = unix.Close(fd)
+	_, r := network(t)
+	for _, address := range []string{"127.0.0.1:40000", "[::1]:40000"} {
+		to := netip.MustParseAddrPort(address)
+		u := use(t, "send lite", to)
+		list := r.whole(t, u)
+		if got := whats(list); !slices.Equal(got, []uint32{Send}) {
+			t.Fatalf("%s: it did %v, want one send", address, got)
+		}
+		if c := list[0].Network; c.Remote != to || c.Local.Port() == 0 || c.Sent != 100 || c.Protocol != unix.IPPROTO_UDPLITE || c.Direction != Outbound {
+			t.Errorf("%+v, want to %v from %s", c, to, u.said)
+		}
+	}
+}
+
+// TestVsock: who listens, connects and accepts by vsock is told with where.
+func TestVsock(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_VSOCK, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Skipf("vsock: %v", err)
+	}
+	_ = unix.Close(fd)
+	_, r := network(t)
+	u := use(t, "vsock", netip.AddrPort{})
+	var port uint32
+	var errno int
+	if _, err := fmt.Sscan(u.said, &port, &errno); err != nil {
+		t.Fatal(err)
+	}
+	list := r.whole(t, u)
+	want := []uint32{Listen, Connect, Accept}
+	if errno != 0 { // nobody leads to the local address here: nothing is accepted
+		want = want[:2]
+	}
+	if got := whats(list); !slices.Equal(got, want) {
+		t.Fatalf("it did %v, want %v", got, want)
+	}
+	at, to := VMAddr{anyVM, port}, VMAddr{unix.VMADDR_CID_LOCAL, port}
+	if c := list[0].Network; c.Family != FamilyVsock || c.LocalVM != at || c.RemoteVM != (VMAddr{}) || c.Direction != Listening || c.Error != 0 || c.Namespace != namespace(t) {
+		t.Errorf("listen: %+v, want at %v", c, at)
+	}
+	if c := list[1].Network; c.RemoteVM != to || c.Direction != Outbound || c.Error != errno {
+		t.Errorf("connect: %+v, want to %v, error %d", c, to, errno)
+	}
+	if errno == 0 {
+		if c := list[2].Network; c.LocalVM.Port != port || c.RemoteVM != list[1].Network.LocalVM || c.Direction != Inbound {
+			t.Errorf("accept: %+v, want at %v from %v", c, to, list[1].Network.LocalVM)
+		}
 	}
 }
 

@@ -12,11 +12,14 @@ enum {
 	AF_INET = 2,
 	AF_INET6 = 10,
 	AF_PACKET = 17,
+	AF_VSOCK = 40,
+	AF_XDP = 44,
 	SOCK_DGRAM = 2,
 	SOCK_RAW = 3,
 	SOCK_PACKET = 10, // obsolete, as AF_PACKET
 	IPPROTO_TCP = 6,
 	IPPROTO_UDP = 17,
+	IPPROTO_UDPLITE = 136,
 	IPPROTO_MPTCP = 262,
 	S_IFMT = 0170000,
 	S_IFSOCK = 0140000,
@@ -98,7 +101,8 @@ struct sk_buff {
 } relocated;
 
 // ends is what a connection is between. An address of IPv4 is in the first
-// four bytes; ports are in network order.
+// four bytes; ports are in network order. Of vsock(7) port and context id are
+// in the first eight bytes, as words.
 struct ends {
 	__u8 local[16], remote[16];
 	__u16 local_port, remote_port;
@@ -139,6 +143,29 @@ inlined void fill_ends(struct ends *e, struct sock *sk)
 	copy(port, inet->inet_sport);
 	if (port) // stays when the number goes
 		e->local_port = port;
+}
+
+// struct sockaddr_vm
+struct vsock_address {
+	__u16 family, reserved;
+	__u32 port, cid;
+	__u32 rest;
+};
+
+// fill_vsock reads the addresses of struct vsock_sock, which may be a module's,
+// so that its type is not told: they stand behind struct sock and a pointer.
+inlined void fill_vsock(struct ends *e, struct sock *sk)
+{
+	struct vsock_address a[2] = {};
+	struct net *net = NULL;
+	e->family = AF_VSOCK;
+	copy(net, sk->__sk_common.skc_net.net);
+	if (net)
+		copy(e->net, net->ns.inum);
+	if (bpf_probe_read_kernel(a, sizeof(a), (void *)sk + size_of(struct sock) + sizeof(void *)) || a[0].family != AF_VSOCK)
+		return;
+	__builtin_memcpy(e->local, &a[0].port, 8);
+	__builtin_memcpy(e->remote, &a[1].port, 8);
 }
 
 // sock_of_file returns the socket that a file is, NULL if it is none.

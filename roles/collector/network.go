@@ -32,7 +32,7 @@ func networkEvents() []string {
 type network struct {
 	events []string
 	event, result, protocol, family, socketType, direction,
-	localAddress, localPort, remoteAddress, remotePort,
+	localAddress, localPort, remoteAddress, remotePort, localVM, remoteVM,
 	path, id, sent, received, duration, namespace,
 	dnsName, dnsType, dnsRcode, dnsAddresses, dnsNames, dnsTexts, dnsTruncated *event.ColumnBuilder
 }
@@ -43,6 +43,7 @@ func newNetwork(b *event.Builder) *network {
 		socketType: b.Column("socket_type"), direction: b.Column("direction"),
 		localAddress: b.Column("local_address"), localPort: b.Column("local_port"),
 		remoteAddress: b.Column("remote_address"), remotePort: b.Column("remote_port"),
+		localVM: b.Column("local_vsock_address"), remoteVM: b.Column("remote_vsock_address"),
 		path: b.Column("socket_path"), id: b.Column("socket_id"), sent: b.Column("bytes_sent"), received: b.Column("bytes_received"),
 		duration: b.Column("duration"), namespace: b.Column("network_namespace"),
 		dnsName: b.Column("dns_name"), dnsType: b.Column("dns_type"), dnsRcode: b.Column("dns_rcode"), dnsAddresses: b.Column("dns_addresses"),
@@ -59,6 +60,12 @@ func (n *network) add(e *bpf.Event, _ *procfs.Process, _ *live) {
 	n.direction.TextOrNull(direction(c.Direction))
 	addressColumns(n.localAddress, n.localPort, c.Local)
 	addressColumns(n.remoteAddress, n.remotePort, c.Remote)
+	if c.LocalVM != (bpf.VMAddr{}) {
+		n.localVM.Text(c.LocalVM.String())
+	}
+	if c.RemoteVM != (bpf.VMAddr{}) {
+		n.remoteVM.Text(c.RemoteVM.String())
+	}
 	if c.Socket != 0 {
 		n.id.Text(strconv.FormatUint(c.Socket, 16))
 	}
@@ -67,7 +74,9 @@ func (n *network) add(e *bpf.Event, _ *procfs.Process, _ *live) {
 	}
 	switch e.What {
 	case bpf.Connect:
-		n.duration.Float(c.Duration.Seconds())
+		if c.Socket != 0 {
+			n.duration.Float(c.Duration.Seconds())
+		}
 	case bpf.Close:
 		if c.Socket != 0 {
 			n.duration.Float(c.Duration.Seconds())
@@ -145,6 +154,10 @@ func addressFamily(family uint16) string {
 		return "unix"
 	case bpf.FamilyPacket:
 		return "packet"
+	case bpf.FamilyVsock:
+		return "vsock"
+	case bpf.FamilyXDP:
+		return "xdp"
 	}
 	return strconv.Itoa(int(family))
 }
@@ -154,8 +167,8 @@ func addressFamily(family uint16) string {
 func protocolName(family, protocol uint16) string {
 	name := ""
 	switch family {
-	case bpf.FamilyUnix:
-		return "unix"
+	case bpf.FamilyUnix, bpf.FamilyVsock, bpf.FamilyXDP:
+		return addressFamily(family)
 	case bpf.FamilyPacket:
 		name = map[uint16]string{0: "none", 3: "all", 0x0800: "ip", 0x0806: "arp", 0x86dd: "ipv6", 0x8100: "vlan", 0x888e: "eapol", 0x88cc: "lldp"}[protocol]
 		if name == "" {

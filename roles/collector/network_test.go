@@ -155,6 +155,17 @@ func TestNetworkRows(t *testing.T) {
 			"event": "dns_response", "dns_rcode": "NOERROR", "duration": 1.0, "dns_truncated": false,
 			"dns_addresses": []string{"192.0.2.9"}, "dns_names": []string{"b.example"}, "dns_texts": []string{event.Clean("\x00")},
 		}},
+		{"vsock", bpf.Event{What: bpf.Connect, PID: 7, Network: &bpf.Connection{
+			Family: bpf.FamilyVsock, Direction: bpf.Outbound, RemoteVM: bpf.VMAddr{CID: 2, Port: 1<<32 - 2}, Error: 19,
+		}}, row{
+			"event": "connect", "protocol": "vsock", "address_family": "vsock", "local_vsock_address": nil, "remote_vsock_address": "2:4294967294",
+			"remote_address": nil, "remote_port": nil, "duration": nil, "result": "ENODEV",
+		}},
+		{"vsock, anywhere", bpf.Event{What: bpf.Listen, PID: 7, Network: &bpf.Connection{Family: bpf.FamilyVsock, LocalVM: bpf.VMAddr{CID: 1<<32 - 1, Port: 7}}}, row{
+			"local_vsock_address": "any:7", "remote_vsock_address": nil,
+		}},
+		{"XDP", bpf.Event{What: bpf.Socket, PID: 7, Network: &bpf.Connection{Family: bpf.FamilyXDP, Type: 3}}, row{"protocol": "xdp", "address_family": "xdp", "socket_type": "raw"}},
+		{"UDP-Lite", bpf.Event{What: bpf.Send, PID: 7, Network: &bpf.Connection{Family: bpf.FamilyInet, Protocol: 136}}, row{"protocol": "udplite"}},
 		{"unix", bpf.Event{What: bpf.UnixConnect, PID: 7, Network: &bpf.Connection{Family: bpf.FamilyUnix, Path: "@\xff\x1b[2J", Error: 111}}, row{
 			"event": "unix_connect", "protocol": "unix", "address_family": "unix", "socket_path": event.Clean("@\xff\x1b[2J"), "result": "ECONNREFUSED",
 		}},
