@@ -683,6 +683,31 @@ func TestSend(t *testing.T) {
 	}
 }
 
+// TestSocketcall: what a program of 32 bits does by socketcall(2) is told.
+func TestSocketcall(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("another architecture")
+	}
+	program := build(t, "sockets32", "-m32", "-nostdlib", "-fno-stack-protector")
+	_, r := network(t)
+	cmd := exec.Command(program)
+	if err := cmd.Run(); err != nil {
+		t.Skipf("a program of 32 bits: %v", err)
+	}
+	pid := cmd.Process.Pid
+	list := socketEvents(r.until(t, exitOf(pid)), pid)
+	if got, want := whats(list), []uint32{Listen, Connect, Accept, Send, Socket, UnixConnect}; len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
+		t.Fatalf("it did %v, want %v first", got, want)
+	}
+	listener, connection, accepted, sent, raw, local := list[0].Network, list[1].Network, list[2].Network, list[3].Network, list[4].Network, list[5].Network
+	if at := listener.Local; at.Port() == 0 || connection.Remote != at || accepted.Local != at || accepted.Remote != connection.Local || sent.Remote != at || sent.Sent != 10 {
+		t.Errorf("listens at %v; connected %v, accepted %v, sent %v", at, connection, accepted, sent)
+	}
+	if raw.Type != unix.SOCK_RAW || raw.Protocol != unix.IPPROTO_ICMP || local.Path != "x" {
+		t.Errorf("raw socket %+v, Unix socket %q", raw, local.Path)
+	}
+}
+
 // TestSendLite: datagrams of UDP-Lite are told as those of UDP are.
 func TestSendLite(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE)
