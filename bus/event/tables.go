@@ -35,6 +35,7 @@ var tables = []*Table{
 			{Name: "source", Type: Text, NotNull: true, Doc: "what observed it: ebpf"},
 			{Name: "path", Type: Text, Doc: "the file, absolute; of link and symlink the new name; NULL when it could not be read"},
 			{Name: "target_path", Type: Text, Doc: "for rename the new path, for link the file that it leads to, for symlink what it leads to, as it was passed"},
+			{Name: "accessed_path", Type: Text, Doc: "path, or else target_path, as the process reached it, where that is by another mount than the watched one: a bind mount, or one of another mount namespace"},
 			{Name: "path_resolved", Type: Bool, NotNull: true, Doc: "whether path is the kernel's, of the open file; else it is what the process passed, read at the end of the call: symbolic links are not followed, and the process may have changed it meanwhile"},
 			{Name: "path_truncated", Type: Bool, NotNull: true, Doc: "whether the beginning of path or target_path is missing or could not be read"},
 			{Name: "error", Type: Text, Doc: "why it was refused: EACCES or EPERM; NULL when it was done"},

@@ -21,6 +21,8 @@ enum {
 	MAX_PROBES = 64,
 	KEYS = 256,
 	MAX_KEY_PROBES = 16,
+	BEGINS = 1024,
+	MAX_BEGIN_PROBES = 16,
 };
 
 // What was done; record.what.
@@ -73,14 +75,16 @@ struct file_record {
 	__u32 dev, mode, owner, group; // of an open file; dev 0: it has none, or several
 	__u32 new_mode, new_owner, new_group; // that were asked for
 	__u32 error;
-	// Of the texts, in their order: the path passed, the directory's names, the
-	// same of the target, and the attribute's name.
+	// Of the texts, in their order: the path passed, the directory's names, these
+	// within its file system, the same of the target, and the attribute's name.
 	__u16 text_size, base_size, target_size, target_base_size, name_size;
 	__u8 call;
-	__u8 reserved[5];
+	__u8 reserved;
+	__u16 inner_size, target_inner_size;
+	__u32 inner_dev, target_inner_dev;
 };
 
-_Static_assert(sizeof(struct file_record) == 128, "as in files.go");
+_Static_assert(sizeof(struct file_record) == 136, "as in files.go");
 
 // shape says what a system call does, and with which arguments: the first is 1,
 // and 0 none.
@@ -120,11 +124,22 @@ enum {
 	ROOT = 1,
 };
 
+struct dentry___inside {
+	struct super_block *d_sb;
+} relocated;
+
+// begin is the state from which a path within a file system goes on.
+struct begin {
+	__u32 dev; // of the kernel's super_block
+	__u32 state; // 0: there is none
+};
+
 struct tables {
 	struct state states[STATES];
 	struct edge edges[EDGES]; // by hash and state, with open addressing
 	__u64 keys[KEYS];         // of the names that a file may have, or its directory, whose reads are watched
 	__u64 lengths;            // of these names, modulo 64
+	struct begin begins[BEGINS]; // by dev, with open addressing
 };
 
 struct {
@@ -146,7 +161,8 @@ struct {
 
 // passed is a path of a call.
 struct passed {
-	__u16 text_size, base_size;
+	__u16 text_size, base_size, inner_size;
+	__u32 dev; // of the file system that inner_size is about
 	bool cut, unread;
 	bool resolved; // it is the path of an open file
 	__u8 watched; // WATCH_*
@@ -158,8 +174,11 @@ struct match {
 	__u64 arguments[8];
 	__u64 hashes[MAX_DEPTH]; // of the names nearest to the root; the last one last
 	__u32 names;
+	__u32 inside;       // how many names there are within the first mount
+	struct dentry *top; // of which this is the root
 	__u32 depth;
 	__u32 floor; // no .. leads above
+	bool left;   // one would have
 	__u32 at;    // in the scratch's data
 	__u32 length; // of the last name
 	__u32 table;
@@ -241,11 +260,37 @@ static long file_step(__u32 i, struct walk *w)
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &w->slot);
 	if (!m || !s)
 		return 1;
+	struct dentry *d = w->dentry;
 	__u32 before = s->used;
 	long end = path_step(i, w);
-	if (s->used != before)
+	if (s->used != before) {
 		m->hashes[m->names++ & (MAX_DEPTH - 1)] = hash_name(w->slot, before);
+	} else if (!m->top) { // the root of a mount
+		m->top = d;
+		m->inside = m->names;
+	}
 	return end;
+}
+
+// inner_step is file_step, and takes no notice of mounts.
+static long inner_step(__u32 i, struct walk *w)
+{
+	struct match *m = match_of();
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &w->slot);
+	struct dentry *d = w->dentry, *parent;
+	const unsigned char *name;
+	if (!m || !s)
+		return 1;
+	if (copy(parent, d->d_parent) || copy(name, d->d_name.name)) {
+		w->cut = 1;
+		return 1;
+	}
+	__u32 before = s->used;
+	if (d == parent || append(w, name))
+		return 1;
+	m->hashes[m->names++ & (MAX_DEPTH - 1)] = hash_name(w->slot, before);
+	w->dentry = parent;
+	return 0;
 }
 
 // text_step takes one name of the text that was passed.
@@ -264,6 +309,8 @@ static long text_step(__u32 i, __u32 *slot)
 	if (length == 2 && name[0] == '.' && name[1] == '.') {
 		if (m->depth > m->floor)
 			m->depth--;
+		else
+			m->left = 1;
 	} else if (length && !(length == 1 && name[0] == '.')) {
 		enter(m, hash);
 	}
@@ -271,15 +318,15 @@ static long text_step(__u32 i, __u32 *slot)
 	return !name[length];
 }
 
-// descend takes the names that file_step has found.
-separate int descend(void)
+// descend takes the names that a walk has found.
+separate int descend(__u32 state)
 {
 	struct match *m = match_of();
 	if (!m)
 		return 0;
 	__u32 names = m->names, kept = bounded(names);
 	m->depth = 0;
-	m->states[0] = ROOT;
+	m->states[0] = state;
 	for (__u32 i = 0; i < MAX_DEPTH; i++) {
 		if (i >= kept)
 			break;
@@ -311,9 +358,70 @@ inlined void path_of(struct file *f, struct walk *w)
 inlined void walk_up(struct scratch *s, struct match *m, struct walk *w, struct passed *p)
 {
 	m->names = 0;
+	m->top = NULL;
 	p->base_size = loop(s, w, file_step, MAX_PATH);
 	p->cut = w->cut;
-	descend();
+	descend(ROOT);
+}
+
+// begin_of returns the state from which a path within a file system goes on; 0:
+// nothing there is watched.
+separate __u32 begin_of(__u32 table, __u32 dev)
+{
+	struct tables *tables = bpf_map_lookup_elem(&watched, &table);
+	if (!tables)
+		return 0;
+	__u32 slot = dev * 0x9e3779b1 >> 22;
+	for (int i = 0; i < MAX_BEGIN_PROBES; i++) {
+		struct begin *b = &tables->begins[slot++ & (BEGINS - 1)];
+		if (!b->state || b->dev == dev)
+			return b->state;
+	}
+	return 0;
+}
+
+inlined void forget_inside(struct scratch *s, struct passed *p)
+{
+	s->used -= p->inner_size;
+	p->inner_size = 0;
+}
+
+// walk_inside writes the names of the path within its file system, unless they
+// can say no more than those that walk_up has taken: the file was reached by
+// the mount by which the watched paths lead there.
+inlined bool walk_inside(struct scratch *s, struct match *m, struct walk *w, struct passed *p)
+{
+	struct dentry *top = m->top, *parent = NULL;
+	struct super_block *sb = NULL;
+	if (!top || copy(sb, ((struct dentry___inside *)top)->d_sb) || copy(p->dev, sb->s_dev) || copy(parent, top->d_parent))
+		return 0;
+	__u32 begin = begin_of(m->table, p->dev);
+	__u32 above = m->names - m->inside;
+	if (!begin || (parent == top && above < MAX_DEPTH && m->states[above & (MAX_DEPTH - 1)] == begin))
+		return 0;
+	__u32 inside = m->inside;
+	m->names = 0;
+	m->left = 0;
+	p->inner_size = loop(s, w, inner_step, MAX_PATH);
+	if (w->cut) {
+		forget_inside(s, p);
+		return 0;
+	}
+	descend(begin);
+	m->floor = m->names - inside;
+	return 1;
+}
+
+// judge_inside says whether the path within the file system is watched. If not,
+// its names, which stand last, are forgotten.
+inlined void judge_inside(struct scratch *s, struct match *m, struct passed *p)
+{
+	struct tables *tables = bpf_map_lookup_elem(&watched, &m->table);
+	__u32 state = m->states[bounded(m->depth)];
+	if (tables && state && !m->left)
+		p->watched |= tables->states[state & (STATES - 1)].watched | WATCH_LEADS;
+	else
+		forget_inside(s, p);
 }
 
 // judge says whether the path is watched. One that is not known whole may be.
@@ -357,12 +465,22 @@ separate int take_file(__u32 slot, __u64 file)
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
 	if (!m || !s)
 		return 0;
-	struct walk w = {.slot = slot};
+	struct walk w = {.slot = slot}, inner = {.slot = slot};
 	path_of((void *)file, &w);
+	inner.dentry = w.dentry;
 	walk_up(s, m, &w, &m->path);
 	m->path.resolved = 1;
 	judge(m, &m->path);
+	if (walk_inside(s, m, &inner, &m->path))
+		judge_inside(s, m, &m->path);
 	return 0;
+}
+
+// take_text goes on by the text that was passed.
+inlined void take_text(struct match *m, __u32 slot, __u32 at)
+{
+	m->at = at;
+	bpf_loop(MAX_PATH / 2 + 1, text_step, &slot, 0);
 }
 
 // take_path writes a path that was passed, behind the path of its directory.
@@ -373,40 +491,54 @@ inlined void take_path(__u32 slot, __u32 dir, __u64 text, bool of_link, struct m
 	struct fs_struct *fs = t->fs;
 	if (!s || !fs)
 		return;
-	struct walk w = {.slot = slot};
+	struct walk w = {.slot = slot}, inner = {.slot = slot};
 	__u32 at = s->used;
 	char *to = room(s, MAX_PATH);
 	long n = to ? bpf_probe_read_user_str(to, MAX_PATH, (void *)text) : 0;
 	if (n <= 0) {
 		p->unread = 1;
+		judge(m, p);
 		return;
 	}
 	s->used += n;
 	p->text_size = n;
 	bool absolute = to[0] == '/';
-	if (absolute || !of_link) {
-		if (absolute) {
-			w.mnt = fs->root.mnt;
-			w.dentry = fs->root.dentry;
-		} else if (dir == AT_FDCWD) {
-			w.mnt = fs->pwd.mnt;
-			w.dentry = fs->pwd.dentry;
-		} else {
-			struct file *f = file_of(t, dir);
-			if (!f) { // closed meanwhile
-				p->cut = 1;
-				return;
-			}
-			path_of(f, &w);
-		}
-		walk_up(s, m, &w, p);
-		m->floor = absolute ? m->depth : 0;
-	} else if (m->depth) {
-		m->depth--;
+	if (!absolute && of_link) {
+		if (m->depth)
+			m->depth--;
+		take_text(m, slot, at);
+		judge(m, p);
+		return;
 	}
+	if (absolute) {
+		w.mnt = fs->root.mnt;
+		w.dentry = fs->root.dentry;
+	} else if (dir == AT_FDCWD) {
+		w.mnt = fs->pwd.mnt;
+		w.dentry = fs->pwd.dentry;
+	} else {
+		struct file *f = file_of(t, dir);
+		if (!f) { // closed meanwhile
+			p->cut = 1;
+			judge(m, p);
+			return;
+		}
+		path_of(f, &w);
+	}
+	inner.dentry = w.dentry;
+	walk_up(s, m, &w, p);
+	m->floor = absolute ? m->depth : 0;
 	p->resolved = n == 1;
-	m->at = at;
-	bpf_loop(MAX_PATH / 2 + 1, text_step, &slot, 0);
+	take_text(m, slot, at);
+	judge(m, p);
+	if (walk_inside(s, m, &inner, p)) {
+		if (absolute)
+			m->floor = m->depth;
+		take_text(m, slot, at);
+		if (absolute) // .. does not leave a root
+			m->left = 0;
+		judge_inside(s, m, p);
+	}
 }
 
 separate int take_passed(__u32 slot, __u32 dir, __u64 text)
@@ -415,7 +547,6 @@ separate int take_passed(__u32 slot, __u32 dir, __u64 text)
 	if (!m)
 		return 0;
 	take_path(slot, dir, text, 0, m, &m->path);
-	judge(m, &m->path);
 	return 0;
 }
 
@@ -427,7 +558,6 @@ separate int take_target(__u32 slot, __u32 dir, __u64 text, __u32 of_link)
 	if (!m)
 		return 0;
 	take_path(slot, dir, text, of_link, m, &m->target);
-	judge(m, &m->target);
 	return 0;
 }
 
@@ -606,6 +736,10 @@ int file_call(__u64 *context)
 	r->base_size = m->path.base_size;
 	r->target_size = m->target.text_size;
 	r->target_base_size = m->target.base_size;
+	r->inner_size = m->path.inner_size;
+	r->target_inner_size = m->target.inner_size;
+	r->inner_dev = m->path.dev;
+	r->target_inner_dev = m->target.dev;
 	if (shape->name) {
 		char *to = room(s, MAX_NAME);
 		long n = to ? bpf_probe_read_user_str(to, MAX_NAME, (void *)argument_of(m, shape->name)) : 0;

@@ -47,6 +47,14 @@ type File struct {
 	NewMode            uint32 // asked for by a call that makes a file or changes its mode
 	NewOwner, NewGroup uint32 // asked for by FileChown; NoID: to stay
 	Attribute          string // of FileSetxattr and FileRemovexattr
+
+	// Accessed is what Path would be, or else Target, by the mounts through which
+	// the process reached the file, where that is not how it is watched.
+	Accessed string
+
+	// The paths within the file systems, where they are watched by these.
+	inner, targetInner             string
+	innerDevice, targetInnerDevice uint32
 }
 
 // NoID stands for an owner that is not to be changed, chown(2).
@@ -62,7 +70,7 @@ const (
 )
 
 // fileSize is that of struct file_record.
-const fileSize = 128
+const fileSize = 136
 
 // file reads struct file_record, whose head was read, and the texts behind it.
 // The head of a record with texts is as long as the longest.
@@ -78,12 +86,14 @@ func (e *Event) file(r reader, size int) error {
 	f.Errno = r.u32()
 	textSize, base, target, targetBase, name := int(r.u16()), int(r.u16()), int(r.u16()), int(r.u16()), int(r.u16())
 	call := int(r.u8())
-	r.bytes(5)
+	r.u8()
+	inner, targetInner := int(r.u16()), int(r.u16())
+	f.innerDevice, f.targetInnerDevice = r.u32(), r.u32()
 	r.bytes(processSize - fileSize)
 	if call == 0 || call >= len(fileCalls) || e.What >= fileEvents {
 		return fmt.Errorf("file record of call %d, event %d", call, e.What)
 	}
-	if have := len(r.rest); textSize+base+target+targetBase+name > have {
+	if have := len(r.rest); textSize+base+inner+target+targetBase+targetInner+name > have {
 		return fmt.Errorf("file record: texts of more than %d bytes", have)
 	}
 	f.Call = fileCalls[call].name
@@ -92,10 +102,16 @@ func (e *Event) file(r reader, size int) error {
 	f.HasFile = f.Inode != 0
 	passed := text(r.bytes(textSize))
 	f.Path = absolute(passed, path(r.bytes(base), f.PathCut))
+	if inner > 0 {
+		f.inner = absolute(passed, path(r.bytes(inner), false))
+	}
 	passed = text(r.bytes(target))
-	directory := r.bytes(targetBase)
+	directory, within := r.bytes(targetBase), r.bytes(targetInner)
 	if f.Target = passed; e.What != FileSymlink {
 		f.Target = absolute(passed, path(directory, f.TargetCut))
+		if targetInner > 0 {
+			f.targetInner = absolute(passed, path(within, false))
+		}
 	}
 	f.Attribute = text(r.bytes(name))
 	e.File = f

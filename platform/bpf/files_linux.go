@@ -5,7 +5,9 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
+	"slices"
 
 	"github.com/cilium/ebpf"
 )
@@ -32,10 +34,41 @@ func setFileCalls(spec *ebpf.CollectionSpec) error {
 // directories that are. A name * in a path stands for any one. It takes no
 // capability, is for one goroutine, and changes nothing when it returns an error.
 func (s *Source) Watch(paths, reads []string) error {
-	tables, err := watchTables(paths, reads)
+	mounts, err := s.readMounts()
 	if err != nil {
 		return err
 	}
+	return s.watch(paths, reads, mounts)
+}
+
+// Remount takes up which file systems have been mounted where since Watch. It
+// is for the goroutine that calls that.
+func (s *Source) Remount() error {
+	mounts, err := s.readMounts()
+	if err != nil || slices.Equal(mounts, s.mounts) {
+		return err
+	}
+	return s.watch(s.paths, s.reads, mounts)
+}
+
+// maxMountBytes bounds what is read of mountinfo: more than ten thousand mounts.
+const maxMountBytes = 4 << 20
+
+func (s *Source) readMounts() ([]mount, error) {
+	raw, err := io.ReadAll(io.NewSectionReader(s.mountinfo, 0, maxMountBytes))
+	if err != nil {
+		return nil, fmt.Errorf("read the mounts: %w", err)
+	}
+	return parseMounts(raw), nil
+}
+
+func (s *Source) watch(paths, reads []string, mounts []mount) error {
+	s.mounts = mounts
+	w, err := watchTables(paths, reads, mounts)
+	if err != nil {
+		return err
+	}
+	s.paths, s.reads = paths, reads
 	for _, c := range s.parts {
 		if c.Maps["watched"] == nil {
 			continue
@@ -54,13 +87,15 @@ func (s *Source) Watch(paths, reads []string) error {
 		}
 		// The programs use the other tables until these are whole.
 		next[0] ^= 1
-		if _, err := watched.WriteAt(tables, int64(next[0])*watchedSize); err != nil {
+		if _, err := watched.WriteAt(w.raw, int64(next[0])*watchedSize); err != nil {
 			return fmt.Errorf("eBPF: write the watched paths: %w", err)
 		}
 		s.fence.Add(1) // a full memory barrier
 		if _, err := watching.WriteAt(next, 0); err != nil {
 			return fmt.Errorf("eBPF: write which paths are watched: %w", err)
 		}
+		w.raw = nil
+		s.watcher.Store(w)
 		return nil
 	}
 	return fmt.Errorf("eBPF: watch files: %w", errors.ErrUnsupported)

@@ -25,6 +25,9 @@ func (f *fileTest) told(do func() error) (list []string) {
 		if e.File.Target != "" {
 			text += " " + e.File.Target
 		}
+		if e.File.Accessed != "" {
+			text += " by " + e.File.Accessed
+		}
 		list = append(list, strings.ReplaceAll(text, f.dir, ""))
 	}
 	return list

@@ -64,6 +64,11 @@ type Source struct {
 	last   []uint64  // highest sequence number received, by CPU
 	fence  atomic.Uint32
 
+	mountinfo    *os.File
+	mounts       []mount // as of the last Watch or Remount
+	paths, reads []string
+	watcher      atomic.Pointer[watcher] // of the tables in the kernel
+
 	received  [kinds]atomic.Uint64
 	missing   atomic.Int64
 	malformed atomic.Uint64
@@ -109,6 +114,10 @@ func (s *Source) open(config Config, kernel *btf.Spec) error {
 	}
 	if s.ring, err = ringbuf.NewReader(s.Ring); err != nil {
 		return fmt.Errorf("eBPF: open the ring buffer: %w", err)
+	}
+	// Its mounts are those of the thread's namespace and below its root, ever after.
+	if s.mountinfo, err = os.Open("/proc/thread-self/mountinfo"); err != nil {
+		return fmt.Errorf("eBPF: %w", err)
 	}
 	s.neverWait()
 	loaded := s.loadParts(kernel) // which takes a while: the ring buffer would fill
@@ -224,6 +233,9 @@ func (s *Source) close() error {
 	for _, c := range s.parts {
 		c.Close()
 	}
+	if s.mountinfo != nil {
+		errs = append(errs, s.mountinfo.Close())
+	}
 	errs = append(errs, s.list.close(), s.connections.close(), s.processObjects.Close())
 	return errors.Join(errs...)
 }
@@ -329,6 +341,9 @@ func (s *Source) drain(list []Event, waits bool) ([]Event, error) {
 			s.missing.Add(ahead - 1)
 		} else {
 			s.missing.Add(-1)
+		}
+		if w := s.watcher.Load(); w != nil && e.File != nil {
+			w.place(e.File)
 		}
 		s.received[e.Kind].Add(1)
 		list = append(list, e)

@@ -25,6 +25,9 @@ func (*Source) Protect([]int32) error { return ErrNotSupported }
 // Watch returns ErrNotSupported.
 func (*Source) Watch([]string, []string) error { return ErrNotSupported }
 
+// Remount returns ErrNotSupported.
+func (*Source) Remount() error { return ErrNotSupported }
+
 // Read returns ErrNotSupported.
 func (*Source) Read([]Event) ([]Event, error) { return nil, ErrNotSupported }
 

@@ -3,6 +3,7 @@ package bpf
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -14,8 +15,12 @@ const (
 	maxProbes    = 64
 	maxKeys      = 256
 	maxKeyProbes = 16
-	maxNames     = 14 // of one path
-	maxNameBytes = 255
+	maxBegins    = 1024
+	maxDevices   = maxBegins / 2 // file systems in which something is watched; of others only the path by which a file was reached counts
+
+	maxBeginProbes = 16
+	maxNames       = 14 // of one path
+	maxNameBytes   = 255
 )
 
 // What a state says of the path that led to it.
@@ -33,7 +38,8 @@ type watchNode struct {
 	id      int
 	watched uint16
 	names   map[string]*watchNode
-	any     *watchNode // after *
+	any     *watchNode   // after *
+	also    []*watchNode // of a place in a file system: where mounts take it
 }
 
 // watcher makes the tables of files.bpf.c: a deterministic automaton whose
@@ -43,6 +49,9 @@ type watcher struct {
 	root  *watchNode
 	below *watchNode // all that is below a path whose changes are watched
 	child *watchNode // what is directly in a directory whose files' reads are
+
+	inside map[uint32]*watchNode // the roots of file systems, by device
+	mounts []mount               // by which something in them is watched
 
 	states [][]*watchNode // by number, but for 0
 	number map[string]int
@@ -56,14 +65,16 @@ const (
 	edgesAt     = 4 * maxStates
 	keysAt      = edgesAt + 16*maxEdges
 	lengthsAt   = keysAt + 8*maxKeys
-	watchedSize = lengthsAt + 8
+	beginsAt    = lengthsAt + 8
+	watchedSize = beginsAt + 8*maxBegins
 )
 
-// watchTables returns struct tables for the paths whose changes are watched,
-// with all below, and for those that are watched for reads: files, or
+// watchTables returns struct tables, as raw, for the paths whose changes are
+// watched, with all below, and for those that are watched for reads: files, or
 // directories directly in which the files are. A name * stands for any one.
-// It is an error when a path is not absolute, or all of them are too many.
-func watchTables(paths, reads []string) ([]byte, error) {
+// The mounts say which file systems lie there. It is an error when a path is
+// not absolute, or all of them are too many.
+func watchTables(paths, reads []string, mounts []mount) (*watcher, error) {
 	w := &watcher{number: map[string]int{}, keys: map[uint64]bool{}, raw: make([]byte, watchedSize)}
 	w.root, w.below, w.child = w.node(0), w.node(watchChanges), w.node(watchReads)
 	w.below.any = w.below
@@ -90,13 +101,14 @@ func watchTables(paths, reads []string) ([]byte, error) {
 	// What /proc shows as the root of a process is taken for the root.
 	for _, names := range [][]string{{"proc", "*"}, {"proc", "*", "task", "*"}} {
 		if len(paths) > 0 {
-			w.walk(names).names["root"] = w.root
+			w.root.walk(w, names).names["root"] = w.root
 		}
 	}
+	w.addMounts(mounts)
 	if err := w.build(); err != nil {
 		return nil, err
 	}
-	return w.raw, nil
+	return w, nil
 }
 
 func (w *watcher) node(watched uint16) *watchNode {
@@ -110,7 +122,7 @@ func (w *watcher) add(path string) (n *watchNode, last string, err error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, "", fmt.Errorf("watch %q: it does not begin with /", path)
 	}
-	names := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+	names := namesOf(path)
 	if len(names) > 0 && names[len(names)-1] == "*" { // the same, since what is below is meant
 		names = names[:len(names)-1]
 	}
@@ -128,11 +140,15 @@ func (w *watcher) add(path string) (n *watchNode, last string, err error) {
 		}
 		last = name
 	}
-	return w.walk(names), last, nil
+	return w.root.walk(w, names), last, nil
 }
 
-func (w *watcher) walk(names []string) *watchNode {
-	n := w.root
+func namesOf(path string) []string {
+	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+}
+
+// walk returns the node to which names lead from n, and makes what is missing.
+func (n *watchNode) walk(w *watcher, names []string) *watchNode {
 	for _, name := range names {
 		next := n.names[name]
 		if name == "*" {
@@ -168,6 +184,16 @@ func (w *watcher) after(set []*watchNode, name string) []*watchNode {
 			list = append(list, w.child)
 		}
 	}
+	return unite(list)
+}
+
+// unite returns the set of nodes that a list leads to, with those to which mounts
+// take it, and without those that lead nowhere by themselves.
+func unite(list []*watchNode) []*watchNode {
+	for _, n := range list {
+		list = append(list, n.also...)
+	}
+	list = slices.DeleteFunc(list, func(n *watchNode) bool { return n.watched == 0 && n.any == nil && len(n.names) == 0 })
 	slices.SortFunc(list, func(a, b *watchNode) int { return a.id - b.id })
 	return slices.Compact(list)
 }
@@ -196,6 +222,15 @@ func (w *watcher) state(set []*watchNode) (int, error) {
 func (w *watcher) build() error {
 	if _, err := w.state([]*watchNode{w.root}); err != nil {
 		return err
+	}
+	for _, device := range slices.Sorted(maps.Keys(w.inside)) {
+		begin, err := w.state(unite([]*watchNode{w.inside[device]}))
+		if err != nil {
+			return err
+		}
+		if err := w.putBegin(device, uint32(begin)); err != nil {
+			return err
+		}
 	}
 	for i := 0; i < len(w.states); i++ {
 		var watched uint16
@@ -276,4 +311,20 @@ func (w *watcher) putKey(key uint64) error {
 		slot++
 	}
 	return fmt.Errorf("watch: the names of files whose reads are watched are too much alike")
+}
+
+// putBegin puts the state from which a path within a file system goes on where
+// begin_of of files.bpf.c looks for it.
+func (w *watcher) putBegin(device, state uint32) error {
+	slot := device * 0x9e3779b1 >> 22
+	for range maxBeginProbes {
+		b := w.raw[beginsAt+8*(slot%maxBegins):]
+		if binary.LittleEndian.Uint32(b[4:]) == 0 {
+			binary.LittleEndian.PutUint32(b, device)
+			binary.LittleEndian.PutUint32(b[4:], state)
+			return nil
+		}
+		slot++
+	}
+	return fmt.Errorf("watch: the numbers of the file systems are too much alike")
 }

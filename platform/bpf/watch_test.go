@@ -10,9 +10,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// look says what the tables make of a path, as files.bpf.c reads them.
-func look(raw []byte, path string) uint16 {
-	state := uint32(root)
+// look says what the tables make of a path from a state on, as files.bpf.c reads
+// them.
+func look(raw []byte, state uint32, path string) uint16 {
 	for name := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' }) {
 		hash := uint64(0xcbf29ce484222325)
 		for _, c := range []byte(name) {
@@ -65,7 +65,7 @@ func TestWatchTables(t *testing.T) {
 		pattern := rapid.Map(rapid.SliceOfN(name, 1, 5), func(names []string) string { return "/" + strings.Join(names, "/") })
 		paths := rapid.SliceOfN(pattern, 0, 6).Draw(t, "paths")
 		reads := rapid.SliceOfN(rapid.Map(pattern, func(s string) string { return s + "/c" }), 0, 6).Draw(t, "reads")
-		raw, err := watchTables(paths, reads)
+		w, err := watchTables(paths, reads, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func TestWatchTables(t *testing.T) {
 					want |= watchReads
 				}
 			}
-			if got := look(raw, path); got != want {
+			if got := look(w.raw, root, path); got != want {
 				t.Fatalf("%q is watched as %d, want %d; paths %q, reads %q", path, got, want, paths, reads)
 			}
 		}
@@ -92,7 +92,7 @@ func TestWatchTables(t *testing.T) {
 
 // TestWatchProcRoot: a path by way of a process's root is the path there.
 func TestWatchProcRoot(t *testing.T) {
-	raw, err := watchTables([]string{"/etc"}, []string{"/etc/shadow"})
+	w, err := watchTables([]string{"/etc"}, []string{"/etc/shadow"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestWatchProcRoot(t *testing.T) {
 		"/etc/shadow" + strings.Repeat("/root", 2): watchChanges,
 		"/": 0,
 	} {
-		if got := look(raw, path); got != want {
+		if got := look(w.raw, root, path); got != want {
 			t.Errorf("%q is watched as %d, want %d", path, got, want)
 		}
 	}
@@ -114,7 +114,7 @@ func TestWatchProcRoot(t *testing.T) {
 
 func TestWatchTablesRefuses(t *testing.T) {
 	deep := strings.Repeat("/d", maxNames)
-	if _, err := watchTables([]string{deep, "/", "//a//", "/*"}, []string{deep, "/home/*/x/*"}); err != nil {
+	if _, err := watchTables([]string{deep, "/", "//a//", "/*"}, []string{deep, "/home/*/x/*"}, nil); err != nil {
 		t.Error(err)
 	}
 	many := make([]string, 2*maxStates)
@@ -146,7 +146,7 @@ func TestWatchTablesRefuses(t *testing.T) {
 			"/*/*/*/*/*/*/a/*/*/*/*/*/a", "/*/*/*/*/*/*/*/a/*/*/*/*/a", "/*/*/*/*/*/*/*/*/a/*/*/*/a", "/*/*/*/*/*/*/*/*/*/a/*/*/a", "/*/*/*/*/*/*/*/*/*/*/a/*/a",
 		}, nil},
 	} {
-		if _, err := watchTables(c.paths, c.reads); err == nil {
+		if _, err := watchTables(c.paths, c.reads, nil); err == nil {
 			t.Errorf("%s: no error", c.what)
 		}
 	}
@@ -158,14 +158,14 @@ func TestWatchMany(t *testing.T) {
 	for i := range 2000 {
 		paths = append(paths, fmt.Sprintf("/srv/app%d/releases/*", i))
 	}
-	raw, err := watchTables(paths[:1300], nil)
+	w, err := watchTables(paths[:1300], nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := look(raw, "/srv/app1299/releases/a/b"); got != watchChanges {
+	if got := look(w.raw, root, "/srv/app1299/releases/a/b"); got != watchChanges {
 		t.Errorf("watched as %d", got)
 	}
-	if slices.Contains(paths[:1300], "/srv/app1300/releases") || look(raw, "/srv/app1300/releases/a") != 0 {
+	if slices.Contains(paths[:1300], "/srv/app1300/releases") || look(w.raw, root, "/srv/app1300/releases/a") != 0 {
 		t.Error("a path is watched that is not named")
 	}
 }

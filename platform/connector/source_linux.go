@@ -148,6 +148,9 @@ func (s *Source) Want(bpf.Kind, uint64) error { return ErrNotSupported }
 // Watch returns errors.ErrUnsupported.
 func (s *Source) Watch([]string, []string) error { return errors.ErrUnsupported }
 
+// Remount does nothing.
+func (s *Source) Remount() error { return nil }
+
 // Protect returns errors.ErrUnsupported.
 func (s *Source) Protect([]int32) error { return errors.ErrUnsupported }
 

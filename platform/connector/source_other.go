@@ -31,6 +31,9 @@ func (*Source) Watch([]string, []string) error { return ErrNotSupported }
 // Protect returns ErrNotSupported.
 func (*Source) Protect([]int32) error { return ErrNotSupported }
 
+// Remount returns ErrNotSupported.
+func (*Source) Remount() error { return ErrNotSupported }
+
 // Read returns ErrNotSupported.
 func (*Source) Read([]bpf.Event) ([]bpf.Event, error) { return nil, ErrNotSupported }
 

@@ -278,6 +278,7 @@ func (c *collector) scan(ctx context.Context) error {
 	if err := c.recover(ctx); err != nil {
 		return err
 	}
+	c.remount()
 	snap, err := c.enumerator.Scan(ctx)
 	if ctx.Err() != nil {
 		return nil

@@ -15,7 +15,7 @@ const maxPath = 4 << 10
 // fileEvents are the columns that only file_events has.
 type fileEvents struct {
 	names []string
-	event, path, targetPath, resolved, truncated, errno, created, flags, mode, fileType, inode, device, userID, groupID, attribute,
+	event, path, targetPath, accessedPath, resolved, truncated, errno, created, flags, mode, fileType, inode, device, userID, groupID, attribute,
 	systemCall *event.ColumnBuilder
 }
 
@@ -26,7 +26,7 @@ func fileTable() actionTable {
 
 func openFileEvents(b *event.Builder) func(*bpf.Event, *procfs.Process, *live) {
 	c := &fileEvents{
-		names: fileEventNames(), event: b.Column("event"), path: b.Column("path"), targetPath: b.Column("target_path"), resolved: b.Column("path_resolved"),
+		names: fileEventNames(), event: b.Column("event"), path: b.Column("path"), targetPath: b.Column("target_path"), accessedPath: b.Column("accessed_path"), resolved: b.Column("path_resolved"),
 		truncated: b.Column("path_truncated"), errno: b.Column("error"), created: b.Column("created"), flags: b.Column("flags"),
 		mode: b.Column("mode"), fileType: b.Column("file_type"), inode: b.Column("inode"), device: b.Column("device"),
 		userID: b.Column("file_user_id"), groupID: b.Column("file_group_id"), attribute: b.Column("attribute"), systemCall: b.Column("system_call"),
@@ -39,6 +39,7 @@ func (c *fileEvents) write(what uint32, f *bpf.File) {
 	path, target := cutPath(f.Path, maxPath), cutPath(f.Target, maxPath)
 	c.path.TextOrNull(path)
 	c.targetPath.TextOrNull(target)
+	c.accessedPath.TextOrNull(cutPath(f.Accessed, maxPath))
 	c.resolved.Bool(f.Resolved)
 	cut := f.PathCut || f.TargetCut || f.TargetUnread || f.Path == "" || len(f.Path) > maxPath || len(f.Target) > maxPath
 	c.truncated.Bool(cut)

@@ -112,7 +112,7 @@ func TestFileColumns(t *testing.T) {
 		{bpf.FileMknod, bpf.File{Path: "/x", NewMode: 0o4755, Errno: 1}, map[string]any{"mode": "4755", "file_type": "regular", "created": false, "error": "EPERM"}},
 		{bpf.FileWrite, bpf.File{Path: "/x", Flags: 0o101}, map[string]any{"created": nil, "error": nil}},
 		{bpf.FileWrite, bpf.File{Path: "/x", Flags: 0o101, Errno: 13}, map[string]any{"created": false, "error": "EACCES"}},
-		{bpf.FileRename, bpf.File{Path: "/a", Target: "/b", TargetCut: true, Flags: 2}, map[string]any{"target_path": "/b", "path_truncated": true}},
+		{bpf.FileRename, bpf.File{Path: "/a", Target: "/b", TargetCut: true, Flags: 2, Accessed: "/c"}, map[string]any{"target_path": "/b", "path_truncated": true, "accessed_path": "/c"}},
 		{bpf.FileDelete, bpf.File{Path: "/" + strings.Repeat("x", 5000)}, map[string]any{"path_truncated": true}},
 		{bpf.FileSetxattr, bpf.File{Path: "/x", Attribute: "user.\xff"}, map[string]any{"attribute": `user.\xff`, "path_truncated": false, "created": false}},
 	} {

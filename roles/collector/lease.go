@@ -102,6 +102,16 @@ func (c *collector) watchFiles(n api.Need) {
 	}
 }
 
+// remount takes up where file systems were mounted since the last scan.
+func (c *collector) remount() {
+	if c.kernel == nil {
+		return
+	}
+	if err := c.kernel.source.Remount(); err != nil {
+		c.log.Warn("take up the mounts that watched files are below", core.Err(err))
+	}
+}
+
 // mask has a bit for each of the events; none named means all.
 func (t actionTable) mask(events []string) (mask uint64) {
 	for what, name := range t.events {

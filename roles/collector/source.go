@@ -20,6 +20,7 @@ type source interface {
 	Sync() error
 	Want(bpf.Kind, uint64) error
 	Watch(paths, reads []string) error
+	Remount() error
 	Protect(pids []int32) error
 	Processes(yield func(p *procfs.Process, whole bool) bool) error
 	Connections(yield func(*bpf.Event) bool) error
