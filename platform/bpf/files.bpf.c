@@ -82,9 +82,11 @@ struct file_record {
 	__u8 reserved;
 	__u16 inner_size, target_inner_size;
 	__u32 inner_dev, target_inner_dev;
+	__u16 skip, target_skip; // the first bytes of the path passed, for which the directory stands
+	__u32 reserved2;
 };
 
-_Static_assert(sizeof(struct file_record) == 136, "as in files.go");
+_Static_assert(sizeof(struct file_record) == 144, "as in files.go");
 
 // shape says what a system call does, and with which arguments: the first is 1,
 // and 0 none.
@@ -121,6 +123,11 @@ enum {
 	WATCH_CHANGES = 1,
 	WATCH_READS = 2,
 	WATCH_LEADS = 4, // what is below may be watched
+	// Of /proc: it stands for the process's working directory, for a file that it
+	// has open, or for those of another process.
+	WATCH_OWN_DIRECTORY = 8,
+	WATCH_OWN_FILE = 16,
+	WATCH_FOREIGN = 32,
 	ROOT = 1,
 };
 
@@ -161,7 +168,7 @@ struct {
 
 // passed is a path of a call.
 struct passed {
-	__u16 text_size, base_size, inner_size;
+	__u16 text_size, base_size, inner_size, skip;
 	__u32 dev; // of the file system that inner_size is about
 	bool cut, unread;
 	bool resolved; // it is the path of an open file
@@ -179,6 +186,9 @@ struct match {
 	__u32 depth;
 	__u32 floor; // no .. leads above
 	bool left;   // one would have
+	bool foreign; // the text goes by way of another process
+	__u16 jump;   // WATCH_OWN_*: what follows in the text counts from there
+	__u32 number; // of the open file
 	__u32 at;    // in the scratch's data
 	__u32 length; // of the last name
 	__u32 table;
@@ -293,6 +303,23 @@ static long inner_step(__u32 i, struct walk *w)
 	return 0;
 }
 
+// number_at returns the number for which a name stands, at an offset of a
+// scratch's data.
+separate __u32 number_at(__u32 slot, __u32 at)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
+	if (!s || at > DATA - MAX_NAME)
+		return 0;
+	__u32 number = 0;
+	for (__u32 i = 0; i < 10; i++) {
+		__u8 c = s->data[at + i];
+		if (c < '0' || c > '9')
+			break;
+		number = number * 10 + c - '0';
+	}
+	return number;
+}
+
 // text_step takes one name of the text that was passed.
 static long text_step(__u32 i, __u32 *slot)
 {
@@ -313,9 +340,16 @@ static long text_step(__u32 i, __u32 *slot)
 			m->left = 1;
 	} else if (length && !(length == 1 && name[0] == '.')) {
 		enter(m, hash);
+		struct tables *tables = bpf_map_lookup_elem(&watched, &m->table);
+		__u32 flags = tables ? tables->states[m->states[bounded(m->depth)] & (STATES - 1)].watched : 0;
+		m->jump = flags & (WATCH_OWN_DIRECTORY | WATCH_OWN_FILE);
+		if (m->jump & WATCH_OWN_FILE)
+			m->number = number_at(*slot, at);
+		if (flags & WATCH_FOREIGN && !m->jump)
+			m->foreign = 1;
 	}
-	m->at = at + length + 1;
-	return !name[length];
+	m->at = at + length + (name[length] == '/');
+	return m->jump || !name[length];
 }
 
 // descend takes the names that a walk has found.
@@ -502,6 +536,8 @@ inlined void take_path(__u32 slot, __u32 dir, __u64 text, bool of_link, struct m
 	}
 	s->used += n;
 	p->text_size = n;
+	m->foreign = 0;
+	m->jump = 0;
 	bool absolute = to[0] == '/';
 	if (!absolute && of_link) {
 		if (m->depth)
@@ -530,7 +566,35 @@ inlined void take_path(__u32 slot, __u32 dir, __u64 text, bool of_link, struct m
 	m->floor = absolute ? m->depth : 0;
 	p->resolved = n == 1;
 	take_text(m, slot, at);
+	if (m->jump) {
+		if (m->jump & WATCH_OWN_DIRECTORY) {
+			w.mnt = fs->pwd.mnt;
+			w.dentry = fs->pwd.dentry;
+		} else {
+			struct file *f = file_of(t, m->number);
+			if (!f) { // closed meanwhile
+				p->cut = 1;
+				judge(m, p);
+				return;
+			}
+			path_of(f, &w);
+		}
+		inner.dentry = w.dentry;
+		p->skip = m->at - at;
+		p->resolved = p->skip == n - 1;
+		at = m->at;
+		absolute = 0;
+		s->used -= p->base_size;
+		walk_up(s, m, &w, p);
+		m->floor = 0;
+		m->jump = 0;
+		take_text(m, slot, at);
+		if (m->jump) // once is enough
+			m->foreign = 1;
+	}
 	judge(m, p);
+	if (m->foreign)
+		p->watched |= WATCH_CHANGES;
 	if (walk_inside(s, m, &inner, p)) {
 		if (absolute)
 			m->floor = m->depth;
@@ -738,6 +802,8 @@ int file_call(__u64 *context)
 	r->target_base_size = m->target.base_size;
 	r->inner_size = m->path.inner_size;
 	r->target_inner_size = m->target.inner_size;
+	r->skip = m->path.skip;
+	r->target_skip = m->target.skip;
 	r->inner_dev = m->path.dev;
 	r->target_inner_dev = m->target.dev;
 	if (shape->name) {

@@ -70,7 +70,7 @@ const (
 )
 
 // fileSize is that of struct file_record.
-const fileSize = 136
+const fileSize = 144
 
 // file reads struct file_record, whose head was read, and the texts behind it.
 // The head of a record with texts is as long as the longest.
@@ -89,6 +89,8 @@ func (e *Event) file(r reader, size int) error {
 	r.u8()
 	inner, targetInner := int(r.u16()), int(r.u16())
 	f.innerDevice, f.targetInnerDevice = r.u32(), r.u32()
+	skip, targetSkip := int(r.u16()), int(r.u16())
+	r.u32()
 	r.bytes(processSize - fileSize)
 	if call == 0 || call >= len(fileCalls) || e.What >= fileEvents {
 		return fmt.Errorf("file record of call %d, event %d", call, e.What)
@@ -100,22 +102,32 @@ func (e *Event) file(r reader, size int) error {
 	has := func(flag Flags) bool { return e.Flags&flag != 0 }
 	f.Resolved, f.PathCut, f.TargetCut, f.TargetUnread = has(fileResolved), has(fileCut), has(fileTargetCut), has(fileTargetUnread)
 	f.HasFile = f.Inode != 0
-	passed := text(r.bytes(textSize))
+	passed := behind(text(r.bytes(textSize)), skip)
 	f.Path = absolute(passed, path(r.bytes(base), f.PathCut))
 	if inner > 0 {
 		f.inner = absolute(passed, path(r.bytes(inner), false))
 	}
 	passed = text(r.bytes(target))
+	rest := behind(passed, targetSkip)
 	directory, within := r.bytes(targetBase), r.bytes(targetInner)
 	if f.Target = passed; e.What != FileSymlink {
-		f.Target = absolute(passed, path(directory, f.TargetCut))
+		f.Target = absolute(rest, path(directory, f.TargetCut))
 		if targetInner > 0 {
-			f.targetInner = absolute(passed, path(within, false))
+			f.targetInner = absolute(rest, path(within, false))
 		}
 	}
 	f.Attribute = text(r.bytes(name))
 	e.File = f
 	return nil
+}
+
+// behind returns a path that was passed without the first bytes, for which its
+// directory stands.
+func behind(passed string, skip int) string {
+	if skip == 0 || skip > len(passed) {
+		return passed
+	}
+	return strings.TrimLeft(passed[skip:], "/")
 }
 
 // absolute returns a path that was passed to a system call, behind the

@@ -98,3 +98,15 @@ func TestFileCalls(t *testing.T) {
 		}
 	}
 }
+
+func TestBehind(t *testing.T) {
+	for _, c := range []struct {
+		passed string
+		skip   int
+		want   string
+	}{{"/proc/self/cwd/x", 15, "x"}, {"/proc/self/cwd//../x", 15, "../x"}, {"/dev/fd/3", 9, ""}, {"/x", 0, "/x"}, {"/x", 3, "/x"}} {
+		if got := behind(c.passed, c.skip); got != c.want {
+			t.Errorf("behind(%q, %d) = %q, want %q", c.passed, c.skip, got, c.want)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -127,4 +128,57 @@ func TestFilesSetID(t *testing.T) {
 	if got := f.told(func() error { return unix.Mkdir("directory", 0o2755) }); got != nil {
 		t.Errorf("of a directory, which does not take the bit from mkdir: %q", got)
 	}
+}
+
+// TestFilesByProc: what /proc shows of a process stands for that, in whatever
+// way it is written.
+func TestFilesByProc(t *testing.T) {
+	f := watchFiles(t, Config{})
+	if err := errors.Join(os.Mkdir(f.dir+"/other", 0o755), os.WriteFile(f.watched+"/file", nil, 0o600), os.WriteFile(f.dir+"/other/file", nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	directory, err := unix.Open(f.watched, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(directory)
+	file, err := unix.Open(f.watched+"/file", unix.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(file)
+	other, err := unix.Open(f.dir+"/other/file", unix.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(other)
+	t.Chdir(f.watched)
+	f.caused(func() {})
+	got := f.told(func() error {
+		return errors.Join(
+			unix.Chmod("/proc/self/cwd/file", 0o600),
+			unix.Chmod("/proc/.//thread-self/cwd//../watched/file", 0o600),
+			unix.Chmod(fmt.Sprintf("/proc/self/fd/%d/file", directory), 0o600),
+			unix.Chmod(fmt.Sprintf("/dev/fd/%d", file), 0o600),
+			unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", other), 0o600), // not watched
+			unix.Chmod("/proc/self/cwd/../other/file", 0o600),         // nor this
+			unix.Rename(f.dir+"/other/file", fmt.Sprintf("/proc/self/fd/%d/new", directory)),
+			unix.Rename("/proc/self/cwd/new", "/proc/self/cwd/newer"),
+			unix.Chmod(fmt.Sprintf("/proc/%d/cwd/file", os.Getpid()), 0o600), // it may be another process
+			unix.Chmod(fmt.Sprintf("/proc/self/task/%d/cwd/file", unix.Gettid()), 0o600),
+		)
+	})
+	want := []string{
+		"chmod /watched/file", "chmod /watched/file", "chmod /watched/file", "chmod /watched/file",
+		"rename /other/file /watched/new", "rename /watched/new /watched/newer",
+		fmt.Sprintf("chmod /proc/%d/cwd/file", os.Getpid()), "chmod /proc/self/task/TID/cwd/file",
+	}
+	for i := range got {
+		got[i] = strings.Replace(strings.Replace(got[i], "fchmodat ", "chmod ", 1), "renameat ", "rename ", 1)
+		got[i] = regexp.MustCompile("/task/[0-9]+").ReplaceAllString(got[i], "/task/TID")
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("told:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	t.Chdir(f.dir)
 }

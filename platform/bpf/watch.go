@@ -27,6 +27,12 @@ const (
 const (
 	watchChanges = 1 << iota
 	watchReads
+	_ // WATCH_LEADS
+	// Of /proc: it stands for the process's working directory, for a file that it
+	// has open, or for those of another process.
+	watchOwnDirectory
+	watchOwnFile
+	watchForeign
 )
 
 // root is the first state; 0 is none.
@@ -98,17 +104,30 @@ func watchTables(paths, reads []string, mounts []mount) (*watcher, error) {
 			return nil, err
 		}
 	}
-	// What /proc shows as the root of a process is taken for the root.
-	for _, names := range [][]string{{"proc", "*"}, {"proc", "*", "task", "*"}} {
-		if len(paths) > 0 {
-			w.root.walk(w, names).names["root"] = w.root
-		}
+	if len(paths) > 0 {
+		w.addProc()
 	}
 	w.addMounts(mounts)
 	if err := w.build(); err != nil {
 		return nil, err
 	}
 	return w, nil
+}
+
+// addProc lets what /proc shows of a process stand for that. Its root is taken
+// for the root.
+func (w *watcher) addProc() {
+	for _, names := range [][]string{{"proc", "*"}, {"proc", "*", "task", "*"}} {
+		n := w.root.walk(w, names)
+		n.names["root"] = w.root
+		n.walk(w, []string{"cwd"}).watched |= watchForeign
+		n.walk(w, []string{"fd", "*"}).watched |= watchForeign
+	}
+	for _, self := range []string{"self", "thread-self"} {
+		w.root.walk(w, []string{"proc", self, "cwd"}).watched |= watchOwnDirectory
+		w.root.walk(w, []string{"proc", self, "fd", "*"}).watched |= watchOwnFile
+	}
+	w.root.walk(w, []string{"dev", "fd", "*"}).watched |= watchOwnFile
 }
 
 func (w *watcher) node(watched uint16) *watchNode {

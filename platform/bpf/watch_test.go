@@ -169,3 +169,20 @@ func TestWatchMany(t *testing.T) {
 		t.Error("a path is watched that is not named")
 	}
 }
+
+// TestWatchProc: what of /proc stands for what the process has open.
+func TestWatchProc(t *testing.T) {
+	w, err := watchTables([]string{"/etc"}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]uint16{
+		"/proc/self/cwd": watchOwnDirectory | watchForeign, "/proc/thread-self/fd/3": watchOwnFile | watchForeign, "/dev/fd/0": watchOwnFile,
+		"/proc/1/cwd": watchForeign, "/proc/1/task/2/fd/3": watchForeign, "/proc/1/root/proc/self/cwd": watchOwnDirectory | watchForeign,
+		"/proc/self/fd": 0, "/proc/self/exe": 0, "/proc/self/fdinfo/3": 0,
+	} {
+		if got := look(w.raw, root, path); got != want {
+			t.Errorf("%q is watched as %d, want %d", path, got, want)
+		}
+	}
+}
