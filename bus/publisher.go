@@ -209,6 +209,14 @@ func (p *Publisher) Stats() PublisherStats {
 	return st
 }
 
+// Filled returns how much of what it may keep it keeps, from 0 to 1 and the last
+// frame more.
+func (p *Publisher) Filled() float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(float64(len(p.frames))/float64(p.cfg.MaxFrames), float64(p.bytes)/float64(p.cfg.MaxBytes))
+}
+
 // run connects until Close or until the agent says what cannot be put right.
 func (p *Publisher) run(ctx context.Context) {
 	defer close(p.done)

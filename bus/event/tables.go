@@ -146,7 +146,7 @@ var tables = []*Table{
 		Doc: "a process did something to the kernel or to another process, or tried and was not permitted",
 		Columns: slices.Concat([]Column{
 			{Name: "time", Type: Timestamptz, NotNull: true, Doc: "when the system call ended, or the signal was sent"},
-			{Name: "event", Type: Text, NotNull: true, Doc: "what happened: module_load, module_unload, bpf, ptrace, process_vm_read, process_vm_write, process_memory_open, memfd_create, memory_executable, mount, unmount, kexec, io_ports, key, prctl, io_uring_setup, userfaultfd, perf_event_open, open_by_handle, swap, reboot, host_name, set_time, signal, signal_same_user, chroot, namespace, sensor_stopped (DaemonEye's programs in the kernel do not run any more)"},
+			{Name: "event", Type: Text, NotNull: true, Doc: "what happened: module_load, module_unload, bpf, ptrace, process_vm_read, process_vm_write, process_memory_open, memfd_create, memory_executable, mount, unmount, kexec, io_ports, key, prctl, io_uring_setup, userfaultfd, perf_event_open, open_by_handle, swap, reboot, host_name, set_time, signal, signal_same_user, chroot, namespace, flood (the process, or its user, made so many events of one sort that most are held back: object_name is their table, operation the event), sensor_stopped (DaemonEye's programs in the kernel do not run any more)"},
 			{Name: "source", Type: Text, NotNull: true, Doc: "what observed it: ebpf, or procfs for sensor_stopped"},
 			{Name: "system_call", Type: Text, Doc: "name of the system call; NULL for a signal that was sent"},
 			{Name: "operation", Type: Text, Doc: "what was asked for, where a call does several things: PTRACE_ATTACH, BPF_PROG_LOAD, KEYCTL_READ, PR_SET_DUMPABLE, SIGKILL"},

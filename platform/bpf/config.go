@@ -21,7 +21,8 @@ func (c Config) ring() int {
 // Stats counts records by Kind. Once all have been read, Sent = Received + Lost.
 type Stats struct {
 	Sent      [kinds]uint64 // by the programs
-	Lost      [kinds]uint64 // of them, since the ring buffer was full
+	Lost      [kinds]uint64 // of them, for which there was no room in the ring buffer
+	Held      [kinds]uint64 // of the lost, those held back so that others have room
 	Received  [kinds]uint64
 	Missing   uint64 // numbers that were left out between two received records: those lost
 	Malformed uint64 // received and not understood

@@ -119,7 +119,7 @@ inlined void write(struct seq_file *seq, struct sock *sk, __u16 protocol, struct
 		whole(&c, sk, file);
 	if (owner) {
 		c.open = 1;
-		fill_record(&c.n.r, 0, NETWORK, 0, owner->group_leader);
+		fill_record(&c.n.r, 0, NETWORK, HELD, 0, owner->group_leader);
 		if (k) {
 			c.n.socket = k->id;
 			c.n.direction = k->direction;
@@ -128,9 +128,9 @@ inlined void write(struct seq_file *seq, struct sock *sk, __u16 protocol, struct
 	} else {
 		c.n.r.time = bpf_ktime_get_boot_ns();
 		c.n.r.kind = NETWORK;
-		attribute(&c.n, HELD, k);
+		c.n.r.what = HELD;
+		attribute(&c.n, k);
 	}
-	c.n.r.what = HELD;
 	__u32 size = sizeof(c);
 	// When the buffer is full it is emptied, and this socket read again.
 	bpf_seq_write(seq, &size, sizeof(size));

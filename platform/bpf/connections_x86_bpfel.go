@@ -16,8 +16,9 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	connectionsMapAsleep           = "asleep"
+	connectionsMapBudgets          = "budgets"
 	connectionsMapCounters         = "counters"
+	connectionsMapReadings         = "readings"
 	connectionsMapRing             = "ring"
 	connectionsMapSockets          = "sockets"
 	connectionsMapWanted           = "wanted"
@@ -79,8 +80,9 @@ type connectionsProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type connectionsMapSpecs struct {
-	Asleep   *ebpf.MapSpec `ebpf:"asleep"`
+	Budgets  *ebpf.MapSpec `ebpf:"budgets"`
 	Counters *ebpf.MapSpec `ebpf:"counters"`
+	Readings *ebpf.MapSpec `ebpf:"readings"`
 	Ring     *ebpf.MapSpec `ebpf:"ring"`
 	Sockets  *ebpf.MapSpec `ebpf:"sockets"`
 	Wanted   *ebpf.MapSpec `ebpf:"wanted"`
@@ -114,8 +116,9 @@ func (o *connectionsObjects) Close() error {
 //
 // It can be passed to loadConnectionsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type connectionsMaps struct {
-	Asleep   *ebpf.Map `ebpf:"asleep"`
+	Budgets  *ebpf.Map `ebpf:"budgets"`
 	Counters *ebpf.Map `ebpf:"counters"`
+	Readings *ebpf.Map `ebpf:"readings"`
 	Ring     *ebpf.Map `ebpf:"ring"`
 	Sockets  *ebpf.Map `ebpf:"sockets"`
 	Wanted   *ebpf.Map `ebpf:"wanted"`
@@ -123,8 +126,9 @@ type connectionsMaps struct {
 
 func (m *connectionsMaps) Close() error {
 	return _ConnectionsClose(
-		m.Asleep,
+		m.Budgets,
 		m.Counters,
+		m.Readings,
 		m.Ring,
 		m.Sockets,
 		m.Wanted,

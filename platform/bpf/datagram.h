@@ -138,11 +138,11 @@ inlined void fill_question(struct ends *e, struct question *q)
 inlined void tell_dns(__u32 what, struct known *k, struct ends *ends, struct datagram *d)
 {
 	struct counters *c;
-	struct dns_network *m = reserve_head(sizeof(*m), NETWORK, bpf_get_current_task_btf()->group_leader, &c);
+	struct dns_network *m = reserve_head(sizeof(*m), NETWORK, what, k ? k->pid : 0, bpf_get_current_task_btf()->group_leader, &c);
 	if (!m)
 		return;
 	__builtin_memset((void *)m + sizeof(struct record), 0, sizeof(m->n) - sizeof(struct record));
-	attribute(&m->n, what, k);
+	attribute(&m->n, k);
 	m->n.ends = *ends;
 	m->n.direction = OUTBOUND;
 	__u64 size = d->there;

@@ -103,8 +103,6 @@ _Static_assert(sizeof(struct shape) == 20, "as in files.go");
 
 enum { WORKING_DIRECTORY = 7 }; // as an argument
 
-#define separate __attribute__((noinline))
-
 volatile const struct shape shapes[MAX_CALLS] = {};
 
 // The tables of which paths are watched: a finite automaton that takes a path
@@ -207,8 +205,6 @@ inlined struct match *match_of(void)
 	__u32 key = 0;
 	return bpf_map_lookup_elem(&matches, &key);
 }
-
-// Functions that are global are verified once, and not at each call.
 
 // hash_name returns FNV-1a of the name at an offset of a scratch's data, which
 // ends with NUL or a slash, and leaves its length in the match.
@@ -784,10 +780,9 @@ int file_call(__u64 *context)
 		if (event == READ && (r->mode & S_IFMT) != S_IFREG)
 			return 0;
 	}
-	struct counters *c = begin(&r->r, FILES, cpu, t->group_leader);
+	struct counters *c = begin(&r->r, FILES, event, cpu, t->group_leader);
 	if (!c)
 		return 0;
-	r->r.what = event;
 	r->r.flags = m->path.resolved * RESOLVED | m->path.cut * CUT | m->target.cut * TARGET_CUT | m->path.unread * UNREAD |
 		     m->target.unread * TARGET_UNREAD;
 	r->call = call;

@@ -16,9 +16,10 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	filesMapAsleep      = "asleep"
+	filesMapBudgets     = "budgets"
 	filesMapCounters    = "counters"
 	filesMapMatches     = "matches"
+	filesMapReadings    = "readings"
 	filesMapRing        = "ring"
 	filesMapScratches   = "scratches"
 	filesMapWanted      = "wanted"
@@ -80,9 +81,10 @@ type filesProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type filesMapSpecs struct {
-	Asleep    *ebpf.MapSpec `ebpf:"asleep"`
+	Budgets   *ebpf.MapSpec `ebpf:"budgets"`
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
 	Matches   *ebpf.MapSpec `ebpf:"matches"`
+	Readings  *ebpf.MapSpec `ebpf:"readings"`
 	Ring      *ebpf.MapSpec `ebpf:"ring"`
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
 	Wanted    *ebpf.MapSpec `ebpf:"wanted"`
@@ -120,9 +122,10 @@ func (o *filesObjects) Close() error {
 //
 // It can be passed to loadFilesObjects or ebpf.CollectionSpec.LoadAndAssign.
 type filesMaps struct {
-	Asleep    *ebpf.Map `ebpf:"asleep"`
+	Budgets   *ebpf.Map `ebpf:"budgets"`
 	Counters  *ebpf.Map `ebpf:"counters"`
 	Matches   *ebpf.Map `ebpf:"matches"`
+	Readings  *ebpf.Map `ebpf:"readings"`
 	Ring      *ebpf.Map `ebpf:"ring"`
 	Scratches *ebpf.Map `ebpf:"scratches"`
 	Wanted    *ebpf.Map `ebpf:"wanted"`
@@ -132,9 +135,10 @@ type filesMaps struct {
 
 func (m *filesMaps) Close() error {
 	return _FilesClose(
-		m.Asleep,
+		m.Budgets,
 		m.Counters,
 		m.Matches,
+		m.Readings,
 		m.Ring,
 		m.Scratches,
 		m.Wanted,

@@ -19,6 +19,7 @@ typedef _Bool bool;
 #define NULL ((void *)0)
 #define SEC(name) __attribute__((section(name), used))
 #define inlined static inline __attribute__((always_inline))
+#define separate __attribute__((noinline)) // a function that is verified once, not at each call
 #define __ksym __attribute__((section(".ksyms")))
 #define __weak __attribute__((weak))
 #define offset_of(type, member) __builtin_offsetof(type, member)
@@ -36,6 +37,8 @@ enum {
 	BPF_NOEXIST = 1,
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
+	BPF_RB_AVAIL_DATA = 0,
+	BPF_RB_RING_SIZE = 1,
 };
 
 struct task_struct;
@@ -54,6 +57,7 @@ static long (*bpf_ringbuf_output)(void *ring, void *data, __u64 size, __u64 flag
 static void *(*bpf_ringbuf_reserve)(void *ring, __u64 size, __u64 flags) = (void *)131;
 static void (*bpf_ringbuf_submit)(void *data, __u64 flags) = (void *)132;
 static void (*bpf_ringbuf_discard)(void *data, __u64 flags) = (void *)133;
+static __u64 (*bpf_ringbuf_query)(void *ring, __u64 what) = (void *)134;
 static struct task_struct *(*bpf_get_current_task_btf)(void) = (void *)158; // from 5.11
 static long (*bpf_find_vma)(struct task_struct *t, __u64 at, void *callback, void *context, __u64 flags) = (void *)180; // from 5.17
 static long (*bpf_loop)(__u32 times, void *callback, void *context, __u64 flags) = (void *)181;

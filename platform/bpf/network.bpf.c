@@ -74,9 +74,9 @@ inlined void forget(struct sock *sk)
 // tell begins a record.
 inlined struct network *tell(__u32 what, struct known *k, struct counters **c)
 {
-	struct network *n = reserve(sizeof(*n), NETWORK, bpf_get_current_task_btf()->group_leader, c);
+	struct network *n = reserve_of(sizeof(*n), NETWORK, what, k ? k->pid : 0, bpf_get_current_task_btf()->group_leader, c);
 	if (n)
-		attribute(n, what, k);
+		attribute(n, k);
 	return n;
 }
 
@@ -229,10 +229,9 @@ inlined void tell_socket(struct call *call)
 	if (!wants(NETWORK, SOCKET))
 		return;
 	struct counters *c;
-	struct network *n = reserve(sizeof(*n), NETWORK, call->t->group_leader, &c);
+	struct network *n = reserve(sizeof(*n), NETWORK, SOCKET, call->t->group_leader, &c);
 	if (!n)
 		return;
-	n->r.what = SOCKET;
 	n->type = type;
 	n->ends.family = family;
 	n->ends.protocol = call->argument[2];
@@ -246,10 +245,9 @@ inlined void tell_unix(struct call *call)
 	if (!wants(NETWORK, UNIX_CONNECT))
 		return;
 	struct counters *c;
-	struct unix_network *u = reserve(sizeof(*u), NETWORK, call->t->group_leader, &c);
+	struct unix_network *u = reserve(sizeof(*u), NETWORK, UNIX_CONNECT, call->t->group_leader, &c);
 	if (!u)
 		return;
-	u->n.r.what = UNIX_CONNECT;
 	u->n.direction = OUTBOUND;
 	u->n.ends.family = AF_UNIX;
 	u->n.ends.net = call->t->nsproxy->net_ns->ns.inum;
@@ -268,10 +266,9 @@ inlined void tell_vsock(struct call *call, __u32 what, __u8 direction, struct so
 	if (!wants(NETWORK, what))
 		return;
 	struct counters *c;
-	struct network *n = reserve(sizeof(*n), NETWORK, call->t->group_leader, &c);
+	struct network *n = reserve(sizeof(*n), NETWORK, what, call->t->group_leader, &c);
 	if (!n)
 		return;
-	n->r.what = what;
 	n->direction = direction;
 	n->result = call->result < 0 ? -call->result : 0;
 	fill_vsock(&n->ends, sk);

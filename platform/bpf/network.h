@@ -85,11 +85,9 @@ inlined struct known *known_of(struct sock *sk)
 	return bpf_map_lookup_elem(&sockets, &key);
 }
 
-// attribute says what has happened, and to a socket of whose owner k is known,
-// NULL: nothing.
-inlined void attribute(struct network *n, __u32 what, struct known *k)
+// attribute says who owns the socket, of which k is known; NULL: nobody knows.
+inlined void attribute(struct network *n, struct known *k)
 {
-	n->r.what = what;
 	if (k) {
 		n->r.pid = k->pid;
 		n->r.start = k->start;

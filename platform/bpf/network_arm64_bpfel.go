@@ -16,10 +16,11 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	networkMapAsleep            = "asleep"
+	networkMapBudgets           = "budgets"
 	networkMapCounters          = "counters"
 	networkMapPeers             = "peers"
 	networkMapQuestions         = "questions"
+	networkMapReadings          = "readings"
 	networkMapRing              = "ring"
 	networkMapSockets           = "sockets"
 	networkMapWanted            = "wanted"
@@ -86,10 +87,11 @@ type networkProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type networkMapSpecs struct {
-	Asleep    *ebpf.MapSpec `ebpf:"asleep"`
+	Budgets   *ebpf.MapSpec `ebpf:"budgets"`
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
 	Peers     *ebpf.MapSpec `ebpf:"peers"`
 	Questions *ebpf.MapSpec `ebpf:"questions"`
+	Readings  *ebpf.MapSpec `ebpf:"readings"`
 	Ring      *ebpf.MapSpec `ebpf:"ring"`
 	Sockets   *ebpf.MapSpec `ebpf:"sockets"`
 	Wanted    *ebpf.MapSpec `ebpf:"wanted"`
@@ -124,10 +126,11 @@ func (o *networkObjects) Close() error {
 //
 // It can be passed to loadNetworkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type networkMaps struct {
-	Asleep    *ebpf.Map `ebpf:"asleep"`
+	Budgets   *ebpf.Map `ebpf:"budgets"`
 	Counters  *ebpf.Map `ebpf:"counters"`
 	Peers     *ebpf.Map `ebpf:"peers"`
 	Questions *ebpf.Map `ebpf:"questions"`
+	Readings  *ebpf.Map `ebpf:"readings"`
 	Ring      *ebpf.Map `ebpf:"ring"`
 	Sockets   *ebpf.Map `ebpf:"sockets"`
 	Wanted    *ebpf.Map `ebpf:"wanted"`
@@ -135,10 +138,11 @@ type networkMaps struct {
 
 func (m *networkMaps) Close() error {
 	return _NetworkClose(
-		m.Asleep,
+		m.Budgets,
 		m.Counters,
 		m.Peers,
 		m.Questions,
+		m.Readings,
 		m.Ring,
 		m.Sockets,
 		m.Wanted,

@@ -82,7 +82,7 @@ func (s *Source) loadPart(p part, kernel *btf.Spec) (*ebpf.Collection, error) {
 		}
 	}
 	options := ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: kernel}, MapReplacements: map[string]*ebpf.Map{}}
-	for name, m := range map[string]*ebpf.Map{"ring": s.Ring, "counters": s.Counters, "asleep": s.Asleep, "wanted": s.Wanted, "scratches": s.Scratches} {
+	for name, m := range map[string]*ebpf.Map{"ring": s.Ring, "counters": s.Counters, "readings": s.Readings, "budgets": s.Budgets, "wanted": s.Wanted, "scratches": s.Scratches} {
 		if spec.Maps[name] != nil {
 			spec.Maps[name].MaxEntries = m.MaxEntries()
 			options.MapReplacements[name] = m

@@ -230,7 +230,7 @@ inlined int exec(__u64 *context, bool loops)
 	struct process *p = (void *)s->head;
 	__builtin_memset(p, 0, sizeof(*p));
 	s->used = 0;
-	struct counters *c = begin(&p->r, EXEC, cpu, t->group_leader);
+	struct counters *c = begin(&p->r, EXEC, 0, cpu, t->group_leader);
 	if (!c)
 		return 0;
 	fill(p, t);
@@ -288,7 +288,7 @@ int process_fork(__u64 *context)
 	if (t->pid != t->tgid)
 		return 0; // a thread
 	struct counters *c;
-	struct process *p = reserve(sizeof(*p), FORK, t, &c);
+	struct process *p = reserve(sizeof(*p), FORK, 0, t, &c);
 	if (!p)
 		return 0;
 	fill(p, t);
@@ -340,7 +340,7 @@ int process_exit(__u64 *context)
 		return 0;
 	struct task_struct *leader = t->group_leader;
 	struct counters *c;
-	struct ended *e = reserve(sizeof(*e), EXIT, leader, &c);
+	struct ended *e = reserve(sizeof(*e), EXIT, 0, leader, &c);
 	if (!e)
 		return 0;
 	e->cpu_time = signal->sum_sched_runtime + leader->se.sum_exec_runtime;
@@ -369,8 +369,7 @@ int process_list(struct bpf_iter__task *context)
 	struct process *p = (void *)s->head;
 	__builtin_memset(p, 0, sizeof(*p));
 	s->used = 0;
-	fill_record(&p->r, 0, TASK, 0, t);
-	p->r.what = t->signal->live.counter == 0;
+	fill_record(&p->r, 0, TASK, t->signal->live.counter == 0, 0, t);
 	fill(p, t);
 	struct task_struct___5 *old = (void *)t;
 	p->state = (exists(t->__state) ? t->__state : old->state) | t->exit_state;

@@ -16,8 +16,9 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	processMapAsleep           = "asleep"
+	processMapBudgets          = "budgets"
 	processMapCounters         = "counters"
+	processMapReadings         = "readings"
 	processMapRing             = "ring"
 	processMapScratches        = "scratches"
 	processMapWanted           = "wanted"
@@ -86,8 +87,9 @@ type processProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type processMapSpecs struct {
-	Asleep    *ebpf.MapSpec `ebpf:"asleep"`
+	Budgets   *ebpf.MapSpec `ebpf:"budgets"`
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
+	Readings  *ebpf.MapSpec `ebpf:"readings"`
 	Ring      *ebpf.MapSpec `ebpf:"ring"`
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
 	Wanted    *ebpf.MapSpec `ebpf:"wanted"`
@@ -124,8 +126,9 @@ func (o *processObjects) Close() error {
 //
 // It can be passed to loadProcessObjects or ebpf.CollectionSpec.LoadAndAssign.
 type processMaps struct {
-	Asleep    *ebpf.Map `ebpf:"asleep"`
+	Budgets   *ebpf.Map `ebpf:"budgets"`
 	Counters  *ebpf.Map `ebpf:"counters"`
+	Readings  *ebpf.Map `ebpf:"readings"`
 	Ring      *ebpf.Map `ebpf:"ring"`
 	Scratches *ebpf.Map `ebpf:"scratches"`
 	Wanted    *ebpf.Map `ebpf:"wanted"`
@@ -133,8 +136,9 @@ type processMaps struct {
 
 func (m *processMaps) Close() error {
 	return _ProcessClose(
-		m.Asleep,
+		m.Budgets,
 		m.Counters,
+		m.Readings,
 		m.Ring,
 		m.Scratches,
 		m.Wanted,

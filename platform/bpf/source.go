@@ -42,7 +42,7 @@ type Source struct {
 	links     []link.Link
 	ring      *ringbuf.Reader
 	counts    *ebpf.Memory // struct counters of each CPU
-	asleep    *ebpf.Memory // the reader's state
+	readings  *ebpf.Memory // what the reader says of itself
 	wanted    *ebpf.Memory // a mask of what is wanted, by Kind
 	protected *ebpf.Memory // pids, of the part that has them
 	parts     []*ebpf.Collection
@@ -106,7 +106,7 @@ func (s *Source) open(config Config, kernel *btf.Spec) error {
 	if s.counts, err = s.Counters.Memory(); err != nil {
 		return fmt.Errorf("eBPF: map counters: %w", err)
 	}
-	if s.asleep, err = s.Asleep.Memory(); err != nil {
+	if s.readings, err = s.Readings.Memory(); err != nil {
 		return fmt.Errorf("eBPF: map the reader's state: %w", err)
 	}
 	if s.wanted, err = s.Wanted.Memory(); err != nil {
@@ -205,7 +205,8 @@ func (s *Source) load(spec *ebpf.CollectionSpec, kernel *btf.Spec, bare bool) er
 	s.ProcessFork, s.ProcessExit = c.DetachProgram("process_fork"), c.DetachProgram("process_exit")
 	s.ProcessExec, s.ProcessExecBare = c.DetachProgram("process_exec"), c.DetachProgram("process_exec_bare")
 	s.Ring, s.Counters = c.DetachMap("ring"), c.DetachMap("counters")
-	s.Asleep, s.Scratches, s.Wanted = c.DetachMap("asleep"), c.DetachMap("scratches"), c.DetachMap("wanted")
+	s.Readings, s.Scratches, s.Wanted = c.DetachMap("readings"), c.DetachMap("scratches"), c.DetachMap("wanted")
+	s.Budgets = c.DetachMap("budgets")
 	options.MapReplacements = map[string]*ebpf.Map{"scratches": s.Scratches}
 	s.list.load(list, options)
 	return nil
@@ -305,10 +306,28 @@ func (s *Source) neverWait() { s.ring.SetDeadline(time.Unix(1, 0)) }
 
 // sleeps tells the programs whether the reader waits.
 func (s *Source) sleeps(value byte) error {
-	if _, err := s.asleep.WriteAt([]byte{value, 0, 0, 0, 0, 0, 0, 0}, 0); err != nil {
-		return fmt.Errorf("eBPF: write the reader's state: %w", err)
+	if err := s.say(0, value); err != nil {
+		return err
 	}
 	s.fence.Add(1) // a full memory barrier
+	return nil
+}
+
+// Behind says whether what takes the events can not keep up. Then who makes many
+// is held back even while there is room in the ring buffer.
+func (s *Source) Behind(is bool) error {
+	value := byte(0)
+	if is {
+		value = 1
+	}
+	return s.say(8, value)
+}
+
+// say writes a field of struct reading.
+func (s *Source) say(at int64, value byte) error {
+	if _, err := s.readings.WriteAt([]byte{value, 0, 0, 0, 0, 0, 0, 0}, at); err != nil {
+		return fmt.Errorf("eBPF: write the reader's state: %w", err)
+	}
 	return nil
 }
 
@@ -362,7 +381,7 @@ func (s *Source) Stats() (Stats, error) {
 		t.Received[k] = s.received[k].Load()
 	}
 	t.Missing, t.Malformed = uint64(max(s.missing.Load(), 0)), s.malformed.Load()
-	const size = 8 * (1 + 2*len(t.Sent))
+	const size = 8 * (1 + 3*len(t.Sent))
 	raw := make([]byte, s.cpus*size)
 	if _, err := s.counts.ReadAt(raw, 0); err != nil {
 		return t, fmt.Errorf("eBPF: read the counters: %w", err)
@@ -374,6 +393,11 @@ func (s *Source) Stats() (Stats, error) {
 		}
 		for k := range t.Lost {
 			t.Lost[k] += r.u64()
+		}
+		for k := range t.Held {
+			n := r.u64()
+			t.Lost[k] += n
+			t.Held[k] += n
 		}
 	}
 	return t, nil

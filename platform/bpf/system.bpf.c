@@ -60,7 +60,7 @@ enum action {
 	SIGNAL,       // of another user's process, or a protected one
 	SIGNAL_OTHER, // of another process of the same user
 	CHROOT,
-	NAMESPACE,
+	NAMESPACE, // and FLOOD of record.h
 };
 
 // form is what of a system call is told. Arguments are numbered from 1, 0: none.
@@ -153,10 +153,9 @@ inlined void tell_change(struct task_struct *t, __u32 what, const void *name)
 	if (!wants(CHANGED, what))
 		return;
 	struct counters *c;
-	struct process *p = reserve(sizeof(*p), CHANGED, t, &c);
+	struct process *p = reserve(sizeof(*p), CHANGED, what, t, &c);
 	if (!p)
 		return;
-	p->r.what = what;
 	fill(p, t);
 	if (name)
 		bpf_probe_read_kernel_str(p->r.comm, sizeof(p->r.comm), name);
@@ -452,10 +451,9 @@ inlined void tell_call(struct task_struct *t, struct form *f, __u32 index, const
 	struct call *c = (void *)s->head + CALL_AT;
 	__builtin_memset(c, 0, sizeof(*c));
 	s->used = 0;
-	struct counters *counters = begin(&c->r, SYSTEM, cpu, t->group_leader);
+	struct counters *counters = begin(&c->r, SYSTEM, f->what, cpu, t->group_leader);
 	if (!counters)
 		return;
-	c->r.what = f->what;
 	__builtin_memcpy(c->args, args, sizeof(c->args));
 	c->result = result;
 	c->number = number;
@@ -581,10 +579,9 @@ int signal_sent(__u64 *context)
 	if (!wants(SYSTEM, what))
 		return 0;
 	struct counters *counters;
-	struct call *c = reserve(sizeof(*c), SYSTEM, t->group_leader, &counters);
+	struct call *c = reserve(sizeof(*c), SYSTEM, what, t->group_leader, &counters);
 	if (!c)
 		return 0;
-	c->r.what = what;
 	c->args[1] = signal;
 	set_target(c, target);
 	submit(c, counters);

@@ -43,6 +43,7 @@ const (
 	SignalOther // of another process of the same user
 	Chroot
 	Namespace
+	Flood // a process, or its user, sends so much that it is held back
 	actionsEnd
 )
 

@@ -16,10 +16,11 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	systemMapAsleep      = "asleep"
+	systemMapBudgets     = "budgets"
 	systemMapCounters    = "counters"
 	systemMapImages      = "images"
 	systemMapProtected   = "protected"
+	systemMapReadings    = "readings"
 	systemMapRing        = "ring"
 	systemMapScratches   = "scratches"
 	systemMapWanted      = "wanted"
@@ -83,10 +84,11 @@ type systemProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type systemMapSpecs struct {
-	Asleep    *ebpf.MapSpec `ebpf:"asleep"`
+	Budgets   *ebpf.MapSpec `ebpf:"budgets"`
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
 	Images    *ebpf.MapSpec `ebpf:"images"`
 	Protected *ebpf.MapSpec `ebpf:"protected"`
+	Readings  *ebpf.MapSpec `ebpf:"readings"`
 	Ring      *ebpf.MapSpec `ebpf:"ring"`
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
 	Wanted    *ebpf.MapSpec `ebpf:"wanted"`
@@ -122,10 +124,11 @@ func (o *systemObjects) Close() error {
 //
 // It can be passed to loadSystemObjects or ebpf.CollectionSpec.LoadAndAssign.
 type systemMaps struct {
-	Asleep    *ebpf.Map `ebpf:"asleep"`
+	Budgets   *ebpf.Map `ebpf:"budgets"`
 	Counters  *ebpf.Map `ebpf:"counters"`
 	Images    *ebpf.Map `ebpf:"images"`
 	Protected *ebpf.Map `ebpf:"protected"`
+	Readings  *ebpf.Map `ebpf:"readings"`
 	Ring      *ebpf.Map `ebpf:"ring"`
 	Scratches *ebpf.Map `ebpf:"scratches"`
 	Wanted    *ebpf.Map `ebpf:"wanted"`
@@ -133,10 +136,11 @@ type systemMaps struct {
 
 func (m *systemMaps) Close() error {
 	return _SystemClose(
-		m.Asleep,
+		m.Budgets,
 		m.Counters,
 		m.Images,
 		m.Protected,
+		m.Readings,
 		m.Ring,
 		m.Scratches,
 		m.Wanted,

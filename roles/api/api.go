@@ -66,6 +66,16 @@ type Heartbeat struct {
 	Roles       []RoleReport  `msgpack:"roles"` // of itself
 	Late        uint64        `msgpack:"late"`  // events that could not be looked up any more; of SourceNetlink
 	Unread      Unread        `msgpack:"unread"`
+	Held        Held          `msgpack:"held"`
+}
+
+// Held counts, since the collector's start, events that the programs in the
+// kernel held back, because a process or a user made so many.
+type Held struct {
+	Rows  uint64    `msgpack:"rows" json:"rows"`
+	First time.Time `msgpack:"first" json:"first"` // zero: none
+	Last  time.Time `msgpack:"last" json:"last"`
+	By    string    `msgpack:"by" json:"by"` // who was, last, and of which table and event
 }
 
 // Unread counts, since the collector's start, what it wanted to read of
@@ -142,6 +152,7 @@ type CollectorStatus struct {
 	Late        uint64        `msgpack:"late" json:"late"`     // events that could not be looked up any more; of SourceNetlink
 	HashQueue   int           `msgpack:"hash_queue" json:"hash_queue"`
 	Unread      Unread        `msgpack:"unread" json:"unread"`
+	Held        Held          `msgpack:"held" json:"held"`
 }
 
 // StoreStatus is the state of the store.

@@ -164,6 +164,7 @@ func TestHealth(t *testing.T) {
 	}
 	watched := good
 	watched.Collector = &api.CollectorStatus{Connected: true, Source: api.SourceKernel, Interval: 30 * time.Second, Processes: 7, Found: 1002}
+	watched.Collector.Held = api.Held{Rows: 1005, First: now.Add(-time.Hour), Last: now, By: "/tmp/x (pid 9): kernel_events ptrace"}
 	heard := good
 	heard.Collector = &api.CollectorStatus{Connected: true, Source: api.SourceNetlink, Interval: 30 * time.Second, Processes: 7, Found: 2, Late: 1003}
 	heard.Collector.Unread = api.Unread{Late: 1, Refused: 1004, Dropped: 3, Stalled: 2, First: now.Add(-time.Hour), Last: now}
@@ -178,7 +179,10 @@ func TestHealth(t *testing.T) {
 			"healthy\n", "up 1h 30m", "connected; source procfs, a scan every 30 s", "short lives are missed", "1.0 MiB, 1,234 rows",
 			"10 loaded, 1 refused", "2 high, 1 low", "procmond", "nobody (65534)", "cap_sys_ptrace | none", "gone",
 		}},
-		{watched, 0, []string{"source ebpf", "7 processes, 1,002 found by scans only"}},
+		{watched, 0, []string{
+			"source ebpf", "7 processes, 1,002 found by scans only",
+			"held back: 1,005 events of who made too many; first 2026-01-02 02:04:05Z, last 2026-01-02 03:04:05Z; last by /tmp/x (pid 9): kernel_events ptrace",
+		}},
 		{heard, 0, []string{
 			"source netlink", "7 processes, 2 found by scans only, 1,003 events looked up too late",
 			"1 request late, 1,004 not made; 3 hashes not queued, 2 stalled; first 2026-01-02 02:04:05Z, last 2026-01-02 03:04:05Z",

@@ -169,6 +169,9 @@ func healthCollector(s *sheet, h *api.HealthReply) {
 			term.Plural(int64(u.Late), "request", "requests"), term.Count(int64(u.Refused)),
 			term.Plural(int64(u.Dropped), "hash", "hashes"), term.Count(int64(u.Stalled)), stamp(u.First), stamp(u.Last))
 	}
+	if u := &c.Held; u.Rows > 0 {
+		s.line("", "held back: %s of who made too many; first %s, last %s; last by %s", term.Plural(int64(u.Rows), "event", "events"), stamp(u.First), stamp(u.Last), u.By)
+	}
 	for _, told := range c.Told {
 		s.line("", "%s", told)
 	}

@@ -20,10 +20,14 @@ type actionTable struct {
 }
 
 // actionTables are these tables, by the kind of their events. It is never changed.
-var actionTables = map[bpf.Kind]actionTable{
-	bpf.Network: networkTable(),
-	bpf.Files:   fileTable(),
-	bpf.System:  systemTable(),
+var actionTables = newActionTables()
+
+func newActionTables() map[bpf.Kind]actionTable {
+	return map[bpf.Kind]actionTable{
+		bpf.Network: networkTable(),
+		bpf.Files:   fileTable(),
+		bpf.System:  systemTable(),
+	}
 }
 
 // tableOf returns the table whose rows events of the kind become.

@@ -59,6 +59,7 @@ type agentLink struct {
 	told      []string     // tables, and which events of them the kernel tells now
 	confined  *confinement // nil: not
 	late      uint64       // events that could not be looked up any more
+	held      api.Held     // what the programs in the kernel held back
 }
 
 func newAgentLink(cfg Config, l *losses, hasher *procfs.Hasher, source string, limits []string) *agentLink {
@@ -331,7 +332,7 @@ func (a *agentLink) heartbeat(ctx context.Context) error {
 	conn := a.conn
 	beat := api.Heartbeat{
 		CollectorID: a.cfg.ID, Time: time.Now(), Sequence: stats.Published, Queued: stats.PendingFrames,
-		Dropped: a.losses.count(), Scans: a.scans, LastScan: a.lastScan, Processes: a.processes, Found: a.found, Told: a.told, Late: a.late,
+		Dropped: a.losses.count(), Scans: a.scans, LastScan: a.lastScan, Processes: a.processes, Found: a.found, Told: a.told, Late: a.late, Held: a.held,
 	}
 	confined := a.confined
 	a.mu.Unlock()

@@ -29,8 +29,9 @@ type kernel struct {
 	stop    chan struct{}
 	done    sync.WaitGroup
 
+	behind   bool                // the programs were told so, see sayBehind
 	unlisted bool                // its list does not work
-	lost     map[string]uint64   // reported, by table
+	lost     map[lossOf]uint64   // reported
 	checked  time.Time           // when these were all
 	late     uint64              // events that could not be looked up, reported
 	noted    time.Time           // when these were all
@@ -65,7 +66,7 @@ type kernelBatch struct {
 func newKernel(name string, source source) *kernel {
 	k := &kernel{
 		name: name, source: source, batches: make(chan kernelBatch, kernelBatches), stop: make(chan struct{}),
-		lost: map[string]uint64{}, counted: map[bpf.Kind]*tally{}, checked: time.Now(),
+		lost: map[lossOf]uint64{}, counted: map[bpf.Kind]*tally{}, checked: time.Now(),
 	}
 	kinds := []bpf.Kind{bpf.Fork}
 	if name == api.SourceKernel { // lost messages of netlink are of no kind
@@ -103,21 +104,31 @@ func (k *kernel) close() error {
 	return err
 }
 
-// losses returns how many rows were lost since the last call, by table, and
-// since when. A record that was not understood counts as one of a process.
-func (k *kernel) losses(now time.Time) (rows map[string]int64, from time.Time, err error) {
+// lossOf is of what rows were lost, and why.
+type lossOf struct{ table, reason string }
+
+const (
+	noRoom   = "the kernel's buffer was full"
+	heldBack = "held back: a process or user sent too many"
+)
+
+// losses returns how many rows were lost since the last call, and since when. A
+// record that was not understood counts as one of a process.
+func (k *kernel) losses(now time.Time) (rows map[lossOf]int64, from time.Time, err error) {
 	stats, err := k.source.Stats()
 	if err != nil {
 		return nil, from, err
 	}
-	lost := map[string]uint64{"process_events": stats.Malformed}
+	lost := map[lossOf]uint64{{"process_events", noRoom}: stats.Malformed}
 	for kind, n := range stats.Lost {
-		lost[tableOf(bpf.Kind(kind))] += n
+		table, held := tableOf(bpf.Kind(kind)), stats.Held[kind]
+		lost[lossOf{table, noRoom}] += n - held
+		lost[lossOf{table, heldBack}] += held
 	}
-	rows = map[string]int64{}
-	for table, n := range lost {
-		if n > k.lost[table] {
-			rows[table] = int64(n - k.lost[table])
+	rows = map[lossOf]int64{}
+	for of, n := range lost {
+		if n > k.lost[of] {
+			rows[of] = int64(n - k.lost[of])
 		}
 	}
 	from = k.checked
@@ -239,6 +250,9 @@ func (c *collector) apply(ctx context.Context, batch kernelBatch) error {
 			if err := a.add(e, c.live, known); err != nil {
 				return err
 			}
+			if e.Kind == bpf.System && e.What == bpf.Flood {
+				c.agent.flooded(floodText(e, c.live.actor(e)))
+			}
 			continue
 		}
 		h := c.live.apply(e)
@@ -265,6 +279,7 @@ func (c *collector) apply(ctx context.Context, batch kernelBatch) error {
 	if err := c.flushOrGather(); err != nil {
 		return err
 	}
+	c.sayBehind()
 	now := time.Now()
 	c.noteKernelLosses(now)
 	if err := c.reportLosses(now); err != nil {
@@ -375,8 +390,11 @@ func (c *collector) noteKernelLosses(now time.Time) {
 		c.log.Warn("read the kernel's counters", core.Err(err))
 		return
 	}
-	for table, n := range rows {
-		c.losses.note(table, "the kernel's buffer was full", n, from, now)
+	for of, n := range rows {
+		c.losses.note(of.table, of.reason, n, from, now)
+		if of.reason == heldBack {
+			c.agent.heldBack(uint64(n), from, now)
+		}
 	}
 	c.lookedUp(len(rows) > 0, from, now)
 }

@@ -50,6 +50,10 @@ func (o *outbox) flush() error {
 	}
 	batch := o.builder.Batch()
 	defer o.builder.Reuse(batch)
+	if batch.Table.Name != "process_events" && o.publisher.Filled() > eventsOfProcesses {
+		o.losses.add(batch, "the collector's queue was nearly full", time.Now())
+		return nil
+	}
 	o.encoded = event.Encode(o.encoded[:0], batch)
 	_, err := o.publisher.TryPublish(api.EventsTopic+batch.Table.Name, o.encoded)
 	if errors.Is(err, bus.ErrFull) {

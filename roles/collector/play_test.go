@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"unsafe"
 
+	"golang.org/x/sys/unix"
+
 	"daemoneye/platform/procfs"
 	"daemoneye/roles/term"
 )
@@ -55,6 +57,15 @@ func play(role string) int {
 			return 1
 		}
 		step()
+	case "flood": // of events of one sort
+		step()
+		pid, _ := strconv.Atoi(os.Args[1])
+		for range 20_000 {
+			if _, err := unix.ProcessVMReadv(pid, nil, nil, 0); err != nil {
+				fmt.Println(err)
+				return 1
+			}
+		}
 	case "once":
 		err := Once(context.Background(), Config{Scan: procfs.Config{}}, OnceConfig{
 			Format: os.Args[1], Verbose: true, Out: &term.Output{Writer: os.Stdout}, Err: &term.Output{Writer: os.Stderr},

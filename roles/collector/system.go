@@ -21,7 +21,7 @@ func systemTable() actionTable {
 		bpf.MemfdCreate: "memfd_create", bpf.MemoryExecutable: "memory_executable", bpf.Mount: "mount", bpf.Unmount: "unmount", bpf.Kexec: "kexec",
 		bpf.IOPorts: "io_ports", bpf.Key: "key", bpf.Prctl: "prctl", bpf.IOURing: "io_uring_setup", bpf.Userfaultfd: "userfaultfd",
 		bpf.PerfEvent: "perf_event_open", bpf.OpenByHandle: "open_by_handle", bpf.Swap: "swap", bpf.Reboot: "reboot", bpf.HostName: "host_name",
-		bpf.SetTime: "set_time", bpf.Signal: "signal", bpf.SignalOther: "signal_same_user", bpf.Chroot: "chroot", bpf.Namespace: "namespace",
+		bpf.SetTime: "set_time", bpf.Signal: "signal", bpf.SignalOther: "signal_same_user", bpf.Chroot: "chroot", bpf.Namespace: "namespace", bpf.Flood: "flood",
 	}}
 	t.wanted = t.mask(nil) &^ (1 << bpf.SignalOther) // servers send their own workers thousands a second
 	return t
@@ -299,6 +299,10 @@ func describe(what uint32, c *bpf.Call, redact *redactor) (d description) {
 	case bpf.Chroot:
 		d.path = words[0]
 		set("put_old", text(words[1]))
+	case bpf.Flood:
+		d.object, d.operation = sortOf(c)
+		set("held_back", a[2])
+		set("of_user", a[3] != 0)
 	case bpf.Namespace:
 		d.flags = namespaceFlags(a[0])
 		if c.Name == "setns" {

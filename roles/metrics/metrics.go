@@ -69,6 +69,9 @@ func (l *list) collector(c *api.CollectorStatus) {
 	l.counter("collector_dropped_rows_total", "Rows that were lost in the kernel or the collector.", float64(c.Dropped))
 	l.counter("collector_found_processes_total", "Processes that only a scan told of.", float64(c.Found))
 	l.counter("collector_late_events_total", "Events that could not be looked up any more.", float64(c.Late))
+	l.counter("collector_held_events_total", "Events that were held back since a process or user made too many.", float64(c.Held.Rows))
+	l.time("collector_held_first_timestamp_seconds", "When events were held back for the first time.", c.Held.First)
+	l.time("collector_held_last_timestamp_seconds", "When events were held back for the last time.", c.Held.Last)
 	l.gauge("collector_hash_queue", "Executables that wait to be hashed.", float64(c.HashQueue))
 	for _, n := range []struct {
 		reason string

@@ -199,6 +199,14 @@ int main(int argc, char **argv)
 		return prctl(PR_SET_NAME, "re\xffnamed") || prctl(PR_SET_NAME, "twice") || execl("/bin/true", "true", NULL);
 	if (is("privileges"))
 		return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (is("flood")) { // PID COUNT USER: reads memory of PID as USER so often, then makes a memfd
+		struct iovec own = {buffer, 8}, other = {buffer, 8};
+		if (setresuid(atoi(argv[4]), atoi(argv[4]), atoi(argv[4])))
+			return 1;
+		for (long i = atol(argv[3]); i > 0; i--)
+			syscall(SYS_process_vm_readv, pid, &own, 1, &other, 1, 0);
+		return syscall(SYS_memfd_create, "after", 0) < 0;
+	}
 	if (is("wait"))
 		return puts("ready"), fflush(stdout), signal(SIGUSR2, SIG_IGN), pause(), 0;
 	return 99;
