@@ -29,6 +29,18 @@ type Executable struct {
 	Rate    int64 // bytes read per second
 }
 
+// Lane is 1 for large files, of which reading one takes more than a second, and
+// 0 for others: these do not wait for those.
+func (r Executable) Lane() int {
+	if r.ID.Size > r.Rate {
+		return 1
+	}
+	return 0
+}
+
+// Lanes is how many there are.
+const Lanes = 2
+
 // Why there is no digest.
 var (
 	ErrNotRegular = errors.New("not a regular file")
@@ -37,21 +49,22 @@ var (
 	ErrStalled    = errors.New("the read does not come back")
 )
 
-// Digester computes the digests of executables, one after another. A file is
-// read through /proc/PID/exe, so one that has been deleted is read like any
-// other.
+// Digester computes the digests of executables, in each lane one after another.
+// While both are busy each has half of the bytes per second. A file is read
+// through /proc/PID/exe, so one that has been deleted is read like any other.
 type Digester struct {
 	stall time.Duration // for how long one read may take
 	limit *rate.Limiter
+	turns [Lanes]sync.Mutex
 
 	mu    sync.Mutex
-	stuck int
+	stuck [Lanes]int
 }
 
 // Limits of the reading of one file.
 const (
 	hashChunk = 256 << 10
-	maxStuck  = 4 // reads that hang in the kernel; more are not begun
+	maxStuck  = 4 // reads of a lane that hang in the kernel; more are not begun
 )
 
 // NewDigester returns a Digester; a stall of 0 is 10 s.
@@ -68,16 +81,19 @@ type chunk struct {
 	err  error // io.EOF at the end
 }
 
-// Digest reads the file once, and returns how many bytes that was. It is for
-// one goroutine. The reads are made by another one, since one from a dead file
-// server may never return; after the stall it is left behind.
+// Digest reads the file once, and returns how many bytes that was. The reads are
+// made by another goroutine, since one from a dead file server may never return;
+// after the stall it is left behind.
 func (g *Digester) Digest(ctx context.Context, r Executable) (d Digest, n int64, err error) {
+	lane := r.Lane()
+	g.turns[lane].Lock()
+	defer g.turns[lane].Unlock()
 	g.mu.Lock()
-	if g.stuck >= maxStuck {
+	if g.stuck[lane] >= maxStuck {
 		g.mu.Unlock()
 		return d, 0, fmt.Errorf("%d reads hang: %w", maxStuck, ErrStalled)
 	}
-	g.stuck++ // until read ends
+	g.stuck[lane]++ // until read ends
 	g.mu.Unlock()
 	chunks, free := make(chan chunk), make(chan []byte, 2)
 	free <- make([]byte, hashChunk)
@@ -87,7 +103,7 @@ func (g *Digester) Digest(ctx context.Context, r Executable) (d Digest, n int64,
 	go func() {
 		r.read(chunks, free, left)
 		g.mu.Lock()
-		g.stuck--
+		g.stuck[lane]--
 		g.mu.Unlock()
 	}()
 	g.limit.SetLimit(rate.Limit(r.Rate))

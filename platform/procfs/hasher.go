@@ -3,6 +3,7 @@ package procfs
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -12,7 +13,7 @@ type HasherConfig struct {
 	Rate    int64         // bytes read per second; 0: 64 MiB
 	MaxFile int64         // bytes; larger files are not read; 0: 1 GiB
 	Cache   int           // digests kept; 0: 16384
-	Queue   int           // files waiting; 0: 4096
+	Queue   int           // files waiting in each lane; 0: 4096
 	Stall   time.Duration // for how long one read may take; 0: 10 s; without Digest
 
 	// Digest, if not nil, reads in place of a Digester of the Hasher's own.
@@ -30,19 +31,20 @@ type HasherStats struct {
 	Queued  int
 }
 
-// Hasher has digests of executables computed, one after another in a goroutine
-// of its own, within a budget of bytes per second, and keeps them by file
-// identity.
+// Hasher has digests of executables computed within a budget of bytes per
+// second, and keeps them by file identity. In each lane, see Executable.Lane,
+// files are read one after another, fairly among users.
 type Hasher struct {
 	config HasherConfig
-	queue  chan Executable
-	done   chan struct{} // capacity 1: a digest has become known since it was last received from
+	done   chan struct{}        // capacity 1: a digest has become known since it was last received from
+	more   [Lanes]chan struct{} // capacity 1: a file waits since it was last received from
 	cancel context.CancelFunc
-	ended  chan struct{}
+	ended  sync.WaitGroup
 
 	mu      sync.Mutex
 	cache   *lru
-	waiting map[FileID]int32 // the last process that asked for it
+	queues  [Lanes]*fairQueue
+	waiting map[FileID]*request // in a queue, or being read
 	idle    *sync.Cond
 	stats   HasherStats
 }
@@ -66,12 +68,14 @@ func NewHasher(config HasherConfig) *Hasher {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &Hasher{
-		config: config, queue: make(chan Executable, config.Queue), done: make(chan struct{}, 1),
-		cancel: cancel, ended: make(chan struct{}),
-		cache: newLRU(config.Cache), waiting: make(map[FileID]int32),
+		config: config, done: make(chan struct{}, 1), cancel: cancel,
+		cache: newLRU(config.Cache), waiting: make(map[FileID]*request),
 	}
 	h.idle = sync.NewCond(&h.mu)
-	go h.run(ctx)
+	for lane := range Lanes {
+		h.more[lane], h.queues[lane] = make(chan struct{}, 1), newFairQueue(config.Queue)
+		h.ended.Go(func() { h.run(ctx, lane) })
+	}
 	return h
 }
 
@@ -79,7 +83,7 @@ func NewHasher(config HasherConfig) *Hasher {
 // in the kernel can not be ended: its goroutine stays until the kernel answers.
 func (h *Hasher) Close() {
 	h.cancel()
-	<-h.ended
+	h.ended.Wait()
 }
 
 // retryAfter is after how long a file is read again that could not be read
@@ -88,8 +92,9 @@ func (h *Hasher) Close() {
 const retryAfter = 100 * time.Millisecond
 
 // Request returns the digest of the file that the process runs. When it is not
-// known yet it is queued and ok is false; when the queue is full the request
-// is dropped and counted, to be made again after the next scan.
+// known yet it is queued and ok is false; when the queue is full a request of the
+// user who has the most is dropped and counted, to be made again after the next
+// scan.
 func (h *Hasher) Request(p *Process) (d Digest, ok bool) {
 	if p.ExecutableID.Inode == 0 || p.State == 'Z' {
 		return h.Lookup(p.ExecutableID)
@@ -99,17 +104,40 @@ func (h *Hasher) Request(p *Process) (d Digest, ok bool) {
 	if d, known := h.cache.get(p.ExecutableID); known {
 		return d, d != Digest{}
 	}
-	if _, waits := h.waiting[p.ExecutableID]; waits {
-		h.waiting[p.ExecutableID] = p.PID
+	user := p.UID[0]
+	if r := h.waiting[p.ExecutableID]; r != nil {
+		r.PID = p.PID
+		if r.queued && !slices.Contains(r.users, user) {
+			h.push(user, r)
+		}
 		return Digest{}, false
 	}
-	select {
-	case h.queue <- Executable{PID: p.PID, ID: p.ExecutableID, MaxFile: h.config.MaxFile, Rate: h.config.Rate}:
-		h.waiting[p.ExecutableID] = p.PID
-	default:
-		h.stats.Dropped++
-	}
+	r := &request{Executable: Executable{PID: p.PID, ID: p.ExecutableID, MaxFile: h.config.MaxFile, Rate: h.config.Rate}}
+	h.waiting[r.ID] = r
+	h.push(user, r)
 	return Digest{}, false
+}
+
+// push queues a file for a user. The lock is held.
+func (h *Hasher) push(user uint32, r *request) {
+	lane := r.Lane()
+	lost := h.queues[lane].push(user, r)
+	if lost != nil && !lost.queued {
+		h.stats.Dropped++
+		h.forget(lost)
+	}
+	select {
+	case h.more[lane] <- struct{}{}:
+	default:
+	}
+}
+
+// forget takes note that a file does not wait any more. The lock is held.
+func (h *Hasher) forget(r *request) {
+	delete(h.waiting, r.ID)
+	if len(h.waiting) == 0 {
+		h.idle.Broadcast()
+	}
 }
 
 // Lookup returns the digest of a file if it is known.
@@ -149,43 +177,68 @@ func (h *Hasher) Stats() HasherStats {
 	return s
 }
 
-func (h *Hasher) run(ctx context.Context) {
-	defer close(h.ended)
-	var failed []Executable // by processes that others have asked after
+// attempt is one reading of a file.
+type attempt struct {
+	Executable // as it was asked for last
+	user       uint32
+}
+
+// run reads the files of a lane.
+func (h *Hasher) run(ctx context.Context, lane int) {
+	var failed []attempt // by processes that others have asked after
 	retry := time.NewTimer(retryAfter)
 	retry.Stop()
 	defer retry.Stop()
 	for {
-		var list []Executable
-		select {
-		case <-ctx.Done():
-			return
-		case r := <-h.queue:
-			list = []Executable{r}
-		case <-retry.C:
-			list, failed = failed, nil
-		}
-		for _, r := range list {
-			r.PID = h.lastAsked(r)
-			d, n, err := h.config.Digest(ctx, r)
-			if ctx.Err() != nil {
+		a, ok := h.next(lane)
+		if !ok {
+			select {
+			case <-ctx.Done():
 				return
+			case <-h.more[lane]:
+			case <-retry.C:
+				failed = h.again(failed)
 			}
-			if h.finish(r, d, n, err, len(failed) < h.config.Queue) {
-				continue
-			}
-			if failed = append(failed, r); len(failed) == 1 {
-				retry.Reset(retryAfter)
-			}
+			continue
+		}
+		select {
+		case <-retry.C:
+			failed = h.again(failed)
+		default:
+		}
+		d, n, err := h.config.Digest(ctx, a.Executable)
+		if ctx.Err() != nil {
+			return
+		}
+		if h.finish(a.Executable, d, n, err, len(failed) < h.config.Queue) {
+			continue
+		}
+		if failed = append(failed, a); len(failed) == 1 {
+			retry.Reset(retryAfter)
 		}
 	}
 }
 
-// lastAsked returns the process that is most likely to run the file still.
-func (h *Hasher) lastAsked(r Executable) int32 {
+// next returns the file of a lane whose turn it is, with the process that is
+// most likely to run it still.
+func (h *Hasher) next(lane int) (a attempt, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.waiting[r.ID]
+	r, user := h.queues[lane].pop()
+	if r == nil {
+		return a, false
+	}
+	return attempt{r.Executable, user}, true
+}
+
+// again queues files once more, and returns the empty list.
+func (h *Hasher) again(list []attempt) []attempt {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, a := range list {
+		h.push(a.user, h.waiting[a.ID])
+	}
+	return nil
 }
 
 // finish takes up the answer to a request, and reports whether that is the end
@@ -206,14 +259,11 @@ func (h *Hasher) finish(r Executable, d Digest, n int64, err error, retry bool) 
 		h.stats.Stalled++
 	default:
 		h.stats.Failed++
-		if retry && h.waiting[r.ID] != r.PID {
+		if retry && h.waiting[r.ID].PID != r.PID {
 			return false
 		}
 	}
-	delete(h.waiting, r.ID)
-	if len(h.waiting) == 0 {
-		h.idle.Broadcast()
-	}
+	h.forget(h.waiting[r.ID])
 	if err == nil {
 		select {
 		case h.done <- struct{}{}:

@@ -16,7 +16,7 @@ import (
 const (
 	maxReads    = 4
 	readTimeout = 10 * time.Second // more than the hasher lets a file hang
-	hashTimeout = time.Minute      // beside what the budget of bytes per second takes
+	hashTimeout = time.Minute      // beside what half of the budget of bytes per second takes
 	pingEvery   = 15 * time.Second
 	deadAfter   = time.Minute // without any answer
 )
@@ -47,10 +47,10 @@ type Client struct {
 	mu      sync.Mutex
 	calls   map[uint32]*call
 	id      uint32
-	waiting [kindRead + 1]int // of calls, by kind
-	late    bool              // a read was given up and nothing was answered since
-	heard   time.Time         // when something was answered
-	err     error             // why it is done
+	waiting [places]int // of calls, by place
+	late    bool        // a read was given up and nothing was answered since
+	heard   time.Time   // when something was answered
+	err     error       // why it is done
 	stats   Stats
 }
 
@@ -58,6 +58,7 @@ type Client struct {
 // all the same, which is then thrown away.
 type call struct {
 	kind   byte
+	place  int
 	most   int    // bytes of the answer
 	buf    []byte // for it
 	given  bool   // up
@@ -143,7 +144,7 @@ func (c *Client) receiveOne() error {
 	}
 	c.mu.Lock()
 	delete(c.calls, h.id)
-	c.waiting[h.kind]--
+	c.waiting[k.place]--
 	c.late, c.heard = false, time.Now()
 	c.mu.Unlock()
 	k.answer <- buf[:h.size]
@@ -168,30 +169,36 @@ func (c *Client) watch() {
 				return
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), pingEvery/2)
-			_, _ = c.request(ctx, kindRead, maxReads+1, appendRead(nil, ping), ping.MaxContents(), nil)
+			_, _ = c.request(ctx, kindRead, placeRead, maxReads+1, appendRead(nil, ping), ping.MaxContents(), nil)
 			cancel()
 		}
 	}
 }
 
-// request sends a request unless as many of its kind wait, and waits for its
+// Where requests wait: those to hash in places of their own, by lane.
+const (
+	placeRead = procfs.Lanes
+	places    = procfs.Lanes + 1
+)
+
+// request sends a request unless as many wait at its place, and waits for its
 // answer.
-func (c *Client) request(ctx context.Context, kind byte, atOnce int, body []byte, most int, buf []byte) ([]byte, error) {
+func (c *Client) request(ctx context.Context, kind byte, place, atOnce int, body []byte, most int, buf []byte) ([]byte, error) {
 	c.mu.Lock()
 	if c.err != nil {
 		defer c.mu.Unlock()
 		return nil, c.err
 	}
-	if c.waiting[kind] >= atOnce {
+	if c.waiting[place] >= atOnce {
 		c.stats.Refused++
 		c.mu.Unlock()
 		return nil, ErrLate
 	}
 	c.id++
 	id := c.id
-	k := &call{kind: kind, most: most, buf: buf, answer: make(chan []byte, 1)}
+	k := &call{kind: kind, place: place, most: most, buf: buf, answer: make(chan []byte, 1)}
 	c.calls[id] = k
-	c.waiting[kind]++
+	c.waiting[place]++
 	c.mu.Unlock()
 	if err := c.send(kind, id, body); err != nil {
 		c.fail(err)
@@ -232,10 +239,10 @@ func (c *Client) send(kind byte, id uint32, body []byte) error {
 
 // Digest has an executable hashed, see procfs.HasherConfig.
 func (c *Client) Digest(ctx context.Context, e procfs.Executable) (procfs.Digest, int64, error) {
-	takes := time.Duration(float64(min(e.ID.Size, e.MaxFile)) / float64(e.Rate) * float64(time.Second))
+	takes := time.Duration(float64(min(e.ID.Size, e.MaxFile)) / float64(e.Rate) * float64(procfs.Lanes*time.Second))
 	ctx, cancel := context.WithTimeout(ctx, hashTimeout+takes)
 	defer cancel()
-	answer, err := c.request(ctx, kindHash, 1, appendHash(nil, e), answerSize, nil)
+	answer, err := c.request(ctx, kindHash, e.Lane(), 1, appendHash(nil, e), answerSize, nil)
 	if errors.Is(err, ErrLate) {
 		err = procfs.ErrStalled
 	}
@@ -283,7 +290,7 @@ func (c *Client) read(ctx context.Context, body []byte, most int, buf []byte) ([
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.readTimeout)
 	defer cancel()
-	answer, err := c.request(ctx, kindRead, maxReads, body, most, buf)
+	answer, err := c.request(ctx, kindRead, placeRead, maxReads, body, most, buf)
 	if errors.Is(err, ErrLate) {
 		c.mu.Lock()
 		c.late = true

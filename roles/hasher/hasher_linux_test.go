@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -211,6 +212,59 @@ func TestDigest(t *testing.T) {
 		if d, _, err := c.Digest(t.Context(), ask); err != tt.want || d != (procfs.Digest{}) {
 			t.Errorf("Digest(%+v) = %+v, %v, want %v", ask, d, err, tt.want)
 		}
+	}
+}
+
+// TestDigestOfLargeFile: while a large file is read, another one is.
+func TestDigestOfLargeFile(t *testing.T) {
+	c, _ := connect(t)
+	path := filepath.Join(t.TempDir(), "large")
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(sleep)
+	if err == nil {
+		err = errors.Join(os.WriteFile(path, raw, 0o755), os.Truncate(path, 1e9))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := exec.Command(path, "3600")
+	if err := large.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = large.Process.Kill()
+		_ = large.Wait()
+	}()
+	e, err := procfs.NewEnumerator(procfs.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	small := sleeper(t, nil)
+	snap, err := e.Scan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(pid int) procfs.Executable {
+		return procfs.Executable{PID: int32(pid), ID: snap.Find(int32(pid)).ExecutableID, MaxFile: 1 << 30, Rate: 4 << 20}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, _, err := c.Digest(ctx, ask(large.Process.Pid))
+		ended <- err
+	}()
+	for range 10 {
+		if d, _, err := c.Digest(t.Context(), ask(small)); err != nil || len(d.SHA256) != 64 {
+			t.Fatalf("Digest of a small file = %+v, %v", d, err)
+		}
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) { // it takes minutes
+		t.Errorf("Digest of a large file = %v, want %v", err, context.Canceled)
 	}
 }
 

@@ -34,7 +34,6 @@ type server struct {
 	conn  io.ReadWriteCloser
 	write sync.Mutex
 
-	digest   sync.Mutex // one at a time
 	digester *procfs.Digester
 
 	mu      sync.Mutex
@@ -112,9 +111,7 @@ func (s *server) send(message []byte) {
 }
 
 func (s *server) hash(ctx context.Context, h header, e procfs.Executable) {
-	s.digest.Lock()
 	d, n, err := s.digester.Digest(ctx, e)
-	s.digest.Unlock()
 	s.send(appendDigest(appendHeader(nil, h.kind, h.id), d, n, err))
 }
 
