@@ -164,6 +164,14 @@ struct file {
 	struct path f_path;
 } relocated;
 
+struct file___private {
+	void *private_data;
+} relocated;
+
+struct inode___private {
+	void *i_private;
+} relocated;
+
 struct fdtable {
 	__u32 max_fds;
 	struct file **fd;

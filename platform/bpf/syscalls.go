@@ -163,6 +163,13 @@ func callTable() map[string]callNumbers {
 		"sendmsg":           {46, 370, 211, 296},
 		"sendmmsg":          {307, 345, 269, 374},
 		"socketcall":        {0, 102, 0, 0},
+
+		"prlimit64":          {302, 340, 261, 369},
+		"setpriority":        {141, 97, 140, 97},
+		"sched_setparam":     {142, 154, 118, 154},
+		"sched_setscheduler": {144, 156, 119, 156},
+		"sched_setattr":      {314, 351, 274, 380},
+		"sched_setaffinity":  {203, 241, 122, 241},
 	}
 }
 

@@ -18,6 +18,8 @@ enum {
 	PROC_MAGIC = 0x9fa0,
 	TMPFS_MAGIC = 0x01021994,
 	HUGETLBFS_MAGIC = 0x958458f6,
+	PIDFS_MAGIC = 0x50494446, // of pidfds, from 6.9
+	O_PATH = 010000000,
 	PR_SET_PTRACER = 0x59616d61,
 	EPERM = 1,
 	EACCES = 13,
@@ -61,6 +63,12 @@ enum action {
 	SIGNAL_OTHER, // of another process of the same user
 	CHROOT,
 	NAMESPACE, // and FLOOD of record.h
+	GETFD = NAMESPACE + 2,
+	// From here on of protected processes only.
+	MEMORY_READ, // /proc/PID/mem for reading
+	SET_LIMITS,  // of resources, or how it is scheduled
+	CGROUP_MOVE,
+	CGROUP_FREEZE,
 };
 
 // form is what of a system call is told. Arguments are numbered from 1, 0: none.
@@ -227,6 +235,37 @@ static long region_found(struct task_struct *t, struct vm_area_struct *vma, stru
 	return 0;
 }
 
+inlined bool is_protected(__u32 pid)
+{
+	__u32 key = 0;
+	struct protected *p = bpf_map_lookup_elem(&protected, &key);
+	if (!p)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < MAX_PROTECTED; i++)
+		if (p->pids[i] == pid)
+			return 1;
+	return 0;
+}
+
+// is_of_protected reports whether a pid, as it is numbered at the outermost, is
+// that of a protected process or of a thread of one.
+inlined bool is_of_protected(int pid)
+{
+	if (pid <= 0)
+		return 0;
+	if (is_protected(pid))
+		return 1;
+	if (!bpf_task_from_pid)
+		return 0;
+	struct task_struct *t = bpf_task_from_pid(pid);
+	if (!t)
+		return 0;
+	__u32 tgid = t->tgid;
+	bpf_task_release(t);
+	return is_protected(tgid);
+}
+
 // first reports whether the image makes memory executable by this call for the
 // first time.
 inlined bool first(struct task_struct *t, __u32 call)
@@ -238,6 +277,12 @@ inlined bool first(struct task_struct *t, __u32 call)
 		key.stack = mm->start_stack;
 	__u8 value = 1;
 	return bpf_map_update_elem(&images, &key, &value, BPF_NOEXIST) == 0;
+}
+
+inlined int outermost(struct pid *pid)
+{
+	int number;
+	return bpf_probe_read_kernel(&number, 4, address(pid->numbers[0].nr)) ? 0 : number;
 }
 
 // memory_of returns the process whose /proc/PID/mem the file is, as it is
@@ -256,10 +301,30 @@ inlined int memory_of(struct file *file)
 		return 0;
 	struct proc_inode *proc = (void *)inode - __builtin_preserve_field_info(((struct proc_inode *)0)->vfs_inode, 0);
 	struct pid *pid;
-	int number;
-	if (copy(pid, proc->pid) || bpf_probe_read_kernel(&number, 4, address(pid->numbers[0].nr)))
+	return copy(pid, proc->pid) ? 0 : outermost(pid);
+}
+
+// may_be_memory reports at little cost whether an open file may be
+// /proc/PID/mem: nearly none is.
+inlined bool may_be_memory(struct file *file)
+{
+	struct dentry *dentry;
+	__u32 length;
+	return file && !copy(dentry, file->f_path.dentry) && !copy(length, dentry->d_name.len) && length == 3;
+}
+
+// process_of returns the process that a pidfd stands for, as it is numbered at
+// the outermost; 0: it is not known. The kernel has found that it is a pidfd.
+inlined int process_of(struct file *file)
+{
+	struct inode *inode;
+	struct super_block *sb;
+	unsigned long magic;
+	struct pid *pid;
+	if (!file || copy(inode, file->f_inode) || copy(sb, inode->i_sb) || copy(magic, sb->s_magic))
 		return 0;
-	return number;
+	bool failed = magic == PIDFS_MAGIC ? copy(pid, ((struct inode___private *)inode)->i_private) : copy(pid, ((struct file___private *)file)->private_data);
+	return failed ? 0 : outermost(pid);
 }
 
 // names_memory reports whether a path may be that of /proc/PID/mem.
@@ -345,8 +410,14 @@ inlined bool notable(struct task_struct *t, struct form *f, __u32 index, const _
 		return first(t, written ? index : index + MAX_FORMS);
 	}
 	case MEMORY_OPEN:
-		if (!(f->flags & WRITES) && !(number & 3 /* O_ACCMODE */))
-			return 0;
+		if (!(f->flags & WRITES) && !(number & 3 /* O_ACCMODE */)) {
+			if (result < 0 || number & O_PATH || !wants(SYSTEM, MEMORY_READ))
+				return 0;
+			s->file = file_of(t, result);
+			s->owner = may_be_memory(s->file) ? memory_of(s->file) : 0;
+			f->what = MEMORY_READ;
+			return s->owner != t->tgid && is_of_protected(s->owner);
+		}
 		if (result < 0)
 			return names_memory((void *)args[f->texts > 1]);
 		s->file = file_of(t, result);
@@ -378,7 +449,14 @@ inlined bool notable(struct task_struct *t, struct form *f, __u32 index, const _
 		return !f->number || (number & 1 /* OPEN_TREE_CLONE */);
 	case NAMESPACE: // any, of unshare(2)
 		return !f->number || (number & 0x7e020080);
+	case GETFD:
+		s->owner = process_of(file_of(t, args[0]));
+		return s->owner != t->tgid;
+	case SET_LIMITS: // a process in a pid namespace of its own can name no protected one
+		return (__u32)s->pid != t->tgid && !t->thread_pid->level && is_of_protected(s->pid);
 	case SIGNAL: {
+		if (f->file)
+			s->owner = process_of(file_of(t, args[0]));
 		if (result < 0)
 			return 1;
 		int code = 0; // signal_generate tells of the usual ones
@@ -484,12 +562,16 @@ inlined void tell_call(struct task_struct *t, struct form *f, __u32 index, const
 
 // frequent reports whether it is one of the calls that processes make all the
 // time, by one argument.
-inlined bool frequent(struct pt_regs *regs, bool compat, struct form *f)
+inlined bool frequent(struct task_struct *t, struct pt_regs *regs, bool compat, struct form *f, __s64 result)
 {
 	if (f->what == MEMORY_EXECUTABLE)
 		return f->number == 3 && !(compat && f->flags & BLOCK) && !has(argument(regs, compat, 2), f->bit);
-	if (f->what == MEMORY_OPEN && !(f->flags & (WRITES | PEEK)))
-		return !((f->number == 2 ? argument(regs, compat, 1) : argument(regs, compat, 2)) & 3 /* O_ACCMODE */);
+	if (f->what == MEMORY_OPEN && !(f->flags & (WRITES | PEEK))) {
+		__u64 flags = f->number == 2 ? argument(regs, compat, 1) : argument(regs, compat, 2);
+		return !(flags & 3 /* O_ACCMODE */) && (result < 0 || !may_be_memory(file_of(t, result)));
+	}
+	if (f->what == SET_LIMITS) // prlimit64(2) that reads them; setpriority(2) of a group
+		return f->number == 3 ? !argument(regs, compat, 2) : f->number == 1 && argument(regs, compat, 0);
 	return 0;
 }
 
@@ -507,7 +589,7 @@ int system_call(__u64 *context)
 	if (!index || index >= MAX_FORMS)
 		return 0;
 	struct form f = {.what = forms[index].what, .number = forms[index].number, .bit = forms[index].bit, .flags = forms[index].flags};
-	if (frequent(regs, compat, &f))
+	if (frequent(t, regs, compat, &f, result))
 		return 0;
 	__u64 args[8] = {};
 	if (compat && f.flags & BLOCK) {
@@ -547,35 +629,33 @@ int system_call(__u64 *context)
 	return 0;
 }
 
-inlined bool is_protected(__u32 pid)
+enum { SI_NOINFO = 1 << 16 }; // no code of the kernel: a signal that has no more than its number
+
+// is_caused reports whether a process has the kernel send a signal, of those that
+// it does not send as its own: by a file whose owner it has set (F_SETSIG), by
+// cgroup.kill. Other codes below 0 are a program's, told at the end of its call,
+// and timers are of the process itself; SIGBUS is of memory that fails.
+inlined bool is_caused(__u64 signal, int code)
 {
-	__u32 key = 0;
-	struct protected *p = bpf_map_lookup_elem(&protected, &key);
-	if (!p)
-		return 0;
-#pragma unroll
-	for (int i = 0; i < MAX_PROTECTED; i++)
-		if (p->pids[i] == pid)
-			return 1;
-	return 0;
+	return code == SI_NOINFO || code == -5 /* SI_SIGIO */ || (code > 0 && signal != 7 /* SIGBUS */);
 }
 
 SEC("tp_btf/signal_generate")
 int signal_sent(__u64 *context)
 {
-	__u64 signal = context[0];
-	if (signal == 17 /* SIGCHLD */)
-		return 0;
-	struct kernel_siginfo *info = (void *)context[1];
+	__u64 signal = context[0], info = context[1];
+	if (signal == 17 /* SIGCHLD */ || info == 1 /* SEND_SIG_PRIV */ || info == 2)
+		return 0; // the kernel's
 	struct task_struct *target = (void *)context[2], *leader = target->group_leader;
 	struct task_struct *t = bpf_get_current_task_btf();
-	if (leader->tgid == t->tgid || context[1] <= 2 /* SEND_SIG_PRIV and the like */)
+	if (leader->tgid == t->tgid)
 		return 0;
-	int code = info->si_code;
-	if (code != 0 /* SI_USER */ && code != -1 /* SI_QUEUE */ && code != -6 /* SI_TKILL */)
-		return 0; // the kernel's; code that claims to be is told of at the end of its call
+	int code = info ? ((struct kernel_siginfo *)context[1])->si_code : SI_NOINFO;
+	bool protects = is_protected(leader->tgid);
+	if (code != 0 /* SI_USER */ && code != -1 /* SI_QUEUE */ && code != -6 /* SI_TKILL */ && !(protects && is_caused(signal, code)))
+		return 0;
 	bool other = t->real_cred->euid.val != leader->real_cred->uid.val;
-	__u32 what = other || is_protected(leader->tgid) ? SIGNAL : SIGNAL_OTHER;
+	__u32 what = other || protects ? SIGNAL : SIGNAL_OTHER;
 	if (!wants(SYSTEM, what))
 		return 0;
 	struct counters *counters;
@@ -583,6 +663,7 @@ int signal_sent(__u64 *context)
 	if (!c)
 		return 0;
 	c->args[1] = signal;
+	c->args[2] = code;
 	set_target(c, target);
 	submit(c, counters);
 	return 0;
@@ -598,5 +679,53 @@ int renamed(__u64 *context)
 	if (t->pid != t->tgid || !mm || !mm->arg_end)
 		return 0;
 	tell_change(t, NAME, (void *)context[1]);
+	return 0;
+}
+
+// tell_cgroup tells what happens to a process by way of a control group.
+inlined void tell_cgroup(__u32 what, const void *path, struct task_struct *target)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	if (!s || !wants(SYSTEM, what))
+		return;
+	struct call *c = (void *)s->head + CALL_AT;
+	__builtin_memset(c, 0, sizeof(*c));
+	s->used = 0;
+	struct counters *counters = begin(&c->r, SYSTEM, what, cpu, t->group_leader);
+	if (!counters)
+		return;
+	set_target(c, target);
+	__u32 n = append_string(s, path);
+	c->text_size[0] = n;
+	output(&c->r, sizeof(*c) + (n & (2 * MAX_PATH - 1)), SYSTEM, counters);
+}
+
+SEC("tp_btf/cgroup_attach_task")
+int cgroup_move(__u64 *context)
+{
+	struct task_struct *target = (void *)context[2];
+	if (is_protected(target->tgid))
+		tell_cgroup(CGROUP_MOVE, (void *)context[1], target);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_freeze")
+int cgroup_freeze(__u64 *context)
+{
+	struct cgroup *group = (void *)context[0];
+	__u32 key = 0;
+	struct protected *p = bpf_map_lookup_elem(&protected, &key);
+	if (!p || !bpf_task_from_pid)
+		return 0;
+	for (int i = 0; i < MAX_PROTECTED && p->pids[i]; i++) {
+		struct task_struct *target = bpf_task_from_pid(p->pids[i]);
+		if (!target)
+			continue;
+		if (target->cgroups->dfl_cgrp == group)
+			tell_cgroup(CGROUP_FREEZE, (void *)context[1], target);
+		bpf_task_release(target);
+	}
 	return 0;
 }

@@ -44,12 +44,17 @@ const (
 	Chroot
 	Namespace
 	Flood // a process, or its user, sends so much that it is held back
+	PidfdGetfd
+	MemoryRead   // /proc/PID/mem of a protected process for reading
+	SetLimits    // of a protected process: of resources, or how it is scheduled
+	CgroupMove   // of a protected process
+	CgroupFreeze // of that of a protected process
 	actionsEnd
 )
 
 // Call is what Event.System tells: a system call at its end, or a signal.
 type Call struct {
-	Name   string // of the system call; "": a signal was sent
+	Name   string // of the system call; "": a signal was sent, or a control group changed
 	Compat bool   // by its number for 32 bits
 	Args   [6]uint64
 	Result int64 // below 0: minus the error's number
@@ -208,7 +213,14 @@ var callForms = []namedForm{
 	{"tgkill", form{What: Signal, Target: 1}},
 	{"rt_sigqueueinfo", form{What: Signal, Target: 1, Bytes: 3, Size: 16}},
 	{"rt_tgsigqueueinfo", form{What: Signal, Target: 1, Bytes: 4, Size: 16}},
-	{"pidfd_send_signal", form{What: Signal, Bytes: 3, Size: 16}},
+	{"pidfd_send_signal", form{What: Signal, Bytes: 3, Size: 16, File: 1}},
+	{"pidfd_getfd", form{What: PidfdGetfd, File: 1}},
+	{"prlimit64", form{What: SetLimits, Target: 1, Bytes: 3, Size: 16, Number: 3}},
+	{"setpriority", form{What: SetLimits, Target: 2, Number: 1}},
+	{"sched_setparam", form{What: SetLimits, Target: 1}},
+	{"sched_setscheduler", form{What: SetLimits, Target: 1}},
+	{"sched_setattr", form{What: SetLimits, Target: 1}},
+	{"sched_setaffinity", form{What: SetLimits, Target: 1}},
 }
 
 // MaxProtected is how many processes can be protected at once, MAX_PROTECTED.

@@ -365,6 +365,13 @@ func BenchmarkCalls(b *testing.B) {
 			}
 			return unix.Munmap(m)
 		}},
+		{"open", func() error {
+			fd, err := unix.Open("/dev/null", unix.O_RDONLY, 0)
+			if err != nil {
+				return err
+			}
+			return unix.Close(fd)
+		}},
 	}
 	for _, watched := range []bool{false, true} {
 		name := "alone"

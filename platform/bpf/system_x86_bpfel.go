@@ -16,21 +16,23 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	systemMapBudgets     = "budgets"
-	systemMapCounters    = "counters"
-	systemMapImages      = "images"
-	systemMapProtected   = "protected"
-	systemMapReadings    = "readings"
-	systemMapRing        = "ring"
-	systemMapScratches   = "scratches"
-	systemMapWanted      = "wanted"
-	systemProgRenamed    = "renamed"
-	systemProgSignalSent = "signal_sent"
-	systemProgSystemCall = "system_call"
-	systemVarCalls       = "calls"
-	systemVarCompatCalls = "compat_calls"
-	systemVarForms       = "forms"
-	systemVarHasFetch    = "has_fetch"
+	systemMapBudgets       = "budgets"
+	systemMapCounters      = "counters"
+	systemMapImages        = "images"
+	systemMapProtected     = "protected"
+	systemMapReadings      = "readings"
+	systemMapRing          = "ring"
+	systemMapScratches     = "scratches"
+	systemMapWanted        = "wanted"
+	systemProgCgroupFreeze = "cgroup_freeze"
+	systemProgCgroupMove   = "cgroup_move"
+	systemProgRenamed      = "renamed"
+	systemProgSignalSent   = "signal_sent"
+	systemProgSystemCall   = "system_call"
+	systemVarCalls         = "calls"
+	systemVarCompatCalls   = "compat_calls"
+	systemVarForms         = "forms"
+	systemVarHasFetch      = "has_fetch"
 )
 
 // loadSystem returns the embedded CollectionSpec for system.
@@ -75,9 +77,11 @@ type systemSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type systemProgramSpecs struct {
-	Renamed    *ebpf.ProgramSpec `ebpf:"renamed"`
-	SignalSent *ebpf.ProgramSpec `ebpf:"signal_sent"`
-	SystemCall *ebpf.ProgramSpec `ebpf:"system_call"`
+	CgroupFreeze *ebpf.ProgramSpec `ebpf:"cgroup_freeze"`
+	CgroupMove   *ebpf.ProgramSpec `ebpf:"cgroup_move"`
+	Renamed      *ebpf.ProgramSpec `ebpf:"renamed"`
+	SignalSent   *ebpf.ProgramSpec `ebpf:"signal_sent"`
+	SystemCall   *ebpf.ProgramSpec `ebpf:"system_call"`
 }
 
 // systemMapSpecs contains maps before they are loaded into the kernel.
@@ -161,13 +165,17 @@ type systemVariables struct {
 //
 // It can be passed to loadSystemObjects or ebpf.CollectionSpec.LoadAndAssign.
 type systemPrograms struct {
-	Renamed    *ebpf.Program `ebpf:"renamed"`
-	SignalSent *ebpf.Program `ebpf:"signal_sent"`
-	SystemCall *ebpf.Program `ebpf:"system_call"`
+	CgroupFreeze *ebpf.Program `ebpf:"cgroup_freeze"`
+	CgroupMove   *ebpf.Program `ebpf:"cgroup_move"`
+	Renamed      *ebpf.Program `ebpf:"renamed"`
+	SignalSent   *ebpf.Program `ebpf:"signal_sent"`
+	SystemCall   *ebpf.Program `ebpf:"system_call"`
 }
 
 func (p *systemPrograms) Close() error {
 	return _SystemClose(
+		p.CgroupFreeze,
+		p.CgroupMove,
 		p.Renamed,
 		p.SignalSent,
 		p.SystemCall,

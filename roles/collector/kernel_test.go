@@ -4,6 +4,7 @@ package collector
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -294,6 +295,10 @@ func cutLinks(t *testing.T, only []int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// By number, as they were opened.
+	slices.SortFunc(open, func(a, b os.DirEntry) int {
+		return cmp.Or(cmp.Compare(len(a.Name()), len(b.Name())), cmp.Compare(a.Name(), b.Name()))
+	})
 	found, cut := 0, 0
 	for _, f := range open {
 		info, err := os.ReadFile("/proc/self/fdinfo/" + f.Name())

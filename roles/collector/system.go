@@ -22,6 +22,8 @@ func systemTable() actionTable {
 		bpf.IOPorts: "io_ports", bpf.Key: "key", bpf.Prctl: "prctl", bpf.IOURing: "io_uring_setup", bpf.Userfaultfd: "userfaultfd",
 		bpf.PerfEvent: "perf_event_open", bpf.OpenByHandle: "open_by_handle", bpf.Swap: "swap", bpf.Reboot: "reboot", bpf.HostName: "host_name",
 		bpf.SetTime: "set_time", bpf.Signal: "signal", bpf.SignalOther: "signal_same_user", bpf.Chroot: "chroot", bpf.Namespace: "namespace", bpf.Flood: "flood",
+		bpf.PidfdGetfd: "pidfd_getfd", bpf.MemoryRead: "process_memory_read", bpf.SetLimits: "set_limits",
+		bpf.CgroupMove: "cgroup_move", bpf.CgroupFreeze: "cgroup_freeze",
 	}}
 	t.wanted = t.mask(nil) &^ (1 << bpf.SignalOther) // servers send their own workers thousands a second
 	return t
@@ -130,9 +132,12 @@ const eventSensorStopped = "sensor_stopped"
 func (c *systemColumns) target(e *bpf.Event, l *live, actor *procfs.Process) {
 	t := e.System.Target
 	var p *procfs.Process
-	if t.PID != 0 && t.Start != 0 {
+	switch {
+	case t.Start != 0:
 		p = l.find(t.PID, t.Start)
-	} else if t.PID == 0 {
+	case t.PID != 0: // as it is numbered at the outermost
+		p = l.processes[t.PID]
+	default:
 		if t.PID = namedTarget(e); t.PID > 0 {
 			p = l.named(t.PID, actor)
 		}
@@ -163,6 +168,8 @@ func namedTarget(e *bpf.Event) int32 {
 		if call.Name != "pidfd_send_signal" {
 			return int32(call.Args[0])
 		}
+	case bpf.MemoryOpen: // refused
+		return memoryOf(call.Texts[0] + call.Texts[1])
 	case bpf.Ptrace:
 		if call.Args[0] != 0 {
 			return int32(call.Args[1])
@@ -221,7 +228,7 @@ func describe(what uint32, c *bpf.Call, redact *redactor) (d description) {
 		d.operation = ptraceName(a[0])
 	case bpf.ProcessVMRead, bpf.ProcessVMWrite:
 		set("bytes", max(c.Result, 0))
-	case bpf.MemoryOpen:
+	case bpf.MemoryOpen, bpf.MemoryRead:
 		d.path = c.Path
 		if d.path == "" {
 			d.path = words[0] + words[1]
@@ -296,6 +303,9 @@ func describe(what uint32, c *bpf.Call, redact *redactor) (d description) {
 			d.signal = a[2]
 		}
 		d.operation = signalName(d.signal)
+		if code := int32(c.Args[2]); c.Name == "" && code != 0 {
+			set("cause", signalCause(code))
+		}
 	case bpf.Chroot:
 		d.path = words[0]
 		set("put_old", text(words[1]))
@@ -308,6 +318,18 @@ func describe(what uint32, c *bpf.Call, redact *redactor) (d description) {
 		if c.Name == "setns" {
 			d.flags = namespaceFlags(a[1])
 		}
+	case bpf.PidfdGetfd:
+		set("descriptor", int32(a[1]))
+	case bpf.SetLimits:
+		if c.Name == "prlimit64" {
+			d.operation = limitName(a[1])
+		}
+		if len(c.Bytes) == 16 {
+			set("soft", limitText(binary.LittleEndian.Uint64(c.Bytes)))
+			set("hard", limitText(binary.LittleEndian.Uint64(c.Bytes[8:])))
+		}
+	case bpf.CgroupMove, bpf.CgroupFreeze:
+		d.object = words[0]
 	}
 	return d
 }

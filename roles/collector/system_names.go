@@ -3,6 +3,7 @@ package collector
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Names of numbers in the calls of kernel_events, from the kernel's headers
@@ -43,6 +44,52 @@ func signalName(signal uint64) string {
 		return names[signal]
 	}
 	return strconv.FormatUint(signal, 10)
+}
+
+// signalCause says what let the kernel send a signal, by si_code; 1 << 16 is
+// SI_NOINFO of system.bpf.c.
+func signalCause(code int32) string {
+	switch {
+	case code == -1 || code == -6: // SI_QUEUE, SI_TKILL: it has sent it
+		return ""
+	case code == 1<<16:
+		return "the kernel, for the process"
+	case code == -5 || code >= 1 && code <= 6: // SI_SIGIO, POLL_IN to POLL_HUP
+		return "a file whose owner gets it (F_SETSIG)"
+	}
+	return strconv.Itoa(int(code))
+}
+
+// limitName is that of a resource, getrlimit(2).
+func limitName(resource uint64) string {
+	names := []string{
+		"RLIMIT_CPU", "RLIMIT_FSIZE", "RLIMIT_DATA", "RLIMIT_STACK", "RLIMIT_CORE", "RLIMIT_RSS", "RLIMIT_NPROC", "RLIMIT_NOFILE", "RLIMIT_MEMLOCK",
+		"RLIMIT_AS", "RLIMIT_LOCKS", "RLIMIT_SIGPENDING", "RLIMIT_MSGQUEUE", "RLIMIT_NICE", "RLIMIT_RTPRIO", "RLIMIT_RTTIME",
+	}
+	if resource < uint64(len(names)) {
+		return names[resource]
+	}
+	return strconv.FormatUint(resource, 10)
+}
+
+func limitText(n uint64) string {
+	if n == 1<<64-1 {
+		return "unlimited"
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// memoryOf returns the pid of which a path is /proc/PID/mem, 0: of none.
+func memoryOf(path string) int32 {
+	names := strings.Split(path, "/")
+	if len(names) < 4 || names[0] != "" || names[1] != "proc" || names[len(names)-1] != "mem" || len(names) != 4 && (len(names) != 6 || names[3] != "task") {
+		return 0
+	}
+	pid, err := strconv.ParseUint(names[2], 10, 31)
+	if err != nil {
+		return 0
+	}
+	return int32(pid)
 }
 
 func ptraceName(request uint64) string {

@@ -1,6 +1,6 @@
 //go:build ignore
 
-// calls NAME [PID]: makes one system call, or a few, that a test wants to see.
+// calls NAME [PID] [ARGUMENT]: makes one system call, or a few, that a test wants to see.
 // The name old-NAME makes it as a program of 32 bits does.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,7 +15,9 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -47,12 +49,18 @@ static long old5(long number, long a, long b, long c, long d, long e)
 #endif
 }
 
+// take returns a descriptor of another process.
+static int take(long pid, long fd)
+{
+	return syscall(438 /* pidfd_getfd */, (int)syscall(434 /* pidfd_open */, pid, 0), fd, 0);
+}
+
 #define is(text) (strcmp(name, text) == 0)
 
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
-	long pid = argc > 2 ? atol(argv[2]) : 0;
+	long pid = argc > 2 ? atol(argv[2]) : 0, argument = argc > 3 ? atol(argv[3]) : 0;
 	if (is("module"))
 		return syscall(SYS_finit_module, open("/etc/hostname", O_RDONLY), "a=1 b=\xff", 0), 0;
 	if (is("unload"))
@@ -76,6 +84,50 @@ int main(int argc, char **argv)
 		snprintf(path, sizeof(path), "/proc/%ld/mem", pid);
 		close(open(path, O_RDONLY));
 		return close(open(path, O_RDWR)), 0;
+	}
+	if (is("memory-read")) {
+		snprintf(path, sizeof(path), "/proc/%ld/mem", pid);
+		return open(path, O_RDONLY) < 0;
+	}
+	if (is("limit")) {
+		struct rlimit limit;
+		prlimit(pid, RLIMIT_LOCKS, NULL, &limit);
+		limit.rlim_cur = 7;
+		return prlimit(pid, RLIMIT_LOCKS, &limit, NULL);
+	}
+	if (is("nice"))
+		return setpriority(PRIO_PROCESS, pid, getpriority(PRIO_PROCESS, pid));
+	if (is("affinity")) {
+		cpu_set_t set;
+		return sched_getaffinity(pid, sizeof(set), &set) || sched_setaffinity(pid, sizeof(set), &set);
+	}
+	if (is("getfd"))
+		return take(pid, argument) < 0;
+	if (is("sigio")) {
+		int pair[2];
+		return socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || fcntl(pair[0], F_SETOWN, pid) || fcntl(pair[0], F_SETSIG, SIGUSR1) ||
+		       fcntl(pair[0], F_SETFL, O_ASYNC) || write(pair[1], "", 1) != 1;
+	}
+	if (is("map-open")) {
+		struct { unsigned id, next, flags; } attr = {argument};
+		return syscall(SYS_bpf, 14 /* BPF_MAP_GET_FD_BY_ID */, &attr, sizeof(attr)) < 0;
+	}
+	if (is("map-write")) { // to all elements, of 8 bytes
+		struct { unsigned fd; unsigned long key, value, flags; } attr = {take(pid, argument), (long)buffer, (long)(buffer + 8)};
+		for (*(unsigned *)buffer = 0; !syscall(SYS_bpf, 2 /* BPF_MAP_UPDATE_ELEM */, &attr, sizeof(attr)); ++*(unsigned *)buffer)
+			;
+		return *(unsigned *)buffer == 0;
+	}
+	if (is("ring-read") || is("ring-move")) { // in the place of its reader
+		int fd = take(pid, argument);
+		volatile unsigned long *consumer = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		volatile unsigned long *producer = mmap(0, 4096, PROT_READ, MAP_SHARED, fd, 4096);
+		if (consumer == MAP_FAILED || producer == MAP_FAILED)
+			return 1;
+		if (is("ring-move"))
+			return *consumer = *producer + (1 << 20), 0;
+		for (puts("ready"), fflush(stdout);;)
+			*consumer = *producer;
 	}
 	if (is("memory-relative")) {
 		snprintf(path, sizeof(path), "/proc/%ld/task/%ld", pid, pid);
@@ -208,6 +260,6 @@ int main(int argc, char **argv)
 		return syscall(SYS_memfd_create, "after", 0) < 0;
 	}
 	if (is("wait"))
-		return puts("ready"), fflush(stdout), signal(SIGUSR2, SIG_IGN), pause(), 0;
+		return puts("ready"), fflush(stdout), signal(SIGUSR1, SIG_IGN), signal(SIGUSR2, SIG_IGN), pause(), 0;
 	return 99;
 }
