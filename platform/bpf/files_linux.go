@@ -69,34 +69,63 @@ func (s *Source) watch(paths, reads []string, mounts []mount) error {
 		return err
 	}
 	s.paths, s.reads = paths, reads
+	if err := s.writeTables(w.raw); err != nil {
+		return err
+	}
+	s.control.tables, w.raw = w.raw, nil
+	s.watcher.Store(w)
+	return nil
+}
+
+// watchMaps returns the two tables, and which of them counts.
+func (s *Source) watchMaps() (watched, watching *ebpf.Memory, err error) {
 	for _, c := range s.parts {
 		if c.Maps["watched"] == nil {
 			continue
 		}
-		watched, err := c.Maps["watched"].Memory()
-		if err != nil {
-			return fmt.Errorf("eBPF: map the watched paths: %w", err)
+		if watched, err = c.Maps["watched"].Memory(); err != nil {
+			return nil, nil, fmt.Errorf("eBPF: map the watched paths: %w", err)
 		}
-		watching, err := c.Maps["watching"].Memory()
-		if err != nil {
-			return fmt.Errorf("eBPF: map which paths are watched: %w", err)
+		if watching, err = c.Maps["watching"].Memory(); err != nil {
+			return nil, nil, fmt.Errorf("eBPF: map which paths are watched: %w", err)
 		}
-		next := make([]byte, 8)
-		if _, err := watching.ReadAt(next, 0); err != nil {
-			return fmt.Errorf("eBPF: read which paths are watched: %w", err)
-		}
-		// The programs use the other tables until these are whole.
-		next[0] ^= 1
-		if _, err := watched.WriteAt(w.raw, int64(next[0])*watchedSize); err != nil {
-			return fmt.Errorf("eBPF: write the watched paths: %w", err)
-		}
-		s.fence.Add(1) // a full memory barrier
-		if _, err := watching.WriteAt(next, 0); err != nil {
-			return fmt.Errorf("eBPF: write which paths are watched: %w", err)
-		}
-		w.raw = nil
-		s.watcher.Store(w)
-		return nil
+		return watched, watching, nil
 	}
-	return fmt.Errorf("eBPF: watch files: %w", errors.ErrUnsupported)
+	return nil, nil, fmt.Errorf("eBPF: watch files: %w", errors.ErrUnsupported)
+}
+
+// writeTables lets the programs use other tables.
+func (s *Source) writeTables(tables []byte) error {
+	watched, watching, err := s.watchMaps()
+	if err != nil {
+		return err
+	}
+	// The programs use those before until these are whole.
+	next := s.control.watching ^ 1
+	if _, err := watched.WriteAt(tables, int64(next)*watchedSize); err != nil {
+		return fmt.Errorf("eBPF: write the watched paths: %w", err)
+	}
+	s.fence.Add(1) // a full memory barrier
+	if _, err := watching.WriteAt([]byte{next, 0, 0, 0, 0, 0, 0, 0}, 0); err != nil {
+		return fmt.Errorf("eBPF: write which paths are watched: %w", err)
+	}
+	s.control.watching = next
+	return nil
+}
+
+// sameTables reports whether the programs use what was written last.
+func (s *Source) sameTables() (bool, error) {
+	watched, watching, err := s.watchMaps()
+	if err != nil {
+		return false, err
+	}
+	at := s.control.watching
+	same, err := equals(watching, 0, []byte{at, 0, 0, 0, 0, 0, 0, 0})
+	if same && err == nil {
+		same, err = equals(watched, int64(at)*watchedSize, s.control.tables)
+	}
+	if err != nil {
+		return false, fmt.Errorf("eBPF: check the watched paths: %w", err)
+	}
+	return same, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -75,6 +76,7 @@ type Source struct {
 
 	list        list
 	connections connections
+	control     control
 }
 
 // Open loads the programs and attaches them. An error says, for a person, why
@@ -122,6 +124,9 @@ func (s *Source) open(config Config, kernel *btf.Spec) error {
 	s.neverWait()
 	loaded := s.loadParts(kernel) // which takes a while: the ring buffer would fill
 	s.loadConnections(kernel, config.UnixSockets)
+	if err := s.openControl(); err != nil {
+		return err
+	}
 	exec := s.ProcessExec
 	if exec == nil {
 		exec = s.ProcessExecBare
@@ -151,6 +156,7 @@ func (s *Source) Want(k Kind, mask uint64) error {
 	if _, err := s.wanted.WriteAt(binary.LittleEndian.AppendUint64(nil, mask), 8*int64(k)); err != nil {
 		return fmt.Errorf("eBPF: write what is wanted: %w", err)
 	}
+	binary.LittleEndian.PutUint64(s.control.wanted[8*k:], mask)
 	return nil
 }
 
@@ -231,6 +237,7 @@ func (s *Source) close() error {
 		errs = append(errs, s.ring.Close())
 		s.reading.Unlock()
 	}
+	s.control.position.close()
 	for _, c := range s.parts {
 		c.Close()
 	}
@@ -263,8 +270,9 @@ func (s *Source) Read(list []Event) ([]Event, error) {
 	}
 	had := len(list)
 	for {
-		waits := s.ring.AvailableBytes() == 0
+		waits := s.inPlace() && s.ring.AvailableBytes() == 0
 		if waits {
+			s.balance(time.Now())
 			if err := s.wait(); err != nil {
 				return list, err
 			}
@@ -346,12 +354,19 @@ func (s *Source) drain(list []Event, waits bool) ([]Event, error) {
 		if errors.Is(err, ringbuf.ErrFlushed) {
 			return list, ErrSynced
 		}
+		if errors.Is(err, io.ErrUnexpectedEOF) { // the position is not where a record begins
+			s.displaced()
+			return list, nil
+		}
 		if err != nil {
 			return list, err
 		}
 		e, err := Decode(s.record.RawSample)
 		if err != nil || int(e.CPU) >= len(s.last) {
 			s.malformed.Add(1)
+			if !s.inPlace() {
+				return list, nil
+			}
 			continue
 		}
 		// An interrupt's record may come before one with a lower number.

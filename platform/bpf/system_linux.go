@@ -33,12 +33,13 @@ func (s *Source) Protect(pids []int32) error {
 	if len(pids) > MaxProtected {
 		return errors.New("eBPF: too many processes to protect")
 	}
-	raw := make([]byte, 4*MaxProtected)
+	var raw [4 * MaxProtected]byte
 	for i, pid := range pids {
 		binary.LittleEndian.PutUint32(raw[4*i:], uint32(pid))
 	}
-	if _, err := s.protected.WriteAt(raw, 0); err != nil {
+	if _, err := s.protected.WriteAt(raw[:], 0); err != nil {
 		return fmt.Errorf("eBPF: write what is protected: %w", err)
 	}
+	s.control.protected = raw
 	return nil
 }

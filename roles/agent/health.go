@@ -83,6 +83,10 @@ func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 	if c := h.Collector; c != nil && c.Dropped > 0 {
 		list = append(list, fmt.Sprintf("the collector had to drop %d rows; event_gaps says when", c.Dropped))
 	}
+	if c := h.Collector; c != nil && c.Tampered.Count > 0 {
+		list = append(list, fmt.Sprintf("the collector was tampered with, %s from %s to %s, at last: %s",
+			term.Plural(int64(c.Tampered.Count), "time", "times"), clock(c.Tampered.First), clock(c.Tampered.Last), c.Tampered.What))
+	}
 	if h.Store.Error != "" {
 		list = append(list, "store: "+h.Store.Error)
 	}

@@ -175,7 +175,7 @@ func (a *agent) heartbeat(ctx context.Context, beat api.Heartbeat) {
 		s.LastScanAt = s.LastSeen
 	}
 	s.Scans, s.LastScan, s.Processes, s.Found, s.Told, s.Late = beat.Scans, beat.LastScan, beat.Processes, beat.Found, beat.Told, beat.Late
-	s.HashQueue, s.Unread, s.Held = beat.HashQueue, beat.Unread, beat.Held
+	s.HashQueue, s.Unread, s.Held, s.Tampered = beat.HashQueue, beat.Unread, beat.Held, beat.Tampered
 	r.reports = beat.Roles
 	if beat.Scans > 0 && !r.announced {
 		r.announced = true

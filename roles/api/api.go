@@ -67,6 +67,7 @@ type Heartbeat struct {
 	Late        uint64        `msgpack:"late"`  // events that could not be looked up any more; of SourceNetlink
 	Unread      Unread        `msgpack:"unread"`
 	Held        Held          `msgpack:"held"`
+	Tampered    Tampered      `msgpack:"tampered"`
 }
 
 // Held counts, since the collector's start, events that the programs in the
@@ -76,6 +77,15 @@ type Held struct {
 	First time.Time `msgpack:"first" json:"first"` // zero: none
 	Last  time.Time `msgpack:"last" json:"last"`
 	By    string    `msgpack:"by" json:"by"` // who was, last, and of which table and event
+}
+
+// Tampered counts, since the collector's start, what another process has changed
+// of what the programs in the kernel and their reader use.
+type Tampered struct {
+	Count uint64    `msgpack:"count" json:"count"`
+	First time.Time `msgpack:"first" json:"first"` // zero: none
+	Last  time.Time `msgpack:"last" json:"last"`
+	What  string    `msgpack:"what" json:"what"` // the last one, a sentence for people
 }
 
 // Unread counts, since the collector's start, what it wanted to read of
@@ -153,6 +163,7 @@ type CollectorStatus struct {
 	HashQueue   int           `msgpack:"hash_queue" json:"hash_queue"`
 	Unread      Unread        `msgpack:"unread" json:"unread"`
 	Held        Held          `msgpack:"held" json:"held"`
+	Tampered    Tampered      `msgpack:"tampered" json:"tampered"`
 }
 
 // StoreStatus is the state of the store.

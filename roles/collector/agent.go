@@ -60,6 +60,7 @@ type agentLink struct {
 	confined  *confinement // nil: not
 	late      uint64       // events that could not be looked up any more
 	held      api.Held     // what the programs in the kernel held back
+	tampered  api.Tampered
 }
 
 func newAgentLink(cfg Config, l *losses, hasher *procfs.Hasher, source string, limits []string) *agentLink {
@@ -333,6 +334,7 @@ func (a *agentLink) heartbeat(ctx context.Context) error {
 	beat := api.Heartbeat{
 		CollectorID: a.cfg.ID, Time: time.Now(), Sequence: stats.Published, Queued: stats.PendingFrames,
 		Dropped: a.losses.count(), Scans: a.scans, LastScan: a.lastScan, Processes: a.processes, Found: a.found, Told: a.told, Late: a.late, Held: a.held,
+		Tampered: a.tampered,
 	}
 	confined := a.confined
 	a.mu.Unlock()

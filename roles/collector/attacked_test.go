@@ -3,6 +3,7 @@
 package collector
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,6 +30,14 @@ func TestAttacks(t *testing.T) {
 	a := newTestAgent(t)
 	a.watch(Config{Interval: time.Hour, NoHash: true})
 	a.scan(1)
+	id := 0
+	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(wantedMap(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscanf(string(info[bytes.Index(info, []byte("map_id:")):]), "map_id:\t%d", &id); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		name     string
 		argument int
@@ -42,6 +51,7 @@ func TestAttacks(t *testing.T) {
 		{"affinity", 0, "set_limits", map[string]string{"system_call": "sched_setaffinity"}},
 		{"getfd", 1, "pidfd_getfd", map[string]string{"arguments": `{"descriptor":1}`}},
 		{"sigio", 0, "signal", map[string]string{"operation": "SIGUSR1", "arguments": `{"cause":"a file whose owner gets it (F_SETSIG)"}`}},
+		{"map-open", id, "bpf", map[string]string{"operation": "BPF_MAP_GET_FD_BY_ID"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := a.kernelEvent(test.event, attack(t, program, test.name, test.argument))

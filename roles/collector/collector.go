@@ -223,6 +223,8 @@ func (c *collector) run(ctx context.Context) error {
 		digests = c.hasher.Done()
 	}
 	hashing := false
+	checks := time.NewTicker(checkInterval)
+	defer checks.Stop()
 	for {
 		var batches <-chan kernelBatch
 		if c.kernel != nil && c.snapshot != nil { // what has happened is told after what is
@@ -240,6 +242,10 @@ func (c *collector) run(ctx context.Context) error {
 		case <-c.gathered.C:
 			c.gathering = false
 			if err := c.flush(); err != nil {
+				return err
+			}
+		case <-checks.C:
+			if err := c.checkSensor(time.Now()); err != nil {
 				return err
 			}
 		case f := <-c.agent.tasks:

@@ -232,7 +232,7 @@ func (c *collector) checkKernel(ctx context.Context) error {
 		return c.kernelFailed(ctx, err)
 	}
 	if stopped != "" {
-		if err := c.sensorStopped(stopped); err != nil {
+		if err := c.tellOfSensor(eventSensorStopped, stopped); err != nil {
 			return err
 		}
 		return c.kernelFailed(ctx, errors.New(stopped))

@@ -34,6 +34,7 @@ type live struct {
 	found     int                        // processes that the last scan alone has told of
 	youngest  time.Duration              // since boot: when the last of these began, at the earliest
 	guard     *guard
+	sensor    sensor           // nil: nobody can tamper with it
 	missed    map[bpf.Kind]int // execs and exits that the last two scans have found and no event told
 
 	gone    [256]*procfs.Process // the last that have ended, whose connections may not have

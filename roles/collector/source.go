@@ -75,6 +75,7 @@ func (c *collector) openKernel() []string {
 	reasons := c.firstOf(c.openers(), nil)
 	if c.kernel != nil {
 		c.live = newLive(c.enumerator, c.rows, c.cfg.Scan.Environment)
+		c.live.sensor, _ = c.kernel.source.(sensor)
 	}
 	return reasons
 }
@@ -117,7 +118,7 @@ func (c *collector) replaceKernel(failure error) []string {
 	c.closeKernel()
 	reasons := c.firstOf(rest[min(1, len(rest)):], []string{failure.Error()})
 	if c.kernel != nil {
-		live.touched = nil
+		live.touched, live.sensor = nil, nil
 		c.live, c.rescan = live, true
 	}
 	return reasons

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"encoding/binary"
+	"os"
 	"path"
 	"strings"
 	"time"
@@ -79,12 +80,16 @@ func (c *systemColumns) write(e *bpf.Event, actor *procfs.Process, l *live) {
 	c.target(e, l, actor)
 }
 
-// sensorStopped publishes that the programs in the kernel do not run any more,
-// which none of ours has done: they end with this process.
-func (c *collector) sensorStopped(reason string) error {
-	return c.tellOfUs(eventSensorStopped, int(c.live.guard.self), func(b *event.Builder) {
+// tellOfSensor publishes what has become of the programs in the kernel or of this
+// process, which none of ours has done.
+func (c *collector) tellOfSensor(what, reason string) error {
+	pid := os.Getpid()
+	return c.tellOfUs(what, pid, func(b *event.Builder) {
 		b.Column("arguments").JSON(encodeJSON(map[string]any{"reason": reason}))
-		if self := c.live.processes[c.live.guard.self]; self != nil {
+		if c.live == nil {
+			return
+		}
+		if self := c.live.processes[int32(pid)]; self != nil {
 			b.Column("target_entity_id").Text(self.EntityID)
 			b.Column("target_name").TextOrNull(self.Name)
 			b.Column("target_executable_path").TextOrNull(self.Executable)
@@ -124,8 +129,11 @@ func (c *collector) tellOfUs(what string, pid int, own func(*event.Builder)) err
 	return a.flush()
 }
 
-// eventSensorStopped is of kernel_events; no program tells of it.
-const eventSensorStopped = "sensor_stopped"
+// Events of kernel_events of which no program in the kernel tells.
+const (
+	eventSensorStopped  = "sensor_stopped"
+	eventSensorTampered = "sensor_tampered"
+)
 
 // target writes which process an event concerns: as the kernel has told it, or
 // as its pid says, which the actor's pid namespace numbers.
@@ -133,6 +141,9 @@ func (c *systemColumns) target(e *bpf.Event, l *live, actor *procfs.Process) {
 	t := e.System.Target
 	var p *procfs.Process
 	switch {
+	case e.What == bpf.BPF && l.opensMap(e.System):
+		t.PID = l.guard.self
+		p = l.processes[t.PID]
 	case t.Start != 0:
 		p = l.find(t.PID, t.Start)
 	case t.PID != 0: // as it is numbered at the outermost
@@ -382,6 +393,7 @@ func (d *description) describeBPF(c *bpf.Call, text func(string) string) {
 		number("attach_type", 8)
 	case 13, 14, 30: // …_GET_FD_BY_ID
 		number("id", 0)
+		number("open_flags", 8)
 	}
 }
 
