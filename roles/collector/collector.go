@@ -61,6 +61,7 @@ type Config struct {
 	QueueFrames int // unacknowledged batches kept; 0: 4096
 
 	leaseTime time.Duration // 0: api.LeaseTime
+	stallTime time.Duration // after how long it counts that this process did not run; 0: 10 s
 }
 
 func (c Config) withDefaults() Config {
@@ -78,6 +79,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.leaseTime <= 0 {
 		c.leaseTime = api.LeaseTime
+	}
+	if c.stallTime <= 0 {
+		c.stallTime = 10 * time.Second
 	}
 	if c.Log == nil {
 		c.Log = core.NewLogger(zapcore.NewNopCore())
@@ -223,6 +227,8 @@ func (c *collector) run(ctx context.Context) error {
 		digests = c.hasher.Done()
 	}
 	hashing := false
+	watchdog := newWatchdog(c.cfg.stallTime)
+	defer watchdog.close()
 	checks := time.NewTicker(checkInterval)
 	defer checks.Stop()
 	for {
@@ -242,6 +248,10 @@ func (c *collector) run(ctx context.Context) error {
 		case <-c.gathered.C:
 			c.gathering = false
 			if err := c.flush(); err != nil {
+				return err
+			}
+		case s := <-watchdog.stalls:
+			if err := c.tellOfSensor(eventSensorStalled, s.String()); err != nil {
 				return err
 			}
 		case <-checks.C:

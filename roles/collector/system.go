@@ -133,6 +133,7 @@ func (c *collector) tellOfUs(what string, pid int, own func(*event.Builder)) err
 const (
 	eventSensorStopped  = "sensor_stopped"
 	eventSensorTampered = "sensor_tampered"
+	eventSensorStalled  = "sensor_stalled"
 )
 
 // target writes which process an event concerns: as the kernel has told it, or
