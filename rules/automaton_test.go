@@ -23,21 +23,29 @@ func TestAutomaton(t *testing.T) {
 		literals := slices.Sorted(maps.Keys(set))
 		a := newAutomaton(literals)
 		if rapid.Bool().Draw(t, "few tabled") {
-			a.tabled = 1
+			a.tabled, a.table = 1, a.table[:a.classes]
 		}
-		text := rapid.StringOfN(rapid.SampledFrom([]rune("aAbBcC/éÉx")), 0, 40, -1).Draw(t, "text")
+		texts := rapid.SliceOfN(rapid.StringOfN(rapid.SampledFrom([]rune("aAbBcC/éÉx")), 0, 40, -1), 0, 12).Draw(t, "texts")
 		got, want := map[string]int{}, map[string]int{}
-		a.find(text, func(literal uint32, end int) { got[fmt.Sprint(literals[literal], end)]++ })
-		lower := sql.Lower(text)
-		for _, l := range literals {
-			for end := len(l); end <= len(lower); end++ {
-				if strings.HasSuffix(lower[:end], l) {
-					want[fmt.Sprint(l, end)]++
+		a.find(texts, func(k int, list []occurrence) {
+			got[fmt.Sprint(k)]++
+			for _, o := range list {
+				got[fmt.Sprint(k, literals[o.literal], o.end)]++
+			}
+		})
+		for k, text := range texts {
+			want[fmt.Sprint(k)]++
+			lower := sql.Lower(text)
+			for _, l := range literals {
+				for end := len(l); end <= len(lower); end++ {
+					if strings.HasSuffix(lower[:end], l) {
+						want[fmt.Sprint(k, l, end)]++
+					}
 				}
 			}
 		}
 		if !maps.Equal(got, want) {
-			t.Fatalf("%q in %q: %v, want %v", literals, text, got, want)
+			t.Fatalf("%q in %q: %v, want %v", literals, texts, got, want)
 		}
 	})
 }

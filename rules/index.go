@@ -78,7 +78,7 @@ func (x *index) candidates(b *event.Batch) []uint64 {
 	vectors := make([]*event.Vector, len(x.columns))
 	for k, c := range x.columns {
 		vectors[k] = b.Columns[c.column]
-		c.begin(vectors[k])
+		c.begin(vectors[k], b.Rows)
 	}
 	x.found = x.found[:0]
 	for i := range b.Rows {
@@ -89,12 +89,8 @@ func (x *index) candidates(b *event.Batch) []uint64 {
 			if v.IsNull(i) {
 				continue
 			}
-			from, to := uint32(i), uint32(i)+1
-			if v.Type == event.TextArray {
-				from, to = v.Offsets[i], v.Offsets[i+1]
-			}
-			for _, code := range v.Codes[from:to] {
-				h := c.hits(v.Dict[code], code)
+			for _, code := range codesOf(v, i) {
+				h := c.byCode[code]
 				x.passed = append(x.passed, h)
 				anchored = anchored || len(h.rules) > 0
 			}

@@ -26,7 +26,11 @@ type texts struct {
 	young, old map[string]*hits
 	held       int          // bytes of young
 	lately     [4096]uint32 // digests of texts that were looked up
-	byCode     []*hits      // of the batch at hand; nil: not looked up yet
+
+	// Of the batch at hand:
+	byCode []*hits  // by place in the dictionary; nil: no row has the text
+	codes  []uint32 // of the texts that are not remembered
+	fresh  []string // these texts
 }
 
 // hits are the tests that a text passes, each once, and the rules of which one
@@ -58,33 +62,53 @@ const (
 // nothing is passed by a text.
 var nothing = &hits{}
 
-// begin prepares for a batch whose column is v.
-func (c *texts) begin(v *event.Vector) {
+// begin looks up the texts of a batch's column.
+func (c *texts) begin(v *event.Vector, rows int) {
 	n := 0
 	if v != nil {
 		n = len(v.Dict)
 	}
 	c.byCode = slices.Grow(c.byCode[:0], n)[:n]
 	clear(c.byCode)
+	c.codes, c.fresh = c.codes[:0], c.fresh[:0]
+	for i := range rows {
+		if v.IsNull(i) {
+			continue
+		}
+		for _, code := range codesOf(v, i) {
+			if c.byCode[code] != nil {
+				continue
+			}
+			text := v.Dict[code]
+			h, ok := c.young[text]
+			if !ok {
+				if h, ok = c.old[text]; ok {
+					c.remember(text, h)
+				}
+			}
+			if !ok {
+				h = nothing // until all are looked for together
+				c.codes, c.fresh = append(c.codes, code), append(c.fresh, text)
+			}
+			c.byCode[code] = h
+		}
+	}
+	c.literals.find(c.fresh, func(k int, list []occurrence) {
+		h := c.look(c.fresh[k], list)
+		if c.again(c.fresh[k]) {
+			c.remember(c.fresh[k], h)
+		}
+		c.byCode[c.codes[k]] = h
+	})
+	clear(c.fresh) // the batch's memory is not kept
 }
 
-// hits returns what a text passes; code is its place in the dictionary of the
-// batch at hand.
-func (c *texts) hits(text string, code uint32) *hits {
-	if h := c.byCode[code]; h != nil {
-		return h
+// codesOf are the codes of row i, which is not NULL.
+func codesOf(v *event.Vector, i int) []uint32 {
+	if v.Type == event.TextArray {
+		return v.Codes[v.Offsets[i]:v.Offsets[i+1]]
 	}
-	h, ok := c.young[text]
-	if !ok {
-		if h, ok = c.old[text]; !ok {
-			h = c.look(text)
-		}
-		if ok || c.again(text) {
-			c.remember(text, h)
-		}
-	}
-	c.byCode[code] = h
-	return h
+	return v.Codes[i : i+1]
 }
 
 // again reports whether the text was looked up lately: many come but once.
@@ -110,8 +134,8 @@ func (c *texts) remember(text string, h *hits) {
 	c.held += len(text) + h.size() + mapEntry
 }
 
-// look finds the tests that a text passes.
-func (c *texts) look(text string) *hits {
+// look finds the tests that a text passes, which has these literals.
+func (c *texts) look(text string, literals []occurrence) *hits {
 	c.text++
 	if c.text == 0 {
 		clear(c.passed)
@@ -141,15 +165,13 @@ func (c *texts) look(text string) *hits {
 			c.pass(t.ends.tests[s[len(s)-n:]])
 		}
 	}
-	if c.literals != nil {
-		c.literals.find(text, func(literal uint32, end int) {
-			list := c.parts[literal]
-			for i := range list {
-				if p := &list[i]; p.written == "" || text[end-p.length:end] == p.written {
-					c.pass(p.tests)
-				}
+	for _, o := range literals {
+		list := c.parts[o.literal]
+		for i := range list {
+			if p := &list[i]; p.written == "" || text[int(o.end)-p.length:o.end] == p.written {
+				c.pass(p.tests)
 			}
-		})
+		}
 	}
 	if len(c.scratch) == 0 {
 		return nothing
