@@ -131,12 +131,12 @@ func (s *Set) At(now time.Time) *Set {
 	return &out
 }
 
-// expire puts the set in force without what has expired by now.
+// expire puts the set in force without what has expired by now. Nothing waits
+// for a Reload: after that it is tried again.
 func (m *Matcher) expire(now time.Time) {
-	if !ended(m.Set().next, now) {
+	if !ended(m.Set().next, now) || !m.reload.TryLock() {
 		return
 	}
-	m.reload.Lock()
 	defer m.reload.Unlock()
 	m.put(m.Set().At(now))
 }

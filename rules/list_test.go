@@ -70,6 +70,30 @@ func TestListValueExpiresByItself(t *testing.T) {
 	}
 }
 
+// Something that expires while a Reload is under way holds up no batch.
+func TestExpiryWaitsForNoReload(t *testing.T) {
+	end := time.Date(2026, 6, 2, 0, 0, 0, 0, time.UTC)
+	m := NewMatcher(Load(LoadConfig{Now: end.Add(-time.Hour)}, files(
+		"a.sql", updaterRule, "lists/u.yaml", "name: updaters\nvalues:\n  - /bin/apt\n  - value: /bin/vendor\n    expires: 2026-06-01\n")), MatcherConfig{})
+	batch := started(t, "/bin/vendor")
+	m.reload.Lock() // as a Reload does while it makes the rules ready
+	found := make(chan int, 1)
+	go func() { found <- len(m.Match(batch, end)) }()
+	select {
+	case n := <-found:
+		if n != 0 {
+			t.Errorf("%d matches while the rules are reloaded, want none: the value still counts", n)
+		}
+		m.reload.Unlock()
+	case <-time.After(time.Minute):
+		m.reload.Unlock()
+		t.Fatal("the batch waits for the reload")
+	}
+	if n := len(m.Match(batch, end)); n != 1 {
+		t.Errorf("%d matches after it, want 1", n)
+	}
+}
+
 func TestListOfOtherTypes(t *testing.T) {
 	set := Load(LoadConfig{}, files(
 		"a.sql", "-- id: a\n-- title: t\n-- severity: low\nSELECT pid FROM process_events WHERE user_id = ANY (list('users'))\n",
