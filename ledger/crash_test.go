@@ -180,6 +180,9 @@ func TestTornTail(t *testing.T) {
 	l := open(t, origin, quiet())
 	// Entries up to 520, none of them under a checkpoint, as after a kill.
 	appendFacts(t, l, 270)
+	if err := l.do(t.Context(), func() error { return nil }); err != nil { // tiles are written after the answer
+		t.Fatal(err)
+	}
 	crashed := copyLog(t, origin)
 	closed(t, l)
 	whole, tail := read(t, crashed, bundlePath(1)), read(t, crashed, bundlePath(2))
