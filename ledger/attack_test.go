@@ -249,6 +249,13 @@ func TestTamperedFiles(t *testing.T) {
 		"something after the last entry": {
 			func(dir string) { write(t, dir, last, append(read(t, dir, last), 0)) }, "entry 1400 (tile/entries/005): after the checkpoint: ", "",
 		},
+		"a bundle too long to read": {
+			func(dir string) {
+				if err := os.Truncate(filepath.Join(dir, bundlePath(2)), 1<<30); err != nil {
+					t.Fatal(err)
+				}
+			}, "entry 512 (tile/entries/002): file too long", "",
+		},
 		"a bundle after the last entry": {
 			func(dir string) { write(t, dir, bundlePath(6), []byte("x")) }, "entry 1400 (tile/entries/005): after the checkpoint: ", "",
 		},

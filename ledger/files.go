@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,6 +92,35 @@ func replace(name string, b []byte, mode os.FileMode) error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return syncDir(filepath.Dir(name))
+}
+
+// errTooLong is of a file that is longer than any that the ledger writes.
+var errTooLong = errors.New("file too long")
+
+// readFile reads a file of at most limit bytes into buf, which grows.
+func readFile(name string, buf []byte, limit int) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > int64(limit) {
+		return nil, fmt.Errorf("%w: %s has %d bytes, the limit is %d", errTooLong, filepath.Base(name), info.Size(), limit)
+	}
+	if n := int(info.Size()); cap(buf) < n {
+		buf = make([]byte, n)
+	} else {
+		buf = buf[:n]
+	}
+	n, err := io.ReadFull(f, buf)
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		err = nil // it has become shorter meanwhile
+	}
+	return buf[:n], err
 }
 
 func syncFile(name string) error {

@@ -25,6 +25,8 @@ const (
 const (
 	reservedActions = "ledger.key."
 	rotationHeader  = "daemoneye-ledger-key-rotation/v1"
+	// maxKeyPayload bounds the payload of these actions, in bytes.
+	maxKeyPayload = 4096
 )
 
 // A key signs checkpoints. Its file holds it as signed notes have it:

@@ -3,10 +3,8 @@ package ledger
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 
 	"github.com/transparency-dev/merkle/compact"
@@ -263,30 +261,4 @@ func (t *tree) write(e *edgeTile) error {
 	e.written = len(e.hashes)
 	t.dirty[name] = true
 	return nil
-}
-
-// readFile reads a file of at most limit bytes into buf, which grows.
-func readFile(name string, buf []byte, limit int) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > int64(limit) {
-		return nil, fmt.Errorf("%s has %d bytes, the limit is %d", path.Base(name), info.Size(), limit)
-	}
-	if n := int(info.Size()); cap(buf) < n {
-		buf = make([]byte, n)
-	} else {
-		buf = buf[:n]
-	}
-	n, err := io.ReadFull(f, buf)
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		err = nil // it has become shorter meanwhile
-	}
-	return buf[:n], err
 }

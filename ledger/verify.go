@@ -48,7 +48,8 @@ type VerifyOptions struct {
 	// Witnesses are the public keys of known witnesses. With them all
 	// cosignatures must be theirs; without, none is checked.
 	Witnesses []string
-	// Progress is told how many of how many entries have been read.
+	// Progress is told how many of how many entries have been read, one call
+	// after the other.
 	Progress func(read, of uint64)
 }
 
@@ -251,9 +252,13 @@ func (v *verification) readUnit(n uint64, u *unit, buf, tile []byte) ([]byte, []
 	first := n * bundleEntries
 	need := width(0, n, v.size)
 	b, err := readFile(filepath.Join(v.dir, bundlePath(n)), buf, maxBundle)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		b = buf[:0]
-	} else if err != nil {
+	case errors.Is(err, errTooLong):
+		v.found(n, v.entryProblem(first, err))
+		return buf, tile, nil
+	case err != nil:
 		return buf, tile, err
 	}
 	before := int64(0)
@@ -265,6 +270,9 @@ func (v *verification) readUnit(n uint64, u *unit, buf, tile []byte) ([]byte, []
 			return fmt.Errorf("its time is %d ms before that of the entry before", before-e.time)
 		}
 		before = e.time
+		if len(e.payload) > maxKeyPayload && strings.HasPrefix(string(e.action), reservedActions) {
+			return fmt.Errorf("%s with a payload of %d bytes", e.action, len(e.payload))
+		}
 		u.entries++
 		if string(e.action) == ActionKeyCreated || string(e.action) == ActionKeyRotated {
 			v.mu.Lock()
@@ -278,7 +286,7 @@ func (v *verification) readUnit(n uint64, u *unit, buf, tile []byte) ([]byte, []
 		u.bad = err
 	}
 	if u.entries < need || u.bad != nil && need == bundleEntries {
-		v.found(n, &Problem{Entry: first + uint64(u.entries), File: bundlePath(n), Reason: missing(u.bad)})
+		v.found(n, v.entryProblem(first+uint64(u.entries), missing(u.bad)))
 		return b, tile, nil
 	}
 	if tile, err = v.compareTile(n, u, found.leaves, tile); err != nil {
