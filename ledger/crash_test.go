@@ -180,9 +180,7 @@ func TestTornTail(t *testing.T) {
 	l := open(t, origin, quiet())
 	// Entries up to 520, none of them under a checkpoint, as after a kill.
 	appendFacts(t, l, 270)
-	if err := l.do(t.Context(), func() error { return nil }); err != nil { // tiles are written after the answer
-		t.Fatal(err)
-	}
+	settled(t, l)
 	crashed := copyLog(t, origin)
 	closed(t, l)
 	whole, tail := read(t, crashed, bundlePath(1)), read(t, crashed, bundlePath(2))
@@ -243,6 +241,17 @@ func TestTornTail(t *testing.T) {
 				t.Errorf("opened again: %+v", again.Recovery())
 			}
 		})
+	}
+}
+
+// settled waits until the tiles and the checkpoint are written that follow after
+// an append was answered.
+func settled(t *testing.T, l *Log) {
+	t.Helper()
+	for range 2 { // the first may come before the checkpoint
+		if err := l.do(t.Context(), func() error { return nil }); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -326,11 +335,28 @@ func TestDiskFull(t *testing.T) {
 			size++
 		}
 	}
-	if s := l.Stats(); s.Failed < 8 {
-		t.Errorf("Stats = %+v, want the failed entries", s)
+	for s := l.Stats(); s.Checkpoint == s.Size; s = l.Stats() {
+		appendFacts(t, l, 1)
+		settled(t, l)
+	}
+	brim, err := os.Create(ballast)
+	for err == nil {
+		_, err = brim.Write(make([]byte, 4096))
+	}
+	if _, err := l.Checkpoint(t.Context()); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Checkpoint = %v, want ENOSPC", err)
+	}
+	if s := l.Stats(); s.Failed < 8 || s.CheckpointError == "" {
+		t.Errorf("Stats = %+v, want the failed entries and the checkpoint that was not written", s)
+	}
+	if err := errors.Join(brim.Close(), os.Remove(ballast)); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := l.Checkpoint(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if s := l.Stats(); s.CheckpointError != "" || s.Checkpoint != s.Size {
+		t.Errorf("Stats = %+v after a checkpoint", s)
 	}
 	closed(t, l)
 	verified(t, dir, VerifyOptions{PublicKey: l.PublicKey()})

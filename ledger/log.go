@@ -262,12 +262,12 @@ func (l *Log) run() {
 			f()
 		case <-l.due.C:
 			l.waiting = false
-			l.sign()
+			_ = l.sign() // Stats tells
 		}
 		switch behind := l.size.Load() - l.checkpoint.Load().Size; {
 		case l.waiting && l.signErr.Load() != nil: // not at every commit while the disk is full
 		case behind >= uint64(l.config.CheckpointEntries):
-			l.sign()
+			_ = l.sign() // Stats tells
 		case behind > 0 && !l.waiting:
 			l.wait()
 		}
@@ -280,19 +280,19 @@ func (l *Log) wait() {
 	l.waiting = true
 }
 
-// sign writes a checkpoint if there is something new, else tries again later.
-func (l *Log) sign() {
+// sign writes a checkpoint if there is something new. When it can not, it is
+// due again later.
+func (l *Log) sign() error {
 	if err := l.writeCheckpoint(); err != nil {
 		text := err.Error()
 		l.signErr.Store(&text)
 		l.wait()
-		return
+		return err
 	}
 	l.signErr.Store(nil)
-	if l.waiting {
-		l.due.Stop()
-		l.waiting = false
-	}
+	l.due.Stop()
+	l.waiting = false
+	return nil
 }
 
 func (l *Log) shut() error {

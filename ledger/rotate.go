@@ -14,7 +14,7 @@ import (
 func (l *Log) Checkpoint(ctx context.Context) ([]byte, error) {
 	var signed []byte
 	err := l.do(ctx, func() error {
-		if err := l.writeCheckpoint(); err != nil {
+		if err := l.sign(); err != nil {
 			return err
 		}
 		signed = slices.Clone(l.checkpoint.Load().note)
@@ -30,7 +30,7 @@ func (l *Log) RotateKey(ctx context.Context) (publicKey string, err error) {
 		if l.next != nil {
 			// The rotation before is not done: its checkpoint or the file of
 			// its key could not be written.
-			if err := l.writeCheckpoint(); err != nil {
+			if err := l.sign(); err != nil {
 				return err
 			}
 			if err := l.settleKey(); err != nil {
@@ -54,7 +54,7 @@ func (l *Log) RotateKey(ctx context.Context) (publicKey string, err error) {
 		l.key, l.next = next, next
 		l.publicKey.Store(&next.public)
 		publicKey = next.public
-		l.sign() // what fails is tried again and counted: the key is in force
+		_ = l.sign() // tried again, and Stats tells: the key is in force
 		return nil
 	})
 	return publicKey, err
