@@ -41,6 +41,9 @@ func TestRecord(t *testing.T) {
 			t.Errorf("record does not say %q", want)
 		}
 	}
+	if data, err := os.ReadFile(file); err != nil || strings.Contains(string(data), "null") {
+		t.Errorf("the recording has NULLs: %s, %v", data, err)
+	}
 	info, err := os.Stat(file)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("the file: %v, %v, want one for its owner alone", info, err)

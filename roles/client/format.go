@@ -142,13 +142,14 @@ func flushIf(w *bufio.Writer, live bool) error {
 // second is called name_2, the third name_3. On a terminal what must not reach
 // it is escaped, which changes no value.
 type jsonPrinter struct {
-	out   *term.Output
-	w     *bufio.Writer
-	array bool
-	live  bool
-	table string   // a first member "table" that eventfile reads; "": none
-	keys  [][]byte // "name": with what stands before it
-	any   bool
+	out    *term.Output
+	w      *bufio.Writer
+	array  bool
+	live   bool
+	sparse bool     // NULL is left out, but in the first column, as JSON Lines are read
+	table  string   // a first member "table" that eventfile reads; "": none
+	keys   [][]byte // "name": with what stands before it
+	any    bool
 }
 
 func (p *jsonPrinter) json() bool { return true }
@@ -176,11 +177,13 @@ func (p *jsonPrinter) rows(cells [][]byte) error {
 		if column == 0 {
 			p.begin()
 		}
-		_, _ = p.w.Write(p.keys[column])
-		if cell == nil {
-			cell = []byte("null")
+		if cell != nil || column == 0 || !p.sparse {
+			_, _ = p.w.Write(p.keys[column])
+			if cell == nil {
+				cell = []byte("null")
+			}
+			_, _ = p.w.Write(p.out.JSON(cell))
 		}
-		_, _ = p.w.Write(p.out.JSON(cell))
 		if column < len(p.keys)-1 {
 			continue
 		}

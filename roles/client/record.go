@@ -177,7 +177,7 @@ func (r *recorder) begin(d *destination) error {
 		t := r.tables[name]
 		// A row is written at once, since the tables take turns.
 		t.printer = newLivePrinter(out, "jsonl", true).(*jsonPrinter)
-		t.printer.table = name
+		t.printer.table, t.printer.sparse = name, true
 		var columns []api.QueryColumn
 		for _, c := range t.query.Columns() {
 			columns = append(columns, api.QueryColumn{Name: c.Name, Type: c.Type.String()})
