@@ -105,6 +105,9 @@ func TestRollback(t *testing.T) {
 	d.do("+three, -one, ~two", 0, "rules", "history")
 	d.do("reload by uid ", 0, "rules", "history")
 	d.do(`"number": 1`, 0, "rules", "history", "--format", "json")
+	if out, _, _ := d.in.client("rules", "history", "--format", "json"); strings.Contains(out, `"first": null`) {
+		t.Errorf("a list of nothing is null:\n%s", out)
+	}
 
 	// One back, and one more.
 	d.do("set 2 of ", 0, "rules", "rollback")

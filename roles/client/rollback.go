@@ -41,9 +41,10 @@ func rulesRollbackCommand(textOrJSON cli.Flag) *cli.Command {
 
 NUMBER is one of "daemoneye rules history"; without it, it is the set before the one in force. All of its rules are put in
 force in one step, with its lists and exceptions, or none when one of them is refused now. No file is changed. The set
-stays, also after a restart, and changed files are not read, until "daemoneye rules reload", "daemoneye rules pack install"
-or --end, which is a reload, puts in force what the directories hold then; SIGHUP does not. Until then "daemoneye health" and "daemoneye
-rules list" say so. The rules that come with DaemonEye stay, and what "enable" and "disable" have switched holds for all sets.`,
+stays, also after a restart, and changed files are not read, until "daemoneye rules reload", "daemoneye rules pack
+install" or --end, which is a reload, puts in force what the directories hold then; SIGHUP does not. Until then
+"daemoneye health" and "daemoneye rules list" say so. The rules that come with DaemonEye stay, and what "enable" and
+"disable" have switched holds for all sets.`,
 		Flags:  []cli.Flag{&cli.BoolFlag{Name: "end", Usage: "put in force again what the directories of rules hold"}, textOrJSON},
 		Action: run(rulesRollback),
 	}

@@ -70,6 +70,9 @@ func (s *Set) Against(old *Set) (c api.RuleChanges) {
 	if old == nil {
 		old = &Set{}
 	}
+	for _, kind := range []*api.RuleChange{&c.Added, &c.Removed, &c.Changed, &c.Files} {
+		kind.First = []api.EditedRule{}
+	}
 	add := func(c *api.RuleChange, e api.EditedRule) {
 		if c.Count++; len(c.First) < maxChanges {
 			c.First = append(c.First, e)
