@@ -21,6 +21,7 @@ type TestResult struct {
 	Untested bool   // there are none
 	Err      error  // they could not be read
 	Cases    []CaseResult
+	Coverage *Coverage // nil: see Cover
 }
 
 // CaseResult is the outcome of one case.
@@ -55,23 +56,16 @@ func Test(ctx context.Context, set *Set) []TestResult {
 
 func (r *Rule) test(ctx context.Context) TestResult {
 	result := TestResult{Rule: r}
-	if r.source.FS == nil { // made by Parse
-		result.Untested = true
-		return result
+	if r.source.FS != nil { // else it was made by Parse
+		result.File = r.source.display(r.fixture)
 	}
-	result.File = r.source.display(r.fixture)
-	data, err := readFile(r.source.FS, r.fixture, maxFixtureBytes)
+	cases, err := r.fixtures()
 	if errors.Is(err, fs.ErrNotExist) {
 		result.Untested = true
 		return result
 	}
 	if err != nil {
 		result.Err = reason(err)
-		return result
-	}
-	cases, err := parseFixtures(data)
-	if err != nil {
-		result.Err = err
 		return result
 	}
 	for i := range cases {
@@ -82,29 +76,63 @@ func (r *Rule) test(ctx context.Context) TestResult {
 	return result
 }
 
-func (r *Rule) runCase(ctx context.Context, c *fixtureCase) (matched int, err error) {
+// fixtures reads the cases beside the rule; fs.ErrNotExist when there are none.
+func (r *Rule) fixtures() ([]fixtureCase, error) {
+	if r.source.FS == nil {
+		return nil, fs.ErrNotExist
+	}
+	data, err := readFile(r.source.FS, r.fixture, maxFixtureBytes)
+	if err != nil {
+		return nil, err
+	}
+	return parseFixtures(data)
+}
+
+// caseEvents are the rows of a case, and the time at which it is run.
+type caseEvents struct {
+	rows *held
+	now  time.Time
+}
+
+func (r *Rule) events(c *fixtureCase) (*caseEvents, error) {
 	if c.Table != "" && !slices.Contains(r.Tables, c.Table) {
-		return 0, fmt.Errorf("its rows are of %s, and the rule reads %s", c.Table, strings.Join(r.Tables, ", "))
+		return nil, fmt.Errorf("its rows are of %s, and the rule reads %s", c.Table, strings.Join(r.Tables, ", "))
 	}
 	batches, err := c.batches(r.Tables, r.source.FS, path.Dir(r.fixture))
 	if err != nil {
+		return nil, err
+	}
+	e := &caseEvents{rows: &held{tables: map[string]bool{}, data: map[string][][]byte{}, limit: math.MaxInt}, now: fixtureStart}
+	for _, name := range r.Tables {
+		e.rows.tables[name] = true
+	}
+	for _, b := range batches {
+		if err := e.rows.add(b); err != nil {
+			return nil, err
+		}
+		if _, greatest, ok := b.TimeRange(); ok && greatest > e.now.UnixMicro() {
+			e.now = time.UnixMicro(greatest).UTC()
+		}
+	}
+	return e, nil
+}
+
+func (r *Rule) runCase(ctx context.Context, c *fixtureCase) (matched int, err error) {
+	e, err := r.events(c)
+	if err != nil {
 		return 0, err
 	}
-	src := &held{tables: map[string]bool{}, data: map[string][][]byte{}, limit: math.MaxInt}
-	for _, name := range r.Tables {
-		src.tables[name] = true
+	list, err := r.runEvents(ctx, e)
+	if err == nil {
+		err = c.missing(list)
 	}
-	now := fixtureStart
-	for _, b := range batches {
-		if err := src.add(b); err != nil {
-			return 0, err
-		}
-		if _, greatest, ok := b.TimeRange(); ok && greatest > now.UnixMicro() {
-			now = time.UnixMicro(greatest).UTC()
-		}
-	}
+	return len(list), err
+}
+
+// runEvents returns what the rule finds in the rows of a case.
+func (r *Rule) runEvents(ctx context.Context, e *caseEvents) ([]Match, error) {
 	var failed error
-	list, _, err := r.run(ctx, src, sql.Options{Now: now}, maxCaseRows, func(err error, _ int64, _ time.Time) {
+	list, _, err := r.run(ctx, e.rows, sql.Options{Now: e.now}, maxCaseRows, func(err error, _ int64, _ time.Time) {
 		if failed == nil {
 			failed = fmt.Errorf("the rule failed on a row: %w", err)
 		}
@@ -112,8 +140,5 @@ func (r *Rule) runCase(ctx context.Context, c *fixtureCase) (matched int, err er
 	if errors.Is(err, errTooMany) {
 		err = fmt.Errorf("more than %d matches", maxCaseRows)
 	}
-	if err = errors.Join(err, failed); err == nil {
-		err = c.missing(list)
-	}
-	return len(list), err
+	return list, errors.Join(err, failed)
 }

@@ -64,11 +64,17 @@ func rulesCommand() *cli.Command {
 				Description: `   daemoneye rules test ./my-rules
    daemoneye rules test --builtin
    daemoneye rules test new.sql --format json
+   daemoneye rules test ./my-rules --coverage
    daemoneye rules test ./my-rules --format junit > report.xml
 
 The fixtures of NAME.sql are in NAME.test.yaml beside it. Exit status 1: a case failed, or a rule was refused. A rule
-without fixtures is reported as untested and does not fail: in JSON its "passed" and "file" are null.`,
-				Flags:  []cli.Flag{&cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table (text for people), json, junit (XML for CI)"}, &cli.BoolFlag{Name: "builtin", Usage: "test the rules that come with DaemonEye, too"}},
+without fixtures is reported as untested and does not fail: in JSON its "passed" and "file" are null.
+
+With --coverage the cases of each rule that passes are run again with each condition of its WHERE, ON and HAVING (what AND,
+OR and NOT join) always true, and always false. These are its two outcomes; one is covered when some case then finds
+something else. Named are conditions whose being true, or being false, decides no case: in an OR, branches by which no
+case matches; in an AND, conditions that no case that must not match needs.`,
+				Flags:  []cli.Flag{&cli.BoolFlag{Name: "coverage", Usage: "show which conditions of the rules the fixtures try"}, &cli.StringFlag{Name: "format", Value: "table", Usage: "`FORMAT` of the output: table (text for people), json, junit (XML for CI)"}, &cli.BoolFlag{Name: "builtin", Usage: "test the rules that come with DaemonEye, too"}},
 				Action: run(rulesTest),
 			},
 			rulesNewCommand(),

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -148,6 +149,10 @@ type testReport struct {
 	Untested bool         `json:"untested"`
 	Error    string       `json:"error,omitempty"`
 	Cases    []caseReport `json:"cases"`
+
+	Matching    int             `json:"matching_cases"`
+	NotMatching int             `json:"must_not_match_cases"`
+	Coverage    *coverageReport `json:"coverage,omitempty"` // nil: not asked for, or not passed
 }
 
 type caseReport struct {
@@ -172,8 +177,11 @@ func rulesTest(c *call) error {
 	}
 	progress := term.StartProgress(c.err, "test rules", "rules", 0)
 	results := rules.Test(c.ctx, set)
+	if c.Bool("coverage") && c.ctx.Err() == nil {
+		err = rules.Cover(c.ctx, set, results)
+	}
 	progress.Stop()
-	if err := c.ctx.Err(); err != nil {
+	if err := cmp.Or(c.ctx.Err(), err); err != nil {
 		return err
 	}
 	reports := make([]testReport, len(results))
@@ -212,8 +220,14 @@ func reportOf(r *rules.TestResult) testReport {
 	if r.Err != nil {
 		report.Error = r.Err.Error()
 	}
+	report.Coverage = coverageOf(r.Coverage)
 	for i := range r.Cases {
 		k := &r.Cases[i]
+		if k.Want > 0 {
+			report.Matching++
+		} else {
+			report.NotMatching++
+		}
 		one := caseReport{Name: k.Name, Passed: k.Passed(), Want: k.Want, Got: k.Got}
 		if k.Err != nil {
 			one.Error = k.Err.Error()
@@ -237,7 +251,8 @@ func showTests(out *term.Output, reports []testReport, set *rules.Set) error {
 			fmt.Fprintf(&b, "%s  %s: no fixtures\n", out.Paint(term.Yellow, "untested"), out.Text(r.Rule))
 			continue
 		case *r.Passed:
-			fmt.Fprintf(&b, "%s        %s: %s\n", out.Paint(term.Green, "ok"), out.Text(r.Rule), term.Plural(int64(len(r.Cases)), "case", "cases"))
+			fmt.Fprintf(&b, "%s        %s: %s%s\n", out.Paint(term.Green, "ok"), out.Text(r.Rule), term.Plural(int64(len(r.Cases)), "case", "cases"), r.lacks())
+			r.Coverage.write(&b, out)
 			continue
 		}
 		failed++
@@ -254,8 +269,8 @@ func showTests(out *term.Output, reports []testReport, set *rules.Set) error {
 			}
 		}
 	}
-	fmt.Fprintf(&b, "%s with %s: %d failed, %d untested, %d refused\n", term.Plural(int64(len(reports)), "rule", "rules"),
-		term.Plural(int64(cases), "case", "cases"), failed, untested, len(set.Refused))
+	fmt.Fprintf(&b, "%s with %s: %d failed, %d untested, %d refused%s\n", term.Plural(int64(len(reports)), "rule", "rules"),
+		term.Plural(int64(cases), "case", "cases"), failed, untested, len(set.Refused), coverageSummary(reports))
 	_, err := fmt.Fprint(out, b.String())
 	return err
 }
