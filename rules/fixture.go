@@ -46,7 +46,7 @@ const tableMember = "table"
 // Limits of fixtures.
 const (
 	maxFixtureBytes = 1 << 20  // of a .test.yaml file
-	maxEventBytes   = 16 << 20 // of a JSON Lines file
+	maxEventBytes   = 64 << 20 // of a JSON Lines file
 	maxCases        = 1000
 	maxCaseRows     = 50_000
 )

@@ -31,7 +31,7 @@ func recordCommand() *cli.Command {
 Events of all tables are recorded, or those of --table, until --duration has passed, --limit rows are there or Ctrl-C.
 FILE is JSON Lines, whose rows name their tables, for the owner alone, since command lines may be confidential; it
 appears when the recording ends, and its name ends in .jsonl or .jsonl.gz. "replay" and "query --input" read it, and a
-test of a rule names it with "file:", if it has at most 16 MiB, 50,000 rows of the rule's tables and is not compressed.
+test of a rule names it with "file:", if it has at most 64 MiB, 50,000 rows of the rule's tables and is not compressed.
 What is past is written by "export".
 
 When more comes than can be written the oldest are left out: their number is told, the exit status is 1, and FILE has
