@@ -109,7 +109,8 @@ type quantExpr struct {
 	fn          *function
 	run         evalFunc
 	all         bool
-	set         *valueSet // of a constant array of many elements under =
+	set         *valueSet  // of a constant array of many elements under =
+	runs        []evalFunc // by element of a constant array, where it is prepared
 }
 
 // relabelExpr has its argument's values as another type that holds them alike.

@@ -440,7 +440,7 @@ func (e *quantExpr) one(x *env, left, arr value) (value, error) {
 		return boolValue(e.all), nil
 	}
 	sawNull := false
-	for _, v := range vals {
+	for i, v := range vals {
 		if err := x.tick(nil); err != nil {
 			return null, err
 		}
@@ -448,7 +448,11 @@ func (e *quantExpr) one(x *env, left, arr value) (value, error) {
 			sawNull = true
 			continue
 		}
-		r, err := e.run(x, []value{left, v})
+		run := e.run
+		if e.runs != nil && e.runs[i] != nil {
+			run = e.runs[i]
+		}
+		r, err := run(x, []value{left, v})
 		if err != nil {
 			return null, err
 		}

@@ -46,6 +46,7 @@ func (f *folder) fold(e expr) (expr, error) {
 	case *quantExpr:
 		if c, ok := e.array.(*constExpr); ok && !c.v.null {
 			e.useSet(c.v.array())
+			e.bindElements(c.v.array())
 		}
 	}
 	if !allConstant(e) {
@@ -211,6 +212,26 @@ func (e *quantExpr) useSet(a *array) {
 	l, r := e.left.typ(), e.array.typ().Elem()
 	if len(a.vals) >= 4 && e.fn.compare == wanted && (l == r || l.integer() && r.integer()) {
 		e.set = newValueSet(r, a.vals)
+	}
+}
+
+// maxBound is how many elements of a constant array are prepared.
+const maxBound = 256
+
+// bindElements prepares the operator for each element of a constant array, such
+// as patterns. An element that can not be tells its error when it is met.
+func (e *quantExpr) bindElements(a *array) {
+	if e.fn.bind == nil || len(a.vals) > maxBound {
+		return
+	}
+	e.runs = make([]evalFunc, len(a.vals))
+	for i, v := range a.vals {
+		if v.null {
+			continue
+		}
+		if run, err := e.fn.bind([]*value{nil, &v}); err == nil {
+			e.runs[i] = run
+		}
 	}
 }
 
