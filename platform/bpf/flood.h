@@ -5,7 +5,9 @@
 // less than half of the ring buffer is used and the reader keeps up. Beyond that
 // a process, and all processes of a user but root, have a budget of bytes per
 // second for each sort of event. So who makes many of one sort is held back, and
-// hides neither what others do nor what it does itself of other sorts.
+// hides neither what others do nor what it does itself of other sorts. In the
+// same way there is a budget for long texts of execs, by the process that made
+// the one that executes; without it the texts are cut.
 
 #ifndef FLOOD_H
 #define FLOOD_H
@@ -106,14 +108,14 @@ struct payers {
 };
 
 // payers_of returns false if the user has no budget: it is root, or not known
-// since the process is not the current one.
+// since the current process is neither this one nor made by it.
 inlined bool payers_of(struct payers *p, __u32 sort, __u32 pid)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	__u32 uid = t->real_cred->uid.val;
 	p->process = (struct sender){.id = pid, .sort = sort};
 	p->user = (struct sender){.id = uid, .sort = sort, .is_user = 1};
-	return uid && t->tgid == pid;
+	return uid && (t->tgid == pid || sort >> 8 == EXEC);
 }
 
 // decide says what becomes of a record of so many bytes, as far as these are
@@ -171,6 +173,14 @@ separate int is_held(__u32 sort, __u32 pid, __u32 bytes)
 	if (v > WITHHELD && bpf_get_current_task_btf()->tgid == pid)
 		tell_flood(v == WITHHELD_USER ? &p.user : &p.process, c, cpu);
 	return 1;
+}
+
+// is_brief reports whether the texts of an exec are to be cut.
+separate int is_brief(__u32 maker)
+{
+	struct payers p;
+	bool with_user = payers_of(&p, sort_of(EXEC, 0), maker);
+	return decide(&p, with_user, 0) != ADMITTED;
 }
 
 separate int charge(__u32 sort, __u32 pid, __u32 bytes)

@@ -20,6 +20,10 @@ enum {
 	ROOM_REQUESTED = 16 << 10,
 	ROOM_ALWAYS = 24 << 10,
 	ROOM_LOADER = MAX_ENV,
+	// In a flood: bytes of arguments, and by how many bits there is less room for
+	// the environment.
+	BRIEF_ARGS = 1024,
+	BRIEF_SHIFT = 3,
 };
 
 struct ended {
@@ -151,6 +155,7 @@ struct environment {
 	__u32 room; // for the variable: 0, it is not kept
 	bool inside; // of one that is longer than MAX_VARIABLE
 	__u8 flags;
+	__u8 shift; // of room
 };
 
 inlined bool begins(__u64 start, const char *text)
@@ -191,7 +196,7 @@ static long variable_step(__u32 i, struct environment *e)
 	}
 	bool more = n == MAX_VARIABLE;
 	if (!e->inside)
-		e->room = room_of(*(__u64 *)to);
+		e->room = room_of(*(__u64 *)to) >> (e->shift & 31);
 	if (e->room && used + n > e->from + e->room) {
 		e->flags |= ENV_CUT;
 		e->room = 0;
@@ -207,10 +212,10 @@ static long variable_step(__u32 i, struct environment *e)
 	return 0;
 }
 
-inlined void environment(struct scratch *s, __u32 slot, struct mm_struct *mm)
+inlined void environment(struct scratch *s, __u32 slot, struct mm_struct *mm, __u8 shift)
 {
 	__u32 from = s->used;
-	struct environment e = {.at = mm->env_start, .end = mm->env_end, .slot = slot, .from = from};
+	struct environment e = {.at = mm->env_start, .end = mm->env_end, .slot = slot, .from = from, .shift = shift};
 	bpf_loop(MAX_VARIABLES, variable_step, &e, 0);
 	if (e.at < e.end && !e.flags)
 		e.flags = ENV_CUT;
@@ -248,8 +253,13 @@ inlined int exec(__u64 *context, bool loops)
 	if (mm) {
 		__u64 start = mm->arg_start, size = mm->arg_end - start;
 		char *to = room(s, MAX_ARGS);
+		bool brief = is_brief(p->r.ppid);
 		if (size > MAX_ARGS) {
 			size = MAX_ARGS;
+			p->r.flags |= ARGS_CUT;
+		}
+		if (brief && size > BRIEF_ARGS) {
+			size = BRIEF_ARGS;
 			p->r.flags |= ARGS_CUT;
 		}
 		if (to && bpf_probe_read_user(to, size, (void *)start) == 0) {
@@ -259,7 +269,7 @@ inlined int exec(__u64 *context, bool loops)
 			p->r.flags |= ARGS_UNREAD;
 		}
 		if (loops)
-			environment(s, cpu, mm);
+			environment(s, cpu, mm, brief ? BRIEF_SHIFT : 0);
 	}
 	__u64 size = offset_of(struct scratch, data) + s->used;
 	if (size > sizeof(*s))

@@ -89,6 +89,7 @@ volatile const bool has_fetch = 1; // atomic operations that return a value, fro
 
 enum {
 	FLOOD = 28, // What of SYSTEM: a process is held back
+	USUAL_EXEC = 4096, // bytes
 };
 
 // sort_of is what there is a budget for.
@@ -191,6 +192,8 @@ inlined void output(struct record *r, __u64 size, __u8 kind, struct counters *c)
 		__sync_fetch_and_add(&c->lost[kind], 1);
 	else if (kind > TASK)
 		charge(sort_of(kind, r->what), r->pid, size);
+	else if (kind == EXEC && size > USUAL_EXEC)
+		charge(sort_of(EXEC, 0), r->ppid, size - USUAL_EXEC);
 	wake(c);
 }
 
