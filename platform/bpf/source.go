@@ -227,10 +227,10 @@ func (s *Source) Close() error {
 
 func (s *Source) close() error {
 	var errs []error
+	s.closed.Store(true)
 	for _, l := range s.links {
 		errs = append(errs, l.Close())
 	}
-	s.closed.Store(true)
 	if s.ring != nil {
 		errs = append(errs, s.ring.Flush()) // wakes a Read
 		s.reading.Lock()
@@ -238,6 +238,9 @@ func (s *Source) close() error {
 		s.reading.Unlock()
 	}
 	s.control.position.close()
+	if s.control.own != nil {
+		errs = append(errs, s.control.own.Close())
+	}
 	for _, c := range s.parts {
 		c.Close()
 	}

@@ -1,9 +1,13 @@
 package bpf
 
 import (
+	"errors"
 	"slices"
 	"time"
 )
+
+// ErrDetached is the error of Check when a program was taken out of the kernel.
+var ErrDetached = errors.New("a program was taken out of the kernel")
 
 // Tampering is a change that another process has made to what the programs and
 // their reader use.

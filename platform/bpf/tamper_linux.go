@@ -5,8 +5,11 @@ package bpf
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +31,7 @@ type control struct {
 	tables    []byte // of watched files; nil: none were written
 	watching  byte   // which of the two tables
 	ids       map[uint32]bool
+	own       *os.File // /proc/self/fd
 
 	looked   [3]time.Time // when Check was called, the last one first
 	position *position
@@ -80,6 +84,9 @@ func (s *Source) openControl() (err error) {
 	if s.control.position, err = mapPosition(s.Ring); err != nil {
 		return err
 	}
+	if s.control.own, err = os.Open("/proc/self/fd"); err != nil {
+		return fmt.Errorf("eBPF: list own descriptors: %w", err)
+	}
 	maps := []*ebpf.Map{s.Ring, s.Counters, s.Readings, s.Budgets, s.Wanted, s.Scratches}
 	for _, c := range s.parts {
 		for _, m := range c.Maps {
@@ -102,8 +109,12 @@ func (s *Source) openControl() (err error) {
 func (s *Source) HasMap(id uint32) bool { return s.control.ids[id] }
 
 // Check returns what another process has changed since the last Check, and puts
-// it back. Want, Watch, Protect and Check are for one goroutine.
+// it back. The error is ErrDetached when it can not be. Want, Watch, Protect and
+// Check are for one goroutine.
 func (s *Source) Check() (list []Tampering, err error) {
+	if s.closed.Load() {
+		return nil, nil
+	}
 	c := &s.control
 	before := c.looked
 	c.looked = [...]time.Time{time.Now(), before[0], before[1]}
@@ -147,7 +158,27 @@ func (s *Source) Check() (list []Tampering, err error) {
 		note(fmt.Sprintf("another process has taken %d events from the ring buffer", n))
 		list[len(list)-1].Since = before[2]
 	}
-	return list, nil
+	return list, s.attached()
+}
+
+// attached returns ErrDetached when what attaches one of the programs is not open
+// any more. Nothing else can detach them.
+func (s *Source) attached() error {
+	target := make([]byte, 64)
+	for _, l := range s.links {
+		fd, ok := l.(interface{ FD() int })
+		if !ok {
+			continue
+		}
+		n, err := unix.Readlinkat(int(s.control.own.Fd()), strconv.Itoa(fd.FD()), target)
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("eBPF: look at a link: %w", err)
+		}
+		if err != nil || !strings.Contains(string(target[:n]), "bpf_link") {
+			return ErrDetached
+		}
+	}
+	return nil
 }
 
 // equals reports whether memory holds what is wanted.

@@ -62,6 +62,8 @@ type Config struct {
 
 	leaseTime time.Duration // 0: api.LeaseTime
 	stallTime time.Duration // after how long it counts that this process did not run; 0: 10 s
+
+	checkInterval time.Duration // between two looks at the programs in the kernel; 0: 1 s
 }
 
 func (c Config) withDefaults() Config {
@@ -79,6 +81,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.leaseTime <= 0 {
 		c.leaseTime = api.LeaseTime
+	}
+	if c.checkInterval <= 0 {
+		c.checkInterval = time.Second
 	}
 	if c.stallTime <= 0 {
 		c.stallTime = 10 * time.Second
@@ -229,7 +234,7 @@ func (c *collector) run(ctx context.Context) error {
 	hashing := false
 	watchdog := newWatchdog(c.cfg.stallTime)
 	defer watchdog.close()
-	checks := time.NewTicker(checkInterval)
+	checks := time.NewTicker(c.cfg.checkInterval)
 	defer checks.Stop()
 	for {
 		var batches <-chan kernelBatch
@@ -255,7 +260,7 @@ func (c *collector) run(ctx context.Context) error {
 				return err
 			}
 		case <-checks.C:
-			if err := c.checkSensor(time.Now()); err != nil {
+			if err := c.checkSensor(ctx, time.Now()); err != nil {
 				return err
 			}
 		case f := <-c.agent.tasks:

@@ -261,7 +261,7 @@ func (a *testAgent) release() {
 // await waits until ok is true. It is called with the lock held.
 func (a *testAgent) await(what string, ok func() bool) {
 	a.t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		a.mu.Lock()
 		done, changed := ok(), a.changed

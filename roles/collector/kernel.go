@@ -232,12 +232,18 @@ func (c *collector) checkKernel(ctx context.Context) error {
 		return c.kernelFailed(ctx, err)
 	}
 	if stopped != "" {
-		if err := c.tellOfSensor(eventSensorStopped, stopped); err != nil {
-			return err
-		}
-		return c.kernelFailed(ctx, errors.New(stopped))
+		return c.sensorStopped(ctx, errors.New(stopped))
 	}
 	return nil
+}
+
+// sensorStopped publishes that programs in the kernel do not run any more, which
+// none of ours has done, and goes on without them.
+func (c *collector) sensorStopped(ctx context.Context, why error) error {
+	if err := c.tellOfSensor(eventSensorStopped, why.Error()); err != nil {
+		return err
+	}
+	return c.kernelFailed(ctx, why)
 }
 
 // apply publishes what has happened.

@@ -243,28 +243,31 @@ func TestKernelLossesAreReportedAtOnce(t *testing.T) {
 // TestKernelStops: when the programs, or one of them, are taken out of the kernel
 // behind the source's back, a scan notices it, and the time since is a gap.
 func TestKernelStops(t *testing.T) {
+	counts := Config{NoHash: true, checkInterval: time.Hour}
 	t.Run("all", func(t *testing.T) {
-		testKernelStops(t, nil, func() { start(t, exec.Command("sleep", "1000"), false) })
+		testKernelStops(t, counts, nil, func() { start(t, exec.Command("sleep", "1000"), false) })
 	})
 	// The links were opened in this order.
 	t.Run("exit", func(t *testing.T) {
-		testKernelStops(t, []int{0}, func() {
+		testKernelStops(t, counts, []int{0}, func() {
 			c := start(t, exec.Command("sleep", "1000"), false)
 			_ = c.Process.Kill()
 			_ = c.Wait()
 		})
 	})
 	t.Run("exec", func(t *testing.T) {
-		testKernelStops(t, []int{1}, func() { start(t, exec.Command("sleep", "1000"), false) })
+		testKernelStops(t, counts, []int{1}, func() { start(t, exec.Command("sleep", "1000"), false) })
+	})
+	t.Run("another, which nothing counts", func(t *testing.T) {
+		testKernelStops(t, Config{NoHash: true}, []int{3}, func() {})
 	})
 }
 
-func testKernelStops(t *testing.T, links []int, act func()) {
+func testKernelStops(t *testing.T, cfg Config, links []int, act func()) {
 	a := newTestAgent(t)
-	a.watch(Config{NoHash: true})
+	a.watch(cfg)
 	a.scan(2)
-	before := time.Now()
-	cutLinks(t, links)
+	before := cutLinks(t, links)
 	a.await("another source", func() bool { // the kernel takes the programs out a little later
 		act()
 		return a.regs[len(a.regs)-1].Source != api.SourceKernel
@@ -283,8 +286,8 @@ func testKernelStops(t *testing.T, links []int, act func()) {
 }
 
 // cutLinks closes what attaches the programs for processes: those named, or all
-// but the list.
-func cutLinks(t *testing.T, only []int) {
+// but the list. It returns when it began to.
+func cutLinks(t *testing.T, only []int) (began time.Time) {
 	t.Helper()
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -312,6 +315,9 @@ func cutLinks(t *testing.T, only []int) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if cut == 0 {
+			began = time.Now()
+		}
 		if err := unix.Dup3(int(null.Fd()), fd, unix.O_CLOEXEC); err != nil {
 			t.Fatal(err)
 		}
@@ -320,6 +326,7 @@ func cutLinks(t *testing.T, only []int) {
 	if found < 3 || len(only) > 0 && cut != len(only) {
 		t.Fatalf("%d links were open, want at least 3; %d are cut", found, cut)
 	}
+	return began
 }
 
 // TestKernelEventsAreGathered: while the agent does not take them, events fill

@@ -35,6 +35,7 @@ type live struct {
 	youngest  time.Duration              // since boot: when the last of these began, at the earliest
 	guard     *guard
 	sensor    sensor           // nil: nobody can tamper with it
+	looked    time.Time        // when it was last checked
 	missed    map[bpf.Kind]int // execs and exits that the last two scans have found and no event told
 
 	gone    [256]*procfs.Process // the last that have ended, whose connections may not have

@@ -76,6 +76,7 @@ func (c *collector) openKernel() []string {
 	if c.kernel != nil {
 		c.live = newLive(c.enumerator, c.rows, c.cfg.Scan.Environment)
 		c.live.sensor, _ = c.kernel.source.(sensor)
+		c.live.looked = c.kernel.checked
 	}
 	return reasons
 }

@@ -1,16 +1,14 @@
 package collector
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"daemoneye/platform/bpf"
 	"daemoneye/roles/log/core"
 )
-
-// checkInterval is between two looks whether another process has changed what the
-// programs in the kernel use.
-const checkInterval = time.Second
 
 // sensor is a source whose programs and ring buffer another process can open.
 type sensor interface {
@@ -19,12 +17,21 @@ type sensor interface {
 }
 
 // checkSensor tells what another process has changed since the last look, and
-// that events may be missing since. It is put back by then.
-func (c *collector) checkSensor(now time.Time) error {
+// that events may be missing since. It is put back by then; a source that lacks a
+// program ends.
+func (c *collector) checkSensor(ctx context.Context, now time.Time) error {
 	if c.live == nil || c.live.sensor == nil {
 		return nil
 	}
+	before := c.live.looked
+	c.live.looked = now
 	list, err := c.live.sensor.Check()
+	if errors.Is(err, bpf.ErrDetached) {
+		if before.Before(c.kernel.checked) {
+			c.kernel.checked = before
+		}
+		return c.sensorStopped(ctx, err)
+	}
 	if err != nil {
 		c.log.Warn("check the programs in the kernel", core.Err(err))
 	}
