@@ -10,6 +10,7 @@
 
 #include "path.h"
 #include "syscall.h"
+#include "touched.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -49,6 +50,7 @@ enum file_flags {
 	TARGET_CUT = 4,
 	UNREAD = 8, // the text could not be read
 	TARGET_UNREAD = 16,
+	TOUCHED = 32, // the paths within file systems are of what the call has touched, and stand behind the target's
 };
 
 // uapi/asm-generic/fcntl.h and fs.h
@@ -61,6 +63,7 @@ enum {
 	FMODE_CREATED = 0x100000,
 	S_IFMT = 0170000,
 	S_IFREG = 0100000,
+	S_IFDIR = 0040000,
 	S_ISUID = 04000,
 	S_ISGID_AND_X = 02010,
 	EPERM = 1,
@@ -82,8 +85,8 @@ struct file_record {
 	__u8 reserved;
 	__u16 inner_size, target_inner_size;
 	__u32 inner_dev, target_inner_dev;
-	__u16 skip, target_skip; // the first bytes of the path passed, for which the directory stands
-	__u32 reserved2;
+	// The first bytes of the path passed, for which the directory stands.
+	__u16 skip, target_skip, inner_skip, target_inner_skip;
 };
 
 _Static_assert(sizeof(struct file_record) == 144, "as in files.go");
@@ -126,10 +129,12 @@ enum {
 	WATCH_OWN_DIRECTORY = 8,
 	WATCH_OWN_FILE = 16,
 	WATCH_FOREIGN = 32,
+	WATCH_OF_THREAD = 64, // the process's are those of its first thread
 	ROOT = 1,
 };
 
 struct dentry___inside {
+	struct inode *d_inode;
 	struct super_block *d_sb;
 } relocated;
 
@@ -166,10 +171,13 @@ struct {
 
 // passed is a path of a call.
 struct passed {
-	__u16 text_size, base_size, inner_size, skip;
+	__u16 text_size, base_size, inner_size, skip, inner_skip;
+	__u16 last; // where the last name is in the text
+	__u64 hash; // of that
 	__u32 dev; // of the file system that inner_size is about
 	bool cut, unread;
 	bool resolved; // it is the path of an open file
+	bool foreign;
 	__u8 watched; // WATCH_*
 };
 
@@ -187,6 +195,9 @@ struct match {
 	bool foreign; // the text goes by way of another process
 	__u16 jump;   // WATCH_OWN_*: what follows in the text counts from there
 	__u32 number; // of the open file
+	__u32 last;   // where the last name is, in the scratch's data
+	__u64 hash;   // of that
+	__u64 touched[MAX_TOUCHED]; // dentries of what the call has changed
 	__u32 at;    // in the scratch's data
 	__u32 length; // of the last name
 	__u32 table;
@@ -336,13 +347,16 @@ static long text_step(__u32 i, __u32 *slot)
 			m->left = 1;
 	} else if (length && !(length == 1 && name[0] == '.')) {
 		enter(m, hash);
+		m->last = at;
+		m->hash = hash;
 		struct tables *tables = bpf_map_lookup_elem(&watched, &m->table);
 		__u32 flags = tables ? tables->states[m->states[bounded(m->depth)] & (STATES - 1)].watched : 0;
-		m->jump = flags & (WATCH_OWN_DIRECTORY | WATCH_OWN_FILE);
-		if (m->jump & WATCH_OWN_FILE)
-			m->number = number_at(*slot, at);
-		if (flags & WATCH_FOREIGN && !m->jump)
+		if (flags & (WATCH_OWN_DIRECTORY | WATCH_OWN_FILE))
+			m->jump = flags;
+		else if (flags & WATCH_FOREIGN)
 			m->foreign = 1;
+		if (flags & WATCH_OWN_FILE)
+			m->number = number_at(*slot, at);
 	}
 	m->at = at + length + (name[length] == '/');
 	return m->jump || !name[length];
@@ -433,6 +447,7 @@ inlined bool walk_inside(struct scratch *s, struct match *m, struct walk *w, str
 	m->names = 0;
 	m->left = 0;
 	p->inner_size = loop(s, w, inner_step, MAX_PATH);
+	p->inner_skip = p->skip;
 	if (w->cut) {
 		forget_inside(s, p);
 		return 0;
@@ -534,6 +549,8 @@ inlined void take_path(__u32 slot, __u32 dir, __u64 text, bool of_link, struct m
 	p->text_size = n;
 	m->foreign = 0;
 	m->jump = 0;
+	m->last = at;
+	__u32 from = at;
 	bool absolute = to[0] == '/';
 	if (!absolute && of_link) {
 		if (m->depth)
@@ -563,17 +580,18 @@ inlined void take_path(__u32 slot, __u32 dir, __u64 text, bool of_link, struct m
 	p->resolved = n == 1;
 	take_text(m, slot, at);
 	if (m->jump) {
-		if (m->jump & WATCH_OWN_DIRECTORY) {
-			w.mnt = fs->pwd.mnt;
-			w.dentry = fs->pwd.dentry;
-		} else {
-			struct file *f = file_of(t, m->number);
-			if (!f) { // closed meanwhile
-				p->cut = 1;
-				judge(m, p);
-				return;
-			}
+		struct task_struct *who = m->jump & WATCH_OF_THREAD ? t : t->group_leader;
+		struct fs_struct *own = who->fs;
+		struct file *f = m->jump & WATCH_OWN_FILE ? file_of(who, m->number) : NULL;
+		if (f) {
 			path_of(f, &w);
+		} else if (m->jump & WATCH_OWN_DIRECTORY && own) {
+			copy(w.mnt, own->pwd.mnt);
+			copy(w.dentry, own->pwd.dentry);
+		} else { // closed meanwhile
+			p->cut = 1;
+			judge(m, p);
+			return;
 		}
 		inner.dentry = w.dentry;
 		p->skip = m->at - at;
@@ -585,11 +603,12 @@ inlined void take_path(__u32 slot, __u32 dir, __u64 text, bool of_link, struct m
 		m->floor = 0;
 		m->jump = 0;
 		take_text(m, slot, at);
-		if (m->jump) // once is enough
-			m->foreign = 1;
 	}
+	p->foreign = m->foreign || m->jump; // by one's own once is enough
 	judge(m, p);
-	if (m->foreign)
+	p->last = m->last - from;
+	p->hash = m->hash;
+	if (p->foreign)
 		p->watched |= WATCH_CHANGES;
 	if (walk_inside(s, m, &inner, p)) {
 		if (absolute)
@@ -619,6 +638,101 @@ separate int take_target(__u32 slot, __u32 dir, __u64 text, __u32 of_link)
 		return 0;
 	take_path(slot, dir, text, of_link, m, &m->target);
 	return 0;
+}
+
+// take_touched takes the path of a dentry in the place of the one that was
+// passed, with the last name of that behind it unless it is that of the file
+// itself. It reports whether that is watched.
+separate int take_touched(__u32 slot, __u64 dentry, __u32 of_target, __u32 itself, __u32 event)
+{
+	struct match *m = match_of();
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
+	if (!m || !s || !dentry)
+		return 0;
+	struct tables *tables = bpf_map_lookup_elem(&watched, &m->table);
+	struct passed *p = of_target ? &m->target : &m->path;
+	struct walk w = {.slot = slot, .dentry = (void *)dentry};
+	struct super_block *sb = NULL;
+	if (!tables || copy(sb, ((struct dentry___inside *)dentry)->d_sb) || copy(p->dev, sb->s_dev))
+		return 0;
+	__u32 begin = begin_of(m->table, p->dev);
+	if (!begin)
+		return 0;
+	m->names = 0;
+	p->inner_size = loop(s, &w, inner_step, MAX_PATH);
+	p->inner_skip = itself ? p->text_size - 1 : p->last;
+	descend(begin);
+	if (!itself)
+		enter(m, p->hash);
+	__u32 state = m->states[bounded(m->depth)];
+	__u8 watched = tables->states[state & (STATES - 1)].watched | WATCH_LEADS;
+	if (!w.cut && state && watched & tells(event)) {
+		p->watched |= watched;
+		return 1;
+	}
+	forget_inside(s, p);
+	return 0;
+}
+
+// name_hash returns the hash of a dentry's name.
+separate __u64 name_hash(__u32 slot, __u64 dentry)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
+	struct walk w = {.slot = slot, .limit = DATA};
+	const unsigned char *name;
+	if (!s || !dentry || copy(name, ((struct dentry *)dentry)->d_name.name))
+		return 0;
+	__u32 at = s->used;
+	if (append(&w, name))
+		return 0;
+	s->used = at;
+	return hash_name(slot, at);
+}
+
+inlined bool is_directory(__u64 dentry)
+{
+	struct inode *inode = NULL;
+	__u16 mode = 0;
+	if (!dentry || copy(inode, ((struct dentry___inside *)dentry)->d_inode) || !inode)
+		return 0; // it was deleted
+	copy(mode, inode->i_mode);
+	return (mode & S_IFMT) == S_IFDIR;
+}
+
+// resolve looks for what was passed among what the call has touched: the file
+// itself, or the directory that has its name.
+separate int resolve(__u32 slot, __u32 event)
+{
+	struct match *m = match_of();
+	if (!m)
+		return 0;
+	bool of_names = event == RENAME || event == LINK || event == SYMLINK || event == DELETE || event == MKDIR || event == MKNOD;
+	__u64 moved = 0, to = 0, from = 0;
+	for (int i = 0; i < MAX_TOUCHED && event == RENAME; i++) {
+		if (m->touched[i] && name_hash(slot, m->touched[i]) == m->target.hash)
+			moved = m->touched[i];
+	}
+	if (moved)
+		copy(to, ((struct dentry *)moved)->d_parent);
+	for (int i = 0; i < MAX_TOUCHED; i++) {
+		__u64 d = m->touched[i];
+		if (!of_names && take_touched(slot, d, 0, 1, event))
+			return 1;
+		if (!of_names || d == moved || !is_directory(d))
+			continue;
+		if (event == RENAME) { // from this one, unless another is left for that
+			if (!from || from == to)
+				from = d;
+		} else if (take_touched(slot, d, 0, 0, event)) {
+			return 1;
+		}
+	}
+	if (event != RENAME)
+		return 0;
+	int told = take_touched(slot, from, 0, 0, event);
+	if (!told && from == to && !m->states[bounded(m->names)]) // nothing in the directory is watched
+		return 0;
+	return take_touched(slot, moved, 1, 1, event) || told;
 }
 
 // Where a dentry has a field, from d_parent on; d_name comes behind that.
@@ -708,17 +822,27 @@ int file_call(__u64 *context)
 	__u8 call = call_of(regs, compat);
 	if (!call)
 		return 0;
+	const volatile struct shape *shape = &shapes[call];
+	struct match *m = match_of();
+	if (!m)
+		return 0;
+	m->touched[0] = 0;
+	if (shape->path && !shape->opens) {
+		struct touched *touched = bpf_task_storage_get(&touches, t, NULL, 0);
+		for (int i = 0; i < MAX_TOUCHED && touched; i++)
+			m->touched[i] = i < touched->count ? touched->dentries[i] : 0;
+		if (touched)
+			touched->count = 0;
+	}
 	int result = context[1];
 	if (result < 0 && result != -EACCES && result != -EPERM)
 		return 0;
-	const volatile struct shape *shape = &shapes[call];
 	__u32 event = shape->event;
 	if (!shape->opens && !wants(FILES, event))
 		return 0;
 	__u32 key = 0;
 	__u64 *current = bpf_map_lookup_elem(&watching, &key);
-	struct match *m = match_of();
-	if (!current || !m)
+	if (!current)
 		return 0;
 	m->table = *current & 1;
 	__u64 flags = shape->flags;
@@ -770,7 +894,10 @@ int file_call(__u64 *context)
 	if (shape->target)
 		take_target(cpu, argument_of(m, shape->target_dir), argument_of(m, shape->target), event == SYMLINK);
 	bool may_create = shape->opens && flags & O_CREAT && !f; // refused, or closed meanwhile
-	if (!((m->path.watched | m->target.watched) & tells(event)) && !gives_id(event, argument_of(m, shape->mode), may_create))
+	bool told = (m->path.watched | m->target.watched) & tells(event), touched = 0;
+	if (!told || m->path.foreign || m->target.foreign)
+		touched = m->touched[0] && !m->path.inner_size && !m->target.inner_size && resolve(cpu, event);
+	if (!told && !touched && !gives_id(event, argument_of(m, shape->mode), may_create))
 		return 0;
 
 	struct file_record *r = (void *)s->head;
@@ -784,7 +911,7 @@ int file_call(__u64 *context)
 	if (!c)
 		return 0;
 	r->r.flags = m->path.resolved * RESOLVED | m->path.cut * CUT | m->target.cut * TARGET_CUT | m->path.unread * UNREAD |
-		     m->target.unread * TARGET_UNREAD;
+		     m->target.unread * TARGET_UNREAD | touched * TOUCHED;
 	r->call = call;
 	r->call_flags = flags;
 	r->error = result < 0 ? -result : 0;
@@ -799,6 +926,8 @@ int file_call(__u64 *context)
 	r->target_inner_size = m->target.inner_size;
 	r->skip = m->path.skip;
 	r->target_skip = m->target.skip;
+	r->inner_skip = m->path.inner_skip;
+	r->target_inner_skip = m->target.inner_skip;
 	r->inner_dev = m->path.dev;
 	r->target_inner_dev = m->target.dev;
 	if (shape->name) {

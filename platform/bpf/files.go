@@ -67,6 +67,7 @@ const (
 	fileTargetCut
 	fileUnread
 	fileTargetUnread
+	fileTouched
 )
 
 // fileSize is that of struct file_record.
@@ -89,8 +90,7 @@ func (e *Event) file(r reader, size int) error {
 	r.u8()
 	inner, targetInner := int(r.u16()), int(r.u16())
 	f.innerDevice, f.targetInnerDevice = r.u32(), r.u32()
-	skip, targetSkip := int(r.u16()), int(r.u16())
-	r.u32()
+	skip, targetSkip, innerSkip, targetInnerSkip := int(r.u16()), int(r.u16()), int(r.u16()), int(r.u16())
 	r.bytes(processSize - fileSize)
 	if call == 0 || call >= len(fileCalls) || e.What >= fileEvents {
 		return fmt.Errorf("file record of call %d, event %d", call, e.What)
@@ -102,18 +102,24 @@ func (e *Event) file(r reader, size int) error {
 	has := func(flag Flags) bool { return e.Flags&flag != 0 }
 	f.Resolved, f.PathCut, f.TargetCut, f.TargetUnread = has(fileResolved), has(fileCut), has(fileTargetCut), has(fileTargetUnread)
 	f.HasFile = f.Inode != 0
-	passed := behind(text(r.bytes(textSize)), skip)
-	f.Path = absolute(passed, path(r.bytes(base), f.PathCut))
-	if inner > 0 {
-		f.inner = absolute(passed, path(r.bytes(inner), false))
+	passed, directory := text(r.bytes(textSize)), r.bytes(base)
+	var within []byte
+	if !has(fileTouched) {
+		within = r.bytes(inner)
 	}
-	passed = text(r.bytes(target))
-	rest := behind(passed, targetSkip)
-	directory, within := r.bytes(targetBase), r.bytes(targetInner)
-	if f.Target = passed; e.What != FileSymlink {
-		f.Target = absolute(rest, path(directory, f.TargetCut))
+	targetPassed, targetDirectory := text(r.bytes(target)), r.bytes(targetBase)
+	if has(fileTouched) {
+		within = r.bytes(inner)
+	}
+	targetWithin := r.bytes(targetInner)
+	f.Path = absolute(behind(passed, skip), path(directory, f.PathCut))
+	if inner > 0 {
+		f.inner = absolute(behind(passed, innerSkip), path(within, false))
+	}
+	if f.Target = targetPassed; e.What != FileSymlink {
+		f.Target = absolute(behind(targetPassed, targetSkip), path(targetDirectory, f.TargetCut))
 		if targetInner > 0 {
-			f.targetInner = absolute(rest, path(within, false))
+			f.targetInner = absolute(behind(targetPassed, targetInnerSkip), path(targetWithin, false))
 		}
 	}
 	f.Attribute = text(r.bytes(name))

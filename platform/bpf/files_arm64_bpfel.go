@@ -22,6 +22,7 @@ const (
 	filesMapReadings    = "readings"
 	filesMapRing        = "ring"
 	filesMapScratches   = "scratches"
+	filesMapTouches     = "touches"
 	filesMapWanted      = "wanted"
 	filesMapWatched     = "watched"
 	filesMapWatching    = "watching"
@@ -87,6 +88,7 @@ type filesMapSpecs struct {
 	Readings  *ebpf.MapSpec `ebpf:"readings"`
 	Ring      *ebpf.MapSpec `ebpf:"ring"`
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
+	Touches   *ebpf.MapSpec `ebpf:"touches"`
 	Wanted    *ebpf.MapSpec `ebpf:"wanted"`
 	Watched   *ebpf.MapSpec `ebpf:"watched"`
 	Watching  *ebpf.MapSpec `ebpf:"watching"`
@@ -128,6 +130,7 @@ type filesMaps struct {
 	Readings  *ebpf.Map `ebpf:"readings"`
 	Ring      *ebpf.Map `ebpf:"ring"`
 	Scratches *ebpf.Map `ebpf:"scratches"`
+	Touches   *ebpf.Map `ebpf:"touches"`
 	Wanted    *ebpf.Map `ebpf:"wanted"`
 	Watched   *ebpf.Map `ebpf:"watched"`
 	Watching  *ebpf.Map `ebpf:"watching"`
@@ -141,6 +144,7 @@ func (m *filesMaps) Close() error {
 		m.Readings,
 		m.Ring,
 		m.Scratches,
+		m.Touches,
 		m.Wanted,
 		m.Watched,
 		m.Watching,

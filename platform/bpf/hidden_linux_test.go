@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -153,25 +155,29 @@ func TestFilesByProc(t *testing.T) {
 	}
 	defer unix.Close(other)
 	t.Chdir(f.watched)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	f.caused(func() {})
 	got := f.told(func() error {
 		return errors.Join(
-			unix.Chmod("/proc/self/cwd/file", 0o600),
+			unix.Chmod("/proc/thread-self/cwd/file", 0o600),
 			unix.Chmod("/proc/.//thread-self/cwd//../watched/file", 0o600),
-			unix.Chmod(fmt.Sprintf("/proc/self/fd/%d/file", directory), 0o600),
-			unix.Chmod(fmt.Sprintf("/dev/fd/%d", file), 0o600),
-			unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", other), 0o600), // not watched
-			unix.Chmod("/proc/self/cwd/../other/file", 0o600),         // nor this
-			unix.Rename(f.dir+"/other/file", fmt.Sprintf("/proc/self/fd/%d/new", directory)),
-			unix.Rename("/proc/self/cwd/new", "/proc/self/cwd/newer"),
-			unix.Chmod(fmt.Sprintf("/proc/%d/cwd/file", os.Getpid()), 0o600), // it may be another process
+			unix.Chmod(fmt.Sprintf("/proc/thread-self/fd/%d/file", directory), 0o600),
+			unix.Chmod(fmt.Sprintf("/proc/thread-self/fd/%d", file), 0o600),
+			unix.Chmod(fmt.Sprintf("/proc/thread-self/fd/%d", other), 0o600), // not watched
+			unix.Chmod("/proc/thread-self/cwd/../other/file", 0o600),         // nor this
+			unix.Rename(f.dir+"/other/file", fmt.Sprintf("/proc/thread-self/fd/%d/new", directory)),
+			unix.Rename("/proc/thread-self/cwd/new", "/proc/thread-self/cwd/newer"),
 			unix.Chmod(fmt.Sprintf("/proc/self/task/%d/cwd/file", unix.Gettid()), 0o600),
 		)
 	})
 	want := []string{
 		"chmod /watched/file", "chmod /watched/file", "chmod /watched/file", "chmod /watched/file",
 		"rename /other/file /watched/new", "rename /watched/new /watched/newer",
-		fmt.Sprintf("chmod /proc/%d/cwd/file", os.Getpid()), "chmod /proc/self/task/TID/cwd/file",
+		"chmod /proc/self/task/TID/cwd/file",
+	}
+	if !slices.ContainsFunc(f.source.Limits(), func(s string) bool { return strings.Contains(s, "by way of a link") }) {
+		want[len(want)-1] = "chmod /watched/file by /proc/self/task/TID/cwd/file"
 	}
 	for i := range got {
 		got[i] = strings.Replace(strings.Replace(got[i], "fchmodat ", "chmod ", 1), "renameat ", "rename ", 1)
@@ -180,5 +186,33 @@ func TestFilesByProc(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("told:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+	// A process's own are those of its first thread: of a test another one's may
+	// have gone on.
+	cmd := exec.Command("chmod", "600", "/proc/self/cwd/file", "/proc/self/fd/3/file", "/dev/fd/4")
+	cmd.Dir, cmd.ExtraFiles = f.watched, []*os.File{reopen(t, directory), reopen(t, file)}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	got = nil
+	for _, e := range f.until(t, exitOf(cmd.Process.Pid)) {
+		if e.File != nil && int(e.PID) == cmd.Process.Pid {
+			got = append(got, e.File.Path)
+		}
+	}
+	if want := slices.Repeat([]string{f.watched + "/file"}, 3); !slices.Equal(got, want) {
+		t.Errorf("chmod of %q, want %q", got, want)
+	}
 	t.Chdir(f.dir)
+}
+
+// reopen returns a file for another descriptor of the same.
+func reopen(t *testing.T, fd int) *os.File {
+	t.Helper()
+	again, err := unix.Dup(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := os.NewFile(uintptr(again), "")
+	t.Cleanup(func() { _ = file.Close() })
+	return file
 }

@@ -24,6 +24,7 @@ var parts = []part{
 	{"changes of processes and of the kernel", loadSystem, setSystem},
 	{"network events", loadNetwork, setNetwork},
 	{"file events", loadFiles, setFileCalls},
+	{"file events by way of a link, or a mount, in the path that was passed", loadTouched, setTouched},
 }
 
 // setVariables sets variables of programs, by name.
@@ -88,9 +89,11 @@ func (s *Source) loadPart(p part, kernel *btf.Spec) (*ebpf.Collection, error) {
 			options.MapReplacements[name] = m
 		}
 	}
-	for _, c := range s.parts { // sockets, of what tells of network events
-		if m := c.Maps["sockets"]; m != nil && spec.Maps["sockets"] != nil {
-			options.MapReplacements["sockets"] = m
+	for _, c := range s.parts { // sockets, of what tells of network events, and what files were touched
+		for _, name := range []string{"sockets", "touches"} {
+			if m := c.Maps[name]; m != nil && spec.Maps[name] != nil {
+				options.MapReplacements[name] = m
+			}
 		}
 	}
 	c, err := ebpf.NewCollectionWithOptions(spec, options)

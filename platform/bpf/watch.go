@@ -33,6 +33,7 @@ const (
 	watchOwnDirectory
 	watchOwnFile
 	watchForeign
+	watchOfThread // the process's are those of its first thread
 )
 
 // root is the first state; 0 is none.
@@ -123,9 +124,9 @@ func (w *watcher) addProc() {
 		n.walk(w, []string{"cwd"}).watched |= watchForeign
 		n.walk(w, []string{"fd", "*"}).watched |= watchForeign
 	}
-	for _, self := range []string{"self", "thread-self"} {
-		w.root.walk(w, []string{"proc", self, "cwd"}).watched |= watchOwnDirectory
-		w.root.walk(w, []string{"proc", self, "fd", "*"}).watched |= watchOwnFile
+	for self, of := range map[string]uint16{"self": 0, "thread-self": watchOfThread} {
+		w.root.walk(w, []string{"proc", self, "cwd"}).watched |= watchOwnDirectory | of
+		w.root.walk(w, []string{"proc", self, "fd", "*"}).watched |= watchOwnFile | of
 	}
 	w.root.walk(w, []string{"dev", "fd", "*"}).watched |= watchOwnFile
 }

@@ -177,7 +177,7 @@ func TestWatchProc(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]uint16{
-		"/proc/self/cwd": watchOwnDirectory | watchForeign, "/proc/thread-self/fd/3": watchOwnFile | watchForeign, "/dev/fd/0": watchOwnFile,
+		"/proc/self/cwd": watchOwnDirectory | watchForeign, "/proc/thread-self/fd/3": watchOwnFile | watchForeign | watchOfThread, "/dev/fd/0": watchOwnFile,
 		"/proc/1/cwd": watchForeign, "/proc/1/task/2/fd/3": watchForeign, "/proc/1/root/proc/self/cwd": watchOwnDirectory | watchForeign,
 		"/proc/self/fd": 0, "/proc/self/exe": 0, "/proc/self/fdinfo/3": 0,
 	} {
