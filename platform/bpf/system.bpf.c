@@ -376,16 +376,32 @@ inlined bool notable_ptrace(__u64 request)
 	return has(1 << 0 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 13 | 1 << 15 | 1 << 16, request) || request == 0x4205 || request == 0x4206;
 }
 
-// subject is what of a call was looked up before it is told.
-struct subject {
+// seen is a system call that may be told: how it was made, and what of it was
+// looked up before it is told.
+struct seen {
+	__u64 args[8];
+	__u64 number; // of its form
+	__s64 result;
 	struct file *file;
-	int pid;      // of the target, as the process names it
-	int owner;    // of the target, as it is numbered at the outermost
+	int pid;   // of the target, as the process names it
+	int owner; // of the target, as it is numbered at the outermost
+	__u32 index; // of its form
+	__u32 call;
+	__u32 compat;
+	struct form form;
 };
 
 // notable reports whether a call is to be told, of those whose arguments decide.
-inlined bool notable(struct task_struct *t, struct form *f, __u32 index, const __u64 *args, __u64 number, __s64 result, struct subject *s)
+separate int notable(struct seen *s)
 {
+	if (!s)
+		return 0;
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct form *f = &s->form;
+	const __u64 *args = s->args;
+	__u64 number = s->number;
+	__s64 result = s->result;
+	__u32 index = s->index;
 	switch (f->what) {
 	case MEMORY_EXECUTABLE: {
 		if (!has(number, f->bit))
@@ -520,44 +536,49 @@ inlined void path_of(struct scratch *s, __u32 slot, struct call *c, struct file 
 		c->r.flags |= PATH_CUT;
 }
 
-inlined void tell_call(struct task_struct *t, struct form *f, __u32 index, const __u64 *args, __s64 result, __u32 number, bool compat, struct subject *subject)
+separate int tell_call(struct seen *seen)
 {
+	if (!seen)
+		return 0;
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct form *f = &seen->form;
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
 	if (!s)
-		return;
+		return 0;
 	struct call *c = (void *)s->head + CALL_AT;
 	__builtin_memset(c, 0, sizeof(*c));
 	s->used = 0;
 	struct counters *counters = begin(&c->r, SYSTEM, f->what, cpu, t->group_leader);
 	if (!counters)
-		return;
-	__builtin_memcpy(c->args, args, sizeof(c->args));
-	c->result = result;
-	c->number = number;
-	c->compat = compat;
-	c->form = index;
-	if (subject->owner) {
-		c->target_pid = subject->owner;
+		return 0;
+	__builtin_memcpy(c->args, seen->args, sizeof(c->args));
+	c->result = seen->result;
+	c->number = seen->call;
+	c->compat = seen->compat;
+	c->form = seen->index;
+	if (seen->owner) {
+		c->target_pid = seen->owner;
 		if (bpf_task_from_pid) {
-			struct task_struct *target = bpf_task_from_pid(subject->owner);
+			struct task_struct *target = bpf_task_from_pid(seen->owner);
 			if (target) {
 				set_target(c, target);
 				bpf_task_release(target);
 			}
 		}
-	} else if (f->what == PTRACE && args[0] == 0 /* PTRACE_TRACEME */) {
+	} else if (f->what == PTRACE && seen->args[0] == 0 /* PTRACE_TRACEME */) {
 		set_target(c, t->real_parent);
-	} else if (subject->pid >= 0 && f->target) {
-		find_target(c, t, subject->pid);
+	} else if (seen->pid >= 0 && f->target) {
+		find_target(c, t, seen->pid);
 	}
 	texts(s, c, f);
-	if (subject->file)
-		path_of(s, cpu, c, subject->file);
+	if (seen->file)
+		path_of(s, cpu, c, seen->file);
 	__u64 size = sizeof(*c) + s->used;
 	if (size > sizeof(*c) + DATA)
 		size = sizeof(*c) + DATA;
 	output(&c->r, size, SYSTEM, counters);
+	return 0;
 }
 
 // frequent reports whether it is one of the calls that processes make all the
@@ -588,11 +609,13 @@ int system_call(__u64 *context)
 	__u32 index = compat ? compat_calls[nr] : calls[nr];
 	if (!index || index >= MAX_FORMS)
 		return 0;
-	struct form f = {.what = forms[index].what, .number = forms[index].number, .bit = forms[index].bit, .flags = forms[index].flags};
-	if (frequent(t, regs, compat, &f, result))
+	struct form part = {.what = forms[index].what, .number = forms[index].number, .bit = forms[index].bit, .flags = forms[index].flags};
+	if (frequent(t, regs, compat, &part, result))
 		return 0;
-	__u64 args[8] = {};
-	if (compat && f.flags & BLOCK) {
+	struct seen seen = {.index = index, .call = nr, .compat = compat, .result = result, .pid = -1, .form = part};
+	struct form *f = &seen.form;
+	__u64 *args = seen.args;
+	if (compat && f->flags & BLOCK) {
 		__u32 block[6] = {};
 		bpf_probe_read_user(block, sizeof(block), (void *)argument(regs, compat, 0));
 #pragma unroll
@@ -603,29 +626,29 @@ int system_call(__u64 *context)
 		for (int i = 0; i < 6; i++)
 			args[i] = argument(regs, compat, i);
 	}
-	__u64 number = f.number ? args[(f.number - 1) & 7] : 0;
-	if (f.flags & PEEK) {
+	__u64 number = f->number ? args[(f->number - 1) & 7] : 0;
+	if (f->flags & PEEK) {
 		__u32 value = 0;
 		bpf_probe_read_user(&value, sizeof(value), (void *)number);
 		number = value;
 	}
-	f.changed = forms[index].changed;
-	if (f.changed && result >= 0 && t == t->group_leader && changes(t, &f, args))
-		tell_change(t, f.changed, NULL);
-	if (!f.what || !wants(SYSTEM, f.what))
+	seen.number = number;
+	f->changed = forms[index].changed;
+	if (f->changed && result >= 0 && t == t->group_leader && changes(t, f, args))
+		tell_change(t, f->changed, NULL);
+	if (!f->what || !wants(SYSTEM, f->what))
 		return 0;
-	if (result < 0 && result != -EPERM && result != -EACCES && !(f.flags & ALWAYS))
+	if (result < 0 && result != -EPERM && result != -EACCES && !(f->flags & ALWAYS))
 		return 0;
-	f.texts = forms[index].texts;
-	f.bytes = forms[index].bytes;
-	f.size = forms[index].size;
-	f.target = forms[index].target;
-	f.file = forms[index].file;
-	struct subject subject = {.pid = -1};
-	if (f.target && (f.what != PRCTL || number == PR_SET_PTRACER))
-		subject.pid = args[(f.target - 1) & 7];
-	if (notable(t, &f, index, args, number, result, &subject))
-		tell_call(t, &f, index, args, result, nr, compat, &subject);
+	f->texts = forms[index].texts;
+	f->bytes = forms[index].bytes;
+	f->size = forms[index].size;
+	f->target = forms[index].target;
+	f->file = forms[index].file;
+	if (f->target && (f->what != PRCTL || number == PR_SET_PTRACER))
+		seen.pid = args[(f->target - 1) & 7];
+	if (notable(&seen))
+		tell_call(&seen);
 	return 0;
 }
 
