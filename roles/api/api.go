@@ -95,12 +95,13 @@ type Unread struct {
 	Refused uint64    `msgpack:"refused" json:"refused"` // requests that were not made, since the hasher was late or busy
 	Dropped uint64    `msgpack:"dropped" json:"dropped"` // executables for which the queue of those to hash had no room
 	Stalled uint64    `msgpack:"stalled" json:"stalled"` // executables of which a read did not come back
+	Large   uint64    `msgpack:"large" json:"large"`     // executables above collector.hash.max_file, which are not tried again
 	First   time.Time `msgpack:"first" json:"first"`     // zero: none
 	Last    time.Time `msgpack:"last" json:"last"`
 }
 
 // Total is how many there were.
-func (u Unread) Total() uint64 { return u.Late + u.Refused + u.Dropped + u.Stalled }
+func (u Unread) Total() uint64 { return u.Late + u.Refused + u.Dropped + u.Stalled + u.Large }
 
 // RoleReport is what one of our processes says of itself and the kernel tells
 // nobody else.

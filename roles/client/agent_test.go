@@ -167,7 +167,7 @@ func TestHealth(t *testing.T) {
 	watched.Collector.Held = api.Held{Rows: 1005, First: now.Add(-time.Hour), Last: now, By: "/tmp/x (pid 9): kernel_events ptrace"}
 	heard := good
 	heard.Collector = &api.CollectorStatus{Connected: true, Source: api.SourceNetlink, Interval: 30 * time.Second, Processes: 7, Found: 2, Late: 1003}
-	heard.Collector.Unread = api.Unread{Late: 1, Refused: 1004, Dropped: 3, Stalled: 2, First: now.Add(-time.Hour), Last: now}
+	heard.Collector.Unread = api.Unread{Late: 1, Refused: 1004, Dropped: 3, Stalled: 2, Large: 4, First: now.Add(-time.Hour), Last: now}
 	bad := good
 	bad.Healthy, bad.Problems = false, []string{"the store can not write: disk full"}
 	for _, c := range []struct {
@@ -185,7 +185,7 @@ func TestHealth(t *testing.T) {
 		}},
 		{heard, 0, []string{
 			"source netlink", "7 processes, 2 found by scans only, 1,003 events looked up too late",
-			"1 request late, 1,004 not made; 3 hashes not queued, 2 stalled; first 2026-01-02 02:04:05Z, last 2026-01-02 03:04:05Z",
+			"1 request late, 1,004 not made; 3 hashes not queued, 2 stalled, 4 too large; first 2026-01-02 02:04:05Z, last 2026-01-02 03:04:05Z",
 		}},
 		{bad, 1, []string{"not healthy\n  the store can not write: disk full\n", "agent"}},
 	} {

@@ -165,9 +165,9 @@ func healthCollector(s *sheet, h *api.HealthReply) {
 	s.line("", "%s queued, %s dropped, %s", term.Plural(int64(c.Queued), "batch", "batches"), term.Plural(int64(c.Dropped), "row", "rows"),
 		term.Plural(int64(c.Scans), "scan", "scans"))
 	if u := &c.Unread; u.Total() > 0 {
-		s.line("", "not read or hashed in time: %s late, %s not made; %s not queued, %s stalled; first %s, last %s",
+		s.line("", "not read or hashed in time: %s late, %s not made; %s not queued, %s stalled, %s too large; first %s, last %s",
 			term.Plural(int64(u.Late), "request", "requests"), term.Count(int64(u.Refused)),
-			term.Plural(int64(u.Dropped), "hash", "hashes"), term.Count(int64(u.Stalled)), stamp(u.First), stamp(u.Last))
+			term.Plural(int64(u.Dropped), "hash", "hashes"), term.Count(int64(u.Stalled)), term.Count(int64(u.Large)), stamp(u.First), stamp(u.Last))
 	}
 	if u := &c.Held; u.Rows > 0 {
 		s.line("", "held back: %s of who made too many; first %s, last %s; last by %s", term.Plural(int64(u.Rows), "event", "events"), stamp(u.First), stamp(u.Last), u.By)

@@ -312,7 +312,7 @@ func (a *agentLink) noteUnread(now time.Time) {
 	u := api.Unread{First: a.unread.First, Last: a.unread.Last}
 	if a.hasher != nil {
 		s := a.hasher.Stats()
-		u.Dropped, u.Stalled = s.Dropped, s.Stalled
+		u.Dropped, u.Stalled, u.Large = s.Dropped, s.Stalled, s.Skipped
 	}
 	if a.cfg.Hasher != nil {
 		s := a.cfg.Hasher.Stats()

@@ -33,3 +33,13 @@ func TestUnread(t *testing.T) {
 		return u.Dropped > 1 && u.Late+u.Refused+u.Stalled == 0 && u.First.After(begin) && u.Last.After(u.First)
 	})
 }
+
+// TestTooLarge: executables above the limit are not hashed, and counted.
+func TestTooLarge(t *testing.T) {
+	a := newTestAgent(t)
+	a.run(Config{NoKernel: true, Interval: 200 * time.Millisecond, Hash: procfs.HasherConfig{MaxFile: 1}})
+	a.scan(1)
+	a.await("the count", func() bool {
+		return len(a.beats) > 0 && a.beats[len(a.beats)-1].Unread.Large > 0
+	})
+}

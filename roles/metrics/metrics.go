@@ -76,7 +76,7 @@ func (l *list) collector(c *api.CollectorStatus) {
 	for _, n := range []struct {
 		reason string
 		count  uint64
-	}{{"late", c.Unread.Late}, {"refused", c.Unread.Refused}, {"dropped", c.Unread.Dropped}, {"stalled", c.Unread.Stalled}} {
+	}{{"late", c.Unread.Late}, {"refused", c.Unread.Refused}, {"dropped", c.Unread.Dropped}, {"stalled", c.Unread.Stalled}, {"large", c.Unread.Large}} {
 		l.counter("collector_unread_total", "What was not read or hashed in time.", float64(n.count), "reason", n.reason)
 	}
 	l.time("collector_unread_first_timestamp_seconds", "When something was not read in time for the first time.", c.Unread.First)
