@@ -311,6 +311,11 @@ func TestDiskFull(t *testing.T) {
 				if !errors.Is(err, syscall.ENOSPC) {
 					t.Fatalf("Append = %v, want ENOSPC", err)
 				}
+				number := l.Size() / bundleEntries
+				b, _ := os.ReadFile(filepath.Join(dir, bundlePath(number)))
+				if found, err := readRecords(b, number*bundleEntries, nil); err != nil || found.bad != nil {
+					t.Errorf("a failed append has left: %v, %v", found.bad, err)
+				}
 				return
 			}
 			acknowledged = append(acknowledged, n)
