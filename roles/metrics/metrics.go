@@ -72,6 +72,9 @@ func (l *list) collector(c *api.CollectorStatus) {
 	l.counter("collector_held_events_total", "Events that were held back since a process or user made too many.", float64(c.Held.Rows))
 	l.time("collector_held_first_timestamp_seconds", "When events were held back for the first time.", c.Held.First)
 	l.time("collector_held_last_timestamp_seconds", "When events were held back for the last time.", c.Held.Last)
+	l.counter("collector_tampered_total", "What another process has changed of what the programs in the kernel and their reader use.", float64(c.Tampered.Count))
+	l.time("collector_tampered_first_timestamp_seconds", "When that was noticed for the first time.", c.Tampered.First)
+	l.time("collector_tampered_last_timestamp_seconds", "When that was noticed for the last time.", c.Tampered.Last)
 	l.gauge("collector_hash_queue", "Executables that wait to be hashed.", float64(c.HashQueue))
 	for _, n := range []struct {
 		reason string
@@ -106,6 +109,13 @@ func (l *list) rules(r *api.RulesStatus) {
 	l.gauge("rules_failing", "Rules that failed or were slow in the last hour.", float64(len(r.Failing)))
 	l.gauge("rules_kept", "Whether changed rule files are not in force.", truth(r.Kept))
 	l.time("rules_loaded_timestamp_seconds", "When the rules were loaded.", r.LoadedAt)
+	back := r.RolledBack
+	if back == nil {
+		back = &api.RolledBack{}
+	}
+	l.gauge("rules_rolled_back_set", "The earlier set of rules that was gone back to, 0: none.", float64(back.Set))
+	l.time("rules_rolled_back_loaded_timestamp_seconds", "When that set was first in force.", back.Loaded)
+	l.time("rules_rolled_back_timestamp_seconds", "Since when that set is in force again.", back.Since)
 	l.counter("rules_evaluated_total", "Rows times rules that were evaluated.", float64(r.Evaluated))
 	l.counter("rules_matched_total", "Matches of rules.", float64(r.Matched))
 }
