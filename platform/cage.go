@@ -35,10 +35,11 @@ type Access int
 
 // What may be done.
 const (
-	Read  Access = 1 << iota // open for reading, list
-	Write                    // open for writing, make and remove files and directories, rename between Paths that have it
-	Add                      // open for writing and make regular files
-	Reach                    // connect to Unix sockets
+	Read   Access = 1 << iota // open for reading, list
+	Write                     // open for writing, make and remove files and directories, rename between Paths that have it
+	Add                       // open for writing and make regular files
+	Reach                     // connect to Unix sockets
+	Change                    // as Write for regular files only, renamed within their directory, and make directories
 )
 
 // What becomes of a system call that a role may not make.

@@ -110,6 +110,9 @@ func (a Access) rights() (set landlock.AccessFSSet) {
 	if a&Add != 0 {
 		set |= ll.AccessFSWriteFile | ll.AccessFSMakeReg
 	}
+	if a&Change != 0 {
+		set |= ll.AccessFSWriteFile | ll.AccessFSTruncate | ll.AccessFSMakeReg | ll.AccessFSMakeDir | ll.AccessFSRemoveFile
+	}
 	if a&Reach != 0 {
 		set |= ll.AccessFSResolveUnix
 	}

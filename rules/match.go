@@ -24,6 +24,7 @@ type Match struct {
 	PID      int64     // of the row's process, 0 when it is not of one
 
 	Excluded *Exception // why it raises no alert, or nil
+	Position uint64     // of the event row's batch, as the caller of Match knows it; 0: not known
 
 	output []byte       // the result's row as a JSON object, perhaps cut
 	digest string       // of the whole row when it was cut, else ""
@@ -48,6 +49,9 @@ const (
 // Row returns what the rule's SELECT returned, as a JSON object of at most
 // 64 KiB; see event.ShrinkJSON.
 func (m *Match) Row() []byte { return m.output }
+
+// Source returns the event row, when there is exactly one, and else nil.
+func (m *Match) Source() (b *event.Batch, row int) { return m.batch, m.row }
 
 // Process returns the processes columns of the event row that are not NULL,
 // as a JSON object of at most 64 KiB; nil when there is no such row.

@@ -13,6 +13,8 @@ func access() []bus.Access {
 		{Role: bus.Collector, Verb: bus.Request, Name: api.CollectorNeeds},
 		{Role: bus.Collector, Verb: bus.Request, Name: api.CollectorQuestions},
 		{Role: bus.Collector, Verb: bus.Request, Name: api.CollectorAnswer},
+		{Role: bus.Collector, Verb: bus.Request, Name: api.LedgerAppend},
+		{Role: bus.Collector, Verb: bus.Request, Name: api.LedgerAppended},
 		{Role: bus.Collector, Verb: bus.Publish, Name: api.EventsTopic + "+"},
 		{Role: bus.Collector, Verb: bus.Publish, Name: api.HeartbeatTopic},
 
@@ -22,6 +24,9 @@ func access() []bus.Access {
 		{Role: bus.Operator, Verb: bus.Request, Name: api.RulesSwitch},
 		{Role: bus.Operator, Verb: bus.Request, Name: api.RulesHistory},
 		{Role: bus.Operator, Verb: bus.Request, Name: api.RulesRollback},
+		{Role: bus.Operator, Verb: bus.Request, Name: api.LedgerCheckpoint},
+		{Role: bus.Operator, Verb: bus.Request, Name: api.LedgerCosign},
+		{Role: bus.Operator, Verb: bus.Request, Name: api.LedgerRotate},
 		{Role: bus.Operator, Verb: bus.Subscribe, Name: api.EventsTopic + "+"},
 		{Role: bus.Operator, Verb: bus.Subscribe, Name: api.AlertsTopic + "+"},
 	}
@@ -40,5 +45,10 @@ func (a *agent) handlers() map[string]bus.Handler {
 		api.RulesSwitch:        a.ruleSwitch,
 		api.RulesHistory:       a.rulesHistory,
 		api.RulesRollback:      a.rulesRollback,
+		api.LedgerAppend:       a.recorder.serve,
+		api.LedgerAppended:     a.recorder.take,
+		api.LedgerCheckpoint:   a.recorder.pass(api.LedgerCheckpoint),
+		api.LedgerCosign:       a.recorder.pass(api.LedgerCosign),
+		api.LedgerRotate:       a.recorder.pass(api.LedgerRotate),
 	}
 }

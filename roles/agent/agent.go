@@ -22,6 +22,7 @@ import (
 	"daemoneye/platform"
 	"daemoneye/roles/api"
 	"daemoneye/roles/config"
+	"daemoneye/roles/fact"
 	"daemoneye/roles/handoff"
 	"daemoneye/roles/history"
 	"daemoneye/roles/ruleset"
@@ -41,6 +42,8 @@ type Config struct {
 	Dirs       map[string]int                                           // directory → descriptor, see handoff.Start
 	Reload     <-chan os.Signal                                         // each value reloads the rules and opens the alert file anew
 	Restarts   int
+	Killed     *handoff.Killed // the agent before this one, when a signal ended it
+	Program    *fact.Program   // nil: its hash is not entered in the ledger
 	Supervisor int             // pid, 0 when there is none
 	Out        *term.Output    // for a person: opening lines and alerts; nil: none
 	Verbose    bool            // to Out also each new process
@@ -81,6 +84,8 @@ type agent struct {
 	turns     *turns
 	seldom    seldom
 	questions *questions
+	recorder  *recorder
+	queries   queryLog
 	dirs      dirs
 
 	unpublished atomic.Int64 // alerts that the bus did not take
@@ -127,6 +132,8 @@ func (a *agent) open(ctx context.Context) (err error) {
 	if err := a.openStore(ctx); err != nil {
 		return err
 	}
+	a.recorder = newRecorder(a.log, a.ledgerFile())
+	a.recorder.restore()
 	if a.cfg.TokenFile != "" {
 		if a.token, err = writeToken(a.cfg.TokenFile); err != nil {
 			return &PermanentError{err}
@@ -144,7 +151,9 @@ func (a *agent) open(ctx context.Context) (err error) {
 	if path := c.Paths.Metrics; path != "" {
 		a.metrics = &metricsFile{path: a.dirs.path(path), name: path}
 	}
+	a.recordStart()
 	set := a.firstRules()
+	a.recordRules(set)
 	a.matcher = rules.NewMatcher(set, history.MatcherConfig(c, history.Stored(c, a.store)))
 	a.view = &history.View{Store: a.store, Rules: a.ruleRows, Connected: a.connected, Connections: a.questions.connections}
 	if a.broker, err = bus.NewBroker(bus.Config{Access: access(), MaxConns: maxConnections, Log: a.busEvent}); err != nil {
@@ -156,7 +165,7 @@ func (a *agent) open(ctx context.Context) (err error) {
 	}
 	a.detect = &detector{
 		store: a.store, view: a.view, matcher: a.matcher, grouper: grouper, gaps: a.gaps,
-		publish: a.publishAlert, log: a.log, queue: make(chan stored, detectQueue),
+		publish: a.publishAlert, record: a.recorder.record, log: a.log, queue: make(chan stored, detectQueue),
 	}
 	a.ingest = &ingester{
 		store: a.store, detect: a.detect, log: a.log,
@@ -319,6 +328,12 @@ func (a *agent) serve(ctx context.Context) error {
 	defer ingestDone.Wait()
 	defer stopIngest()
 
+	recording, stopRecording := context.WithCancel(background)
+	var recordDone sync.WaitGroup
+	recordDone.Go(func() { a.recorder.follow(recording) })
+	defer recordDone.Wait()
+	defer stopRecording()
+
 	listener, err := bus.Listen(a.dirs.path(a.cfg.Config.Paths.Socket))
 	if err != nil {
 		return &PermanentError{a.named(err)}
@@ -334,6 +349,7 @@ func (a *agent) serve(ctx context.Context) error {
 	busDone.Go(func() { a.followSignals(ctx) })
 	busDone.Go(func() { a.followRules(ctx) })
 	busDone.Go(func() { a.announce(ctx) })
+	busDone.Go(func() { a.recordFailures(ctx) })
 	if a.metrics != nil {
 		busDone.Go(func() { a.writeMetrics(ctx) })
 	}
@@ -371,7 +387,11 @@ func (a *agent) close() error {
 	if a.jsonl != nil {
 		errs = append(errs, a.jsonl.close())
 	}
-	a.closeToken() // while the store is still locked
+	if a.recorder != nil { // while the store is still locked
+		a.recorder.record(fact.RoleStop, Name, "", fact.Fields{"reason": "it was told to"})
+		errs = append(errs, a.recorder.close())
+	}
+	a.closeToken() // likewise
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}
@@ -414,6 +434,9 @@ func (a *agent) busEvent(e bus.Event) {
 		a.log.Debug("connection "+string(e.Kind), fields...)
 	default:
 		if more, ok := a.seldom.allow(e.Kind, time.Now()); ok {
+			a.recorder.record(fact.PeerRefused, string(e.Kind), "", fact.Fields{
+				"peer": string(e.Peer.Role), "pid": e.Peer.PID, "uid": e.Peer.UID, "reason": event.CutText(event.Clean(fmt.Sprint(e.Err)), 1024), "more": more,
+			})
 			a.log.Warn("connection "+string(e.Kind), append(fields, zap.Int("more_not_logged", more))...)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"daemoneye/platform"
 	"daemoneye/roles/config"
+	"daemoneye/roles/fact"
 	"daemoneye/roles/handoff"
 	"daemoneye/roles/log"
 	"daemoneye/roles/term"
@@ -74,12 +75,13 @@ func supervised(ctx context.Context, version string, reload <-chan os.Signal) er
 		logger.Warn("confine", zap.Error(err))
 	}
 	users := roleUsers(cfg)
+	program := fact.OpenProgram() // before the cage
 	walls := confine(cfg, start.Dirs, logger)
 	logPrivileges(logger)
 	cores := tune(cfg)
 	run := Config{
 		Config: cfg, Log: logger, Version: version, Token: start.Token, Tokens: child.Follow, Dirs: start.Dirs, Users: users, Walls: &walls,
-		Reload: reload, Restarts: start.Restarts, Supervisor: start.Supervisor, Verbose: start.Verbose, Invocation: start.Invocation, Cores: cores,
+		Reload: reload, Restarts: start.Restarts, Supervisor: start.Supervisor, Verbose: start.Verbose, Invocation: start.Invocation, Cores: cores, Killed: start.Killed, Program: program,
 	}
 	if start.Print {
 		run.Out = term.New(os.Stdout, os.Getenv)
@@ -119,7 +121,7 @@ func alone(ctx context.Context, c *cli.Context, reload <-chan os.Signal) error {
 	logPrivileges(logger)
 	cores := tune(cfg)
 	err = Run(ctx, Config{
-		Config: cfg, Log: logger, Version: c.App.Version, TokenFile: cfg.Paths.Token, Reload: reload, Cores: cores, Users: roleUsers(cfg),
+		Config: cfg, Log: logger, Version: c.App.Version, TokenFile: cfg.Paths.Token, Reload: reload, Cores: cores, Users: roleUsers(cfg), Program: fact.OpenProgram(),
 	})
 	var permanent *PermanentError
 	if errors.As(err, &permanent) {

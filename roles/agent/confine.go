@@ -22,6 +22,7 @@ func confine(c *config.Config, dirs dirs, log *zap.Logger) platform.Walls {
 		Paths: []platform.Path{
 			{Name: dirs.path(c.Paths.Store), Access: platform.Read | platform.Write},
 			{Name: dirs.path(c.Paths.Run), Access: platform.Read | platform.Write | platform.Reach},
+			{Name: dirs.path(c.Paths.Ledger), Access: platform.Read},
 			{Name: "/proc", Access: platform.Read},
 		},
 	}

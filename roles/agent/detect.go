@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"daemoneye/bus/event"
+	"daemoneye/roles/fact"
 	"daemoneye/roles/history"
 	"daemoneye/rules"
 	"daemoneye/store"
@@ -53,6 +54,7 @@ type detector struct {
 	grouper *rules.Grouper
 	gaps    *gapLog
 	publish func(*event.Alert) // a new alert
+	record  func(action, subject, correlation string, fields fact.Fields)
 	log     *zap.Logger
 
 	queue chan stored
@@ -219,6 +221,7 @@ func (d *detector) handle(ctx context.Context, s stored) {
 	switch s.batch.Table.Name {
 	case "event_gaps":
 		d.gaps.add(s.batch)
+		d.recordGaps(s.batch)
 	case "scans":
 		for i := range s.batch.Rows {
 			if scan, ok := history.ScanOf(s.batch, i); ok {
@@ -229,6 +232,9 @@ func (d *detector) handle(ctx context.Context, s stored) {
 	}
 	d.position = s.position
 	d.unmarked++
+	for i := range matches {
+		matches[i].Position = s.position
+	}
 	d.raise(matches, now, d.scan)
 	if len(d.pending) >= maxPending/2 || d.bytes >= maxPendingBytes/2 || d.unmarked >= markEvery ||
 		len(d.pending) > 0 && time.Since(d.marked) > markAfter {
@@ -248,11 +254,22 @@ func (d *detector) raise(matches []rules.Match, now time.Time, scan history.Scan
 		for _, change := range d.grouper.Add(matches[:n], completeness) {
 			d.enqueue(change.Alert)
 			if change.New && change.Alert.Excluded == "" {
+				d.recordAlert(&change.Alert, opener(matches[:n], &change.Alert))
 				d.publish(&change.Alert)
 			}
 		}
 		matches = matches[n:]
 	}
+}
+
+// opener is the match that opened the alert.
+func opener(matches []rules.Match, a *event.Alert) *rules.Match {
+	for i := range matches {
+		if m := &matches[i]; m.Key == a.DedupKey && m.Time.Equal(a.FirstSeen) {
+			return m
+		}
+	}
+	return &matches[0]
 }
 
 // completeness says what was lost that could have changed the match: of the

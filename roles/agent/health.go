@@ -53,6 +53,7 @@ func (a *agent) state(ctx context.Context) (*api.HealthReply, error) {
 		Alerts: map[string]int64{}, Gaps: a.gaps.since(now.Add(-24 * time.Hour)), Roles: a.roles(),
 	}
 	h.Collector, _ = a.registry.get()
+	h.Ledger = a.ledgerStatus()
 	err := a.store.Alerts(ctx, now.Add(-24*time.Hour).UnixMicro(), now.Add(time.Hour).UnixMicro(), func(alert event.Alert) error {
 		if alert.Excluded == "" {
 			h.Alerts[alert.Severity]++
@@ -109,6 +110,12 @@ func (a *agent) problems(h *api.HealthReply, now time.Time) []string {
 		if p := a.display.problem(a.unprinted()); p != "" {
 			list = append(list, p)
 		}
+	}
+	if c := h.Collector; h.Ledger.Error != "" && c != nil && c.Connected && now.Sub(c.Registered) > silence {
+		list = append(list, fmt.Sprintf("ledger: %s; %d entries wait", h.Ledger.Error, h.Ledger.Waiting))
+	}
+	if n := h.Ledger.Lost; n > 0 {
+		list = append(list, fmt.Sprintf("%d entries of the ledger were lost while it could not be written", n))
 	}
 	if h.Rules.Refused > 0 {
 		list = append(list, term.Plural(int64(h.Rules.Refused), "rule was", "rules were")+" refused; see daemoneye rules list")

@@ -35,6 +35,7 @@ func (a *agent) query(ctx context.Context, c *bus.Call) error {
 	if err != nil {
 		return fmt.Errorf("decode query: %w", err)
 	}
+	a.recordQuery(c.Peer, &req)
 	timeout := a.cfg.Config.Agent.QueryTimeout
 	most := max(timeout, maxTimeout)
 	if req.Timeout > most {

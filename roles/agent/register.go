@@ -13,6 +13,7 @@ import (
 	"daemoneye/bus"
 	"daemoneye/bus/event"
 	"daemoneye/roles/api"
+	"daemoneye/roles/fact"
 	"daemoneye/store"
 )
 
@@ -23,8 +24,9 @@ type registry struct {
 	status    *api.CollectorStatus // nil before the first
 	scanned   chan struct{}        // closed after the first heartbeat of a scan
 	announced bool
-	put       time.Time        // when the store was told last
-	reports   []api.RoleReport // of the last heartbeat
+	put       time.Time         // when the store was told last
+	reports   []api.RoleReport  // of the last heartbeat
+	written   *api.LedgerStatus // likewise
 }
 
 // putEvery is how often the store is told that the collector is still there.
@@ -54,6 +56,13 @@ func (r *registry) confinement(role string) *api.Confinement {
 		}
 	}
 	return nil
+}
+
+// ledger is what the collector has said of the ledger, nil before it has.
+func (r *registry) ledger() *api.LedgerStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.written
 }
 
 // register answers api.Register: it tells the collector what is stored of it
@@ -88,6 +97,10 @@ func (a *agent) register(ctx context.Context, c *bus.Call) error {
 	r.mu.Unlock()
 	a.log.Info("collector registered", zap.String("collector", reg.CollectorID), zap.Int("pid", c.Peer.PID),
 		zap.Uint32("uid", c.Peer.UID), zap.String("source", reg.Source), zap.Bool("again", known))
+
+	a.recorder.record(fact.CollectorRegistered, reg.CollectorID, "", fact.Fields{
+		"pid": c.Peer.PID, "uid": c.Peer.UID, "source": event.Clean(reg.Source), "again": known, "version": event.CutText(event.Clean(reg.Version), 128),
+	})
 
 	rows := int64(0)
 	if stats, err := a.store.Stats(); err == nil {
@@ -176,7 +189,7 @@ func (a *agent) heartbeat(ctx context.Context, beat api.Heartbeat) {
 	}
 	s.Scans, s.LastScan, s.Processes, s.Found, s.Told, s.Late = beat.Scans, beat.LastScan, beat.Processes, beat.Found, beat.Told, beat.Late
 	s.HashQueue, s.Unread, s.Held, s.Tampered = beat.HashQueue, beat.Unread, beat.Held, beat.Tampered
-	r.reports = beat.Roles
+	r.reports, r.written = beat.Roles, beat.Ledger
 	if beat.Scans > 0 && !r.announced {
 		r.announced = true
 		close(r.scanned)

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"daemoneye/roles/fact"
 	"daemoneye/rules"
 )
 
@@ -21,7 +22,9 @@ func (a *agent) reload(by string) error {
 	for _, r := range set.Refused {
 		if !slices.ContainsFunc(before.Refused, func(old *rules.Refusal) bool { return old.File == r.File }) && !a.past.refused(r.File) {
 			a.log.Warn("rules not put in force", zap.String("refused", r.File))
-			a.rejected.Store(set)
+			_, hash := ruleStates(before)
+			a.recorder.record(fact.RulesKept, hash, "", fact.Fields{"refused": r.File, "by": by})
+			a.recordRefused(set, a.rejected.Swap(set))
 			return nil
 		}
 	}
@@ -30,6 +33,7 @@ func (a *agent) reload(by string) error {
 	}
 	a.rejected.Store(nil)
 	a.matcher.Reload(set)
+	a.recordChange(before, set, by)
 	a.keep(set, files, by)
 	return nil
 }

@@ -186,6 +186,7 @@ func (a *agent) rollBack(number uint64, uid int) (*api.RollbackReply, error) {
 	a.past.rolledBack.Store(rolledBackTo(past, rolled))
 	a.past.lost.Store(nil)
 	a.rejected.Store(nil)
+	a.recordChange(a.matcher.Set(), set, fmt.Sprintf("rollback to set %d by uid %d", number, uid))
 	a.matcher.Reload(set)
 	a.log.Warn("rules rolled back", zap.Uint64("set", number), zap.Int("uid", uid), zap.Int("rules", len(set.Rules)))
 	return reply, nil

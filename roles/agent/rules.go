@@ -13,6 +13,7 @@ import (
 	"daemoneye/bus"
 	"daemoneye/bus/event"
 	"daemoneye/roles/api"
+	"daemoneye/roles/fact"
 	"daemoneye/roles/history"
 	"daemoneye/roles/ruleset"
 	"daemoneye/rules"
@@ -81,6 +82,7 @@ func (a *agent) unreadable() string {
 
 // rulesReload answers api.RulesReload.
 func (a *agent) rulesReload(ctx context.Context, c *bus.Call) error {
+	a.recorder.operator(c.Peer, fact.RulesReload, "", nil)
 	if err := a.reload(fmt.Sprintf("reload by uid %d", c.Peer.UID)); err != nil {
 		return err
 	}

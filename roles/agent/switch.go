@@ -28,6 +28,9 @@ func (a *agent) ruleSwitch(ctx context.Context, c *bus.Call) error {
 	if err != nil {
 		return err
 	}
+	if changed {
+		a.recordSwitch(c.Peer, r.ID, r.Enabled)
+	}
 	return finish(ctx, c, api.RuleSwitched{Changed: changed})
 }
 

@@ -68,6 +68,7 @@ type Heartbeat struct {
 	Unread      Unread        `msgpack:"unread"`
 	Held        Held          `msgpack:"held"`
 	Tampered    Tampered      `msgpack:"tampered"`
+	Ledger      *LedgerStatus `msgpack:"ledger"`
 }
 
 // Held counts, since the collector's start, events that the programs in the
@@ -223,6 +224,7 @@ type HealthReply struct {
 	Store     StoreStatus      `msgpack:"store" json:"store"`
 	Rules     RulesStatus      `msgpack:"rules" json:"rules"`
 	Bus       BusStatus        `msgpack:"bus" json:"bus"`
+	Ledger    LedgerStatus     `msgpack:"ledger" json:"ledger"`
 	Alerts    map[string]int64 `msgpack:"alerts" json:"alerts"` // by severity, of the last 24 hours
 	Gaps      int64            `msgpack:"gaps" json:"gaps"`     // event gaps that end or became known in the last 24 hours
 }

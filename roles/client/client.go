@@ -33,7 +33,7 @@ func SocketFlag() cli.Flag {
 func Commands() []*cli.Command {
 	return []*cli.Command{
 		queryCommand(), exportCommand(), psCommand(), watchCommand(), rulesCommand(), sigmaCommand(), recordCommand(), replayCommand(), alertsCommand(),
-		healthCommand(), metricsCommand(), schemaCommand(), configCommand(), versionCommand(),
+		ledgerCommand(), healthCommand(), metricsCommand(), schemaCommand(), configCommand(), versionCommand(),
 	}
 }
 

@@ -122,6 +122,7 @@ func showHealth(out *term.Output, h *api.HealthReply) error {
 	}
 	s.line("alerts, last 24 h", "%s", orNone(strings.Join(alerts, ", ")))
 	s.line("gaps, last 24 h", "%s", term.Count(h.Gaps))
+	healthLedger(s, h)
 	b := &h.Bus
 	s.line("bus", "%s; %s in, %s out; %s shed, %s malformed, %s refused", term.Plural(int64(b.Connections), "connection", "connections"),
 		term.Count(b.In), term.Count(b.Out), term.Count(b.Dropped), term.Count(b.Malformed), term.Count(b.Refused))
@@ -137,6 +138,18 @@ func showHealth(out *term.Output, h *api.HealthReply) error {
 		return err
 	}
 	return roleTable(out, h.Roles)
+}
+
+func healthLedger(s *sheet, h *api.HealthReply) {
+	l := &h.Ledger
+	s.line("ledger", "%s, %s under the newest checkpoint; %s wait, %s lost", term.Plural(int64(l.Size), "entry", "entries"), term.Count(int64(l.Checkpoint)),
+		term.Count(int64(l.Waiting)), term.Count(int64(l.Lost)))
+	if !l.SignedAt.IsZero() {
+		s.line("", "signed %s ago; public key %s", term.Duration(max(h.Time.Sub(l.SignedAt), 0).Truncate(time.Second)), l.PublicKey)
+	}
+	if l.Error != "" {
+		s.line("", "%s", l.Error)
+	}
 }
 
 func healthCollector(s *sheet, h *api.HealthReply) {

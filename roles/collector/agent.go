@@ -44,6 +44,7 @@ type agentLink struct {
 	tasks     chan func(*collector)
 	ctx       context.Context // ends with close
 	outage    outage
+	ledger    *ledgerKeeper
 	unread    api.Unread // of the last heartbeat, whose goroutine has it
 
 	mu        sync.Mutex
@@ -67,6 +68,7 @@ func newAgentLink(cfg Config, l *losses, hasher *procfs.Hasher, source string, l
 	a := &agentLink{
 		source: source, limits: limits, cfg: cfg, log: cfg.Log, losses: l, hasher: hasher,
 		first: make(chan *state, 1), beat: make(chan struct{}, 1), needs: make(chan api.Needs, 1), tasks: make(chan func(*collector)), outage: outage{log: cfg.Log},
+		ledger: newLedgerKeeper(cfg.Ledger, cfg.Log),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.ctx, a.cancel = ctx, cancel
@@ -119,6 +121,9 @@ func (a *agentLink) connected(ctx context.Context, conn *bus.Conn) error {
 				a.log.Warn("list the connections", core.Err(err))
 			}
 		})
+	})
+	a.wg.Go(func() {
+		follow(a, conn, api.LedgerAppend, func(ctx context.Context, r api.LedgerRequest) { a.ledger.serve(ctx, conn, r) })
 	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -346,6 +351,7 @@ func (a *agentLink) heartbeat(ctx context.Context) error {
 	}
 	a.noteUnread(beat.Time)
 	beat.Unread = a.unread
+	beat.Ledger = a.ledger.status()
 	if confined != nil {
 		beat.Roles = append(beat.Roles, api.RoleReport{Role: Name, PID: os.Getpid(), Confinement: confined.report()})
 	}

@@ -55,7 +55,8 @@ type Config struct {
 	Hasher         *hasher.Process // hashes, and with the kernel's source reads /proc; nil: this process does
 	Killed         *handoff.Killed // the collector before this one, when a signal ended it
 	Cage           *platform.Cage  // closed once the kernel's source is open, with Landlock only where a Hasher reads; nil: none
-	Log            *core.Logger    // nil: none
+	Ledger         LedgerConfig
+	Log            *core.Logger // nil: none
 
 	QueueBytes  int // unacknowledged bytes kept; 0: 16 MiB
 	QueueFrames int // unacknowledged batches kept; 0: 4096
@@ -130,7 +131,7 @@ type collector struct {
 // acknowledged. It waits for the agent before the first scan: that is compared
 // with what the agent knows, so that a restarted collector does not report
 // every process again.
-func Run(ctx context.Context, cfg Config) error {
+func Run(ctx context.Context, cfg Config) (err error) {
 	c, err := open(cfg)
 	if err != nil {
 		return err
@@ -139,8 +140,11 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := c.connect(); err != nil {
 		return err
 	}
+	defer func() { c.agent.ledger.close(err) }()
 	defer c.agent.close()
+	started := c.describe()
 	c.confine()
+	c.recordStart(started)
 	if c.before, err = c.agent.baseline(ctx); err != nil {
 		return endOf(ctx, err)
 	}

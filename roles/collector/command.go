@@ -18,6 +18,7 @@ import (
 	"daemoneye/platform/procfs"
 	"daemoneye/roles/api"
 	"daemoneye/roles/config"
+	"daemoneye/roles/fact"
 	"daemoneye/roles/handoff"
 	"daemoneye/roles/log/core"
 	"daemoneye/roles/term"
@@ -86,6 +87,9 @@ func action(c *cli.Context) error {
 		return err
 	}
 	defer closeHasher(run)
+	if run.Ledger, err = ledgerConfig(cfg, nil, 0); err != nil {
+		return err
+	}
 	run.Dial = func(ctx context.Context) (*bus.Conn, error) {
 		token, err := readToken(cfg.Paths.Token) // each time: an agent that was started again has a new one
 		if err != nil {
@@ -152,6 +156,21 @@ func FromConfig(cfg *config.Config, logger *core.Logger) Config {
 	}
 }
 
+// ledgerConfig is about the ledger of an instance. The capabilities with which
+// this role could go to it by name are given up before it is opened.
+func ledgerConfig(cfg *config.Config, dirs map[string]int, restarts int) (LedgerConfig, error) {
+	dir := cfg.Paths.Ledger
+	if fd, ok := dirs[dir]; ok {
+		if inherited := fmt.Sprintf("/proc/self/fd/%d", fd); exists(inherited) {
+			dir = inherited
+		}
+	}
+	encoded, err := cfg.Marshal()
+	return LedgerConfig{
+		Dir: dir, Name: cfg.Paths.Ledger, Program: fact.OpenProgram(), Configuration: fact.Hash(encoded), Restarts: restarts,
+	}, err
+}
+
 // supervised is the role as the supervisor starts it: the configuration and
 // the token come over the inherited pipe, and its end is the order to stop.
 func supervised(ctx context.Context, version string) error {
@@ -175,10 +194,16 @@ func supervised(ctx context.Context, version string) error {
 	}
 	copy(token[:], start.Token.Key)
 	run := FromConfig(cfg, logger)
+	if run.Ledger, err = ledgerConfig(cfg, start.Dirs, start.Restarts); err != nil {
+		return err
+	}
 	socket, dir := reachable(cfg.Paths.Socket)
 	run.Cage = &platform.Cage{
 		Seccomp: cfg.Security.Seccomp, Landlock: cfg.Security.Landlock,
-		Paths: []platform.Path{{Name: filepath.Dir(socket), Access: platform.Reach}},
+		Paths: []platform.Path{
+			{Name: filepath.Dir(socket), Access: platform.Reach},
+			{Name: run.Ledger.Dir, Access: platform.Read | platform.Change},
+		},
 	}
 	if dir != nil {
 		defer dir.Close()
@@ -221,4 +246,9 @@ func logPrivileges(logger *core.Logger) {
 	logger.Info("privileges", core.Int("uid", s.UID), core.Int("gid", s.GID), core.Strings("kept", s.Permitted),
 		core.Strings("dropped", s.Dropped()), core.Strings("bounding", s.Bounding), core.Bool("no_new_privs", s.NoNewPrivs),
 		core.Strings("limits", limits()))
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }

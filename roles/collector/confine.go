@@ -19,6 +19,7 @@ func (c *collector) confine() {
 	}
 	cage := *c.cfg.Cage
 	cage.Dials = true // an agent that was started again
+	cage.Writes = c.cfg.Ledger.Dir != ""
 	cage.Lists = c.source() == api.SourceKernel
 	// With it, /proc of other users can not be read: the hasher does.
 	cage.Landlock = cage.Landlock && c.source() == api.SourceKernel && c.cfg.Hasher != nil

@@ -159,6 +159,7 @@ type Paths struct {
 	Config    string   // directory of the configuration file; "" when there is none (no HOME)
 	State     string   // directory
 	Store     string   // directory, in State
+	Ledger    string   // directory, in State
 	Run       string   // directory of Socket
 	Socket    string   // of the agent
 	System    string   // socket of root's instance, which serves its group's members; "" when it is not to be asked: for root, and when a data directory is named

@@ -397,6 +397,7 @@ func TestPaths(t *testing.T) {
 			continue
 		}
 		c.want.Store, c.want.Token, c.want.Socket = c.want.State+"/store", c.want.State+"/token", c.want.Run+"/agent.sock"
+		c.want.Ledger = c.want.State + "/ledger"
 		got.Paths.RulesDirs, got.Paths.RulesDefault = nil, false
 		if !c.host.root && c.data == "" {
 			c.want.System = "/run/daemoneye/agent.sock" // who names no instance may mean root's

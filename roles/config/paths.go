@@ -106,6 +106,7 @@ func (h host) paths(c *Config) (Paths, error) {
 		}
 	}
 	p.Store = filepath.Join(p.State, "store")
+	p.Ledger = filepath.Join(p.State, "ledger")
 	p.Socket = filepath.Join(p.Run, "agent.sock")
 	p.Token = filepath.Join(p.State, "token")
 	if c.Metrics.File.Interval > 0 {

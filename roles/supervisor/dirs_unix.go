@@ -16,11 +16,11 @@ import (
 )
 
 // openOwned opens the directory, making it and what is above it if need be,
-// and gives it to the user that the agent will run as, so that the agent can
+// and gives it to the user that the role will run as, so that the role can
 // use it through the descriptor even below a directory that only root may
 // enter. A directory that belongs to somebody else and is not empty is
 // refused: taking it over would lock its owner out of the files in it.
-func openOwned(path string, user platform.User) (*os.File, error) {
+func openOwned(path string, user platform.User, mode os.FileMode) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, notMade(err)
 	}
@@ -34,7 +34,7 @@ func openOwned(path string, user platform.User) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open directory %q: %w", path, reason(err))
 	}
-	if err := own(dir, user); err != nil {
+	if err := own(dir, user, mode); err != nil {
 		_ = dir.Close()
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func ownedBy(path string, user platform.User) bool {
 	return err == nil && int(info.Sys().(*syscall.Stat_t).Uid) == user.UID
 }
 
-func own(dir *os.File, user platform.User) error {
+func own(dir *os.File, user platform.User, mode os.FileMode) error {
 	info, err := dir.Stat()
 	if err != nil {
 		return fmt.Errorf("look at %q: %w", dir.Name(), err)
@@ -86,7 +86,7 @@ func own(dir *os.File, user platform.User) error {
 		return foreign
 	}
 	// While it is root's own: afterwards it takes CAP_FOWNER.
-	if err := dir.Chmod(0o750); err != nil {
+	if err := dir.Chmod(mode); err != nil {
 		return fmt.Errorf("set mode of %q: %w", dir.Name(), err)
 	}
 	if err := dir.Chown(user.UID, user.GID); err != nil {

@@ -22,7 +22,7 @@ func TestOpenOwnedGivesNewDirectoryToUser(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "a", "b", "store")
 	for range 2 { // made, then found
-		f, err := openOwned(path, user)
+		f, err := openOwned(path, user, 0o750)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func TestOpenOwnedRefuses(t *testing.T) {
 		cases[full] = platform.User{Name: "agent", UID: 54321, GID: 54321}
 	}
 	for path, user := range cases {
-		f, err := openOwned(path, user)
+		f, err := openOwned(path, user, 0o750)
 		if err == nil {
 			_ = f.Close()
 			t.Errorf("%s was accepted", path)

@@ -18,7 +18,7 @@ type ownerError struct {
 }
 
 func (e *ownerError) Error() string {
-	return fmt.Sprintf("directory %q belongs to %s, and the agent runs as %s", e.dirs[0], identity(e.owner), identity(e.user.UID))
+	return fmt.Sprintf("directory %q belongs to %s, and the role that writes it runs as %s", e.dirs[0], identity(e.owner), identity(e.user.UID))
 }
 
 // HintText names the command that gives all of them to the agent's user.

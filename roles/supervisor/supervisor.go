@@ -83,7 +83,7 @@ func newSupervisor(cfg Config) (*supervisor, error) {
 	s.agent = &child{
 		role: "daemoneye-agent", log: cfg.Log,
 		launch: func() (launch platform.Launch, err error) {
-			launch, dirs, err = agentLaunch(cfg.Config, agentUser)
+			launch, dirs, err = agentLaunch(cfg.Config, agentUser, ledgerOwner(agentUser, collectorUser))
 			return launch, err
 		},
 		start: func(_, restarts int) handoff.Start {
@@ -98,15 +98,17 @@ func newSupervisor(cfg Config) (*supervisor, error) {
 	s.collector = &child{
 		role: "procmond", log: cfg.Log,
 		launch: func() (platform.Launch, error) {
+			ledger, err := openOwned(cfg.Config.Paths.Ledger, ledgerOwner(agentUser, collectorUser), ledgerMode)
 			return platform.Launch{
 				Name: "procmond", Args: []string{"--supervised"}, User: collectorUser, Groups: []int{agentUser.GID},
 				Keep:  platform.CollectorCapabilities(),
-				Files: []*os.File{nil},
-			}, nil
+				Files: []*os.File{nil, ledger},
+			}, err
 		},
 		started: s.newToken,
 		start: func(_, restarts int) handoff.Start {
 			start := base(restarts)
+			start.Dirs = map[string]int{cfg.Config.Paths.Ledger: handoff.FD + 1}
 			s.mu.Lock()
 			start.Token = s.token
 			s.mu.Unlock()
@@ -125,6 +127,16 @@ func (s *supervisor) check() error {
 	}
 	closeAll(launch.Files[1:])
 	return nil
+}
+
+// ledgerMode gives what is made in the ledger's directory to its group: the
+// agent's, which reads it.
+const ledgerMode = os.ModeSetgid | 0o750
+
+// ledgerOwner is whose the ledger's directory is: the collector writes it.
+func ledgerOwner(agent, collector platform.User) platform.User {
+	collector.GID = agent.GID
+	return collector
 }
 
 // newToken makes a token for the collector that runs as pid and tells the
@@ -176,7 +188,7 @@ func canChange(paths config.Paths, agent, collector platform.User) error {
 			return fmt.Errorf("%v: %w", u, err)
 		}
 	}
-	if ownedBy(paths.Store, agent) && ownedBy(paths.Run, agent) {
+	if ownedBy(paths.Store, agent) && ownedBy(paths.Run, agent) && ownedBy(paths.Ledger, collector) {
 		return nil
 	}
 	return platform.CanChown()
@@ -184,7 +196,7 @@ func canChange(paths config.Paths, agent, collector platform.User) error {
 
 // agentLaunch opens the directories that the agent uses and describes its
 // process. The agent gets each as a descriptor, with the number in dirs.
-func agentLaunch(c *config.Config, user platform.User) (platform.Launch, map[string]int, error) {
+func agentLaunch(c *config.Config, user, ledgerOwner platform.User) (platform.Launch, map[string]int, error) {
 	paths := c.Paths
 	launch := platform.Launch{Name: "daemoneye-agent", Args: []string{"--supervised"}, User: user, Files: []*os.File{nil}}
 	dirs := map[string]int{}
@@ -193,16 +205,22 @@ func agentLaunch(c *config.Config, user platform.User) (platform.Launch, map[str
 		launch.Files = append(launch.Files, f)
 	}
 	var foreign *ownerError // all that are somebody else's, so that one command puts it right
-	for _, path := range []string{paths.Store, paths.Run} {
-		f, err := openOwned(path, user)
+	for _, dir := range []struct {
+		path  string
+		owner platform.User
+		mode  os.FileMode
+	}{{paths.Store, user, 0o750}, {paths.Run, user, 0o750}, {paths.Ledger, ledgerOwner, ledgerMode}} {
+		f, err := openOwned(dir.path, dir.owner, dir.mode)
 		var e *ownerError
 		switch {
 		case err == nil:
-			inherit(path, f)
+			inherit(dir.path, f)
 			continue
 		case errors.As(err, &e) && foreign == nil:
 			foreign = e
 			continue
+		case errors.As(err, &e) && e.user.UID != foreign.user.UID:
+			continue // one command after the other
 		case errors.As(err, &e):
 			foreign.dirs = append(foreign.dirs, e.dirs...)
 			continue

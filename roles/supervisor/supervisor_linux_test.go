@@ -93,11 +93,15 @@ func TestRootThatCanNotChangeUsers(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, dir := range []string{cfg.Paths.Store, cfg.Paths.Run} {
+				for _, dir := range []string{cfg.Paths.Store, cfg.Paths.Run, cfg.Paths.Ledger} {
+					owner := c.owner
+					if dir == cfg.Paths.Ledger {
+						owner++ // the collector
+					}
 					if err := os.MkdirAll(dir, 0o755); err != nil {
 						t.Fatal(err)
 					}
-					if err := os.Chown(dir, c.owner, c.owner); err != nil {
+					if err := os.Chown(dir, owner, c.owner); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -169,7 +173,7 @@ func TestFirstStartEndsOnBadDirectory(t *testing.T) {
 		{"read-only, made before", made, fmt.Sprintf("directory %q can not be written to: read-only file system", filepath.Join(made, "store"))},
 		{"too long", long, fmt.Sprintf("make directory %q: file name too long", long)},
 		{"a file", file, fmt.Sprintf("make directory %q: not a directory", file)},
-		{"of somebody else", theirs, fmt.Sprintf("directory %q belongs to uid 12345, and the agent runs as uid 54321", filepath.Join(theirs, "store"))},
+		{"of somebody else", theirs, fmt.Sprintf("directory %q belongs to uid 12345, and the role that writes it runs as uid 54321", filepath.Join(theirs, "store"))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg, err := load(c.data)
@@ -197,11 +201,11 @@ func TestOpenOwnedKeepsOwner(t *testing.T) {
 	if err := os.Chown(dir, 12345, 12345); err != nil {
 		t.Fatal(err)
 	}
-	f, err := openOwned(dir, platform.Self())
+	f, err := openOwned(dir, platform.Self(), 0o750)
 	if err == nil {
 		_ = f.Close()
 	}
-	if err == nil || !strings.Contains(err.Error(), "belongs to uid 12345, and the agent runs as root (uid 0)") || !ownedBy(dir, platform.User{UID: 12345}) {
+	if err == nil || !strings.Contains(err.Error(), "belongs to uid 12345, and the role that writes it runs as root (uid 0)") || !ownedBy(dir, platform.User{UID: 12345}) {
 		t.Errorf("openOwned = %v, want a refusal and the owner left as it was", err)
 	}
 }
