@@ -173,7 +173,8 @@ func (l *Log) begin() error {
 	if err := l.commit([]*request{{entries: []Entry{first}}}); err != nil {
 		return err
 	}
-	if err := syncDir(filepath.Dir(l.dir)); err != nil {
+	// Who may not read the directory above has not made this one in it.
+	if err := syncDir(filepath.Dir(l.dir)); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
 	return l.writeCheckpoint()
