@@ -171,7 +171,7 @@ func TestCosignatures(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"none":           signed,
 		"by a stranger":  stranger.cosign(t, signed),
-		"not by the log": one.cosign(t, must(note.Sign(&note.Note{Text: text + "\n"}, stranger))),
+		"not by the log": two.cosign(t, one.cosign(t, must(note.Sign(&note.Note{Text: text + "\n"}, stranger)))),
 		"of another":     other,
 		"not there":      one.cosign(t, must(l.key.sign(Checkpoint{l.Origin(), 302, Hash{}}))),
 		"another root":   one.cosign(t, must(l.key.sign(Checkpoint{l.Origin(), 301, Hash{}}))),
