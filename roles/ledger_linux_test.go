@@ -136,6 +136,13 @@ func TestLedgerOfRun(t *testing.T) {
 		t.Errorf("the refused rule is entered as %v", p)
 	}
 
+	rows := in.query("SELECT payload->'source'->>'table' AS source, correlation, actor_role FROM ledger_entries WHERE action = 'alert.raised' AND subject = 'test-ledger-alarm'")
+	if len(rows) != 1 || rows[0]["source"] != "process_events" || rows[0]["correlation"] != id || rows[0]["actor_role"] != "daemoneye-agent" {
+		t.Errorf("ledger_entries has %v of the alert", rows)
+	}
+	if got := in.query("SELECT count(*) AS n FROM ledger_entries WHERE time < now() - INTERVAL '1 day'"); got[0]["n"] != float64(0) {
+		t.Errorf("ledger_entries has %v older than a day", got)
+	}
 	in.eventually("the operator's query is entered", func() bool { return len(in.entered(fact.QueryRun, "")) > 0 })
 
 	// A collector that is killed loses nothing, and its end is entered.

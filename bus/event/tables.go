@@ -258,6 +258,22 @@ var tables = []*Table{
 			{Name: "lost", Type: Int8, Unit: "rows", Doc: "rows lost; NULL when it can not be known"},
 		},
 	}),
+	define(Table{
+		Name: "ledger_entries", Kind: State, Time: "time",
+		Doc: "an entry of the ledger, in which stands what DaemonEye decided; read from its files",
+		Columns: []Column{
+			{Name: "sequence", Type: Int8, NotNull: true, Doc: "its number, from 0"},
+			{Name: "time", Type: Timestamptz, NotNull: true, Doc: "when it was entered; never before that of the entry before. payload has when it happened, as at"},
+			{Name: "actor_role", Type: Text, NotNull: true, Doc: "who did it: procmond, hasher, daemoneye-agent, supervisor, operator, or ledger"},
+			{Name: "actor_pid", Type: Int8, NotNull: true, Doc: "its process id"},
+			{Name: "actor_user_id", Type: Int8, NotNull: true, Doc: "its user id"},
+			{Name: "action", Type: Text, NotNull: true, Doc: "what was done, such as role.start, rules.changed, rule.disabled or alert.raised"},
+			{Name: "subject", Type: Text, NotNull: true, Doc: "to what: a role, a rule, a file, a table, the hash of a set of rules or of a query"},
+			{Name: "payload_hash", Type: Text, NotNull: true, Doc: "BLAKE3-256 of the payload as it is in the ledger, in hex"},
+			{Name: "payload", Type: JSONB, Doc: "what else there is to say; NULL for what is no msgpack"},
+			{Name: "correlation", Type: Text, Doc: "what ties entries together: of alert.raised the alert_id"},
+		},
+	}),
 }
 
 // actorColumns describe the process that did something, in the tables of what

@@ -155,7 +155,7 @@ func (a *agent) open(ctx context.Context) (err error) {
 	set := a.firstRules()
 	a.recordRules(set)
 	a.matcher = rules.NewMatcher(set, history.MatcherConfig(c, history.Stored(c, a.store)))
-	a.view = &history.View{Store: a.store, Rules: a.ruleRows, Connected: a.connected, Connections: a.questions.connections}
+	a.view = &history.View{Store: a.store, Rules: a.ruleRows, Connected: a.connected, Ledger: a.dirs.path(c.Paths.Ledger), Connections: a.questions.connections}
 	if a.broker, err = bus.NewBroker(bus.Config{Access: access(), MaxConns: maxConnections, Log: a.busEvent}); err != nil {
 		return err
 	}

@@ -311,7 +311,7 @@ func storeEngine(cfg *config.Config) (*localEngine, error) {
 		set, _, unknown = instanceRules(cfg)
 		return set
 	}
-	view := &history.View{Store: s, Rules: func() *event.Batch { return ruleRows(load()) }}
+	view := &history.View{Store: s, Ledger: cfg.Paths.Ledger, Rules: func() *event.Batch { return ruleRows(load()) }}
 	reader := view.Reader()
 	return &localEngine{
 		source: reader, rules: load,

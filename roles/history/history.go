@@ -22,6 +22,8 @@ type View struct {
 	Rules func() *event.Batch
 	// Connected returns the ids of the collectors that are connected; nil: none.
 	Connected func() map[string]bool
+	// Ledger is the directory of the ledger; "": there is none.
+	Ledger string
 	// Connections asks for the rows of network_connections; nil: they can not be told.
 	Connections func(context.Context) (Connections, error)
 }
@@ -74,6 +76,8 @@ func (r *Reader) Scan(ctx context.Context, q sql.ScanRequest, yield func(*event.
 		return yield(r.view.Rules())
 	case q.Table.Name == "collectors" && r.view.Connected != nil:
 		return r.view.Store.CollectorRows(r.view.Connected(), yield)
+	case q.Table.Name == ledgerTable:
+		return r.ledger(ctx, q, yield)
 	case q.Table.Name == connectionTable:
 		return r.connections(ctx, yield)
 	}
