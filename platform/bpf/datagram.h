@@ -138,7 +138,7 @@ inlined void fill_question(struct ends *e, struct question *q)
 inlined void tell_dns(__u32 what, struct known *k, struct ends *ends, struct datagram *d)
 {
 	struct counters *c;
-	struct dns_network *m = reserve_head(sizeof(*m), NETWORK, what, k ? k->pid : 0, bpf_get_current_task_btf()->group_leader, &c);
+	struct dns_network *m = reserve_head(sizeof(*m), NETWORK, what, k ? k->pid : 0, current()->group_leader, &c);
 	if (!m)
 		return;
 	__builtin_memset((void *)m + sizeof(struct record), 0, sizeof(m->n) - sizeof(struct record));
@@ -161,7 +161,7 @@ inlined void tell_dns(__u32 what, struct known *k, struct ends *ends, struct dat
 SEC("tp_btf/net_dev_queue")
 int network_sent(__u64 *context)
 {
-	struct sk_buff *skb = (void *)context[0];
+	struct sk_buff *skb = plain(sk_buff, context[0]);
 	__u64 mask = wanted_of(NETWORK) & (1 << SEND | 1 << DNS_QUERY | 1 << DNS_RESPONSE);
 	if (!mask)
 		return 0;
@@ -178,7 +178,7 @@ int network_sent(__u64 *context)
 	if (d.source_port != __builtin_bswap16(sk->__sk_common.skc_num))
 		return 0; // around another packet of the socket: a tunnel
 	struct known *k = known_of(sk), nobody = {};
-	if (k && k->pid != bpf_get_current_task_btf()->tgid)
+	if (k && k->pid != current()->tgid)
 		k = NULL;
 	struct question q;
 	struct ends ends = {};
@@ -226,7 +226,7 @@ int network_sent(__u64 *context)
 SEC("tp_btf/netif_receive_skb")
 int network_received(__u64 *context)
 {
-	struct sk_buff *skb = (void *)context[0];
+	struct sk_buff *skb = plain(sk_buff, context[0]);
 	if (!wants(NETWORK, DNS_RESPONSE))
 		return 0;
 	struct datagram d;

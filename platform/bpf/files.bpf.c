@@ -532,7 +532,7 @@ inlined void take_text(struct match *m, __u32 slot, __u32 at)
 inlined void take_path(__u32 slot, __u32 dir, __u64 text, bool of_link, struct match *m, struct passed *p)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
-	struct task_struct *t = bpf_get_current_task_btf();
+	struct task_struct *t = current();
 	struct fs_struct *fs = t->fs;
 	if (!s || !fs)
 		return;

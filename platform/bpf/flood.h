@@ -111,7 +111,7 @@ struct payers {
 // since the current process is neither this one nor made by it.
 inlined bool payers_of(struct payers *p, __u32 sort, __u32 pid)
 {
-	struct task_struct *t = bpf_get_current_task_btf();
+	struct task_struct *t = current();
 	__u32 uid = t->real_cred->uid.val;
 	p->process = (struct sender){.id = pid, .sort = sort};
 	p->user = (struct sender){.id = uid, .sort = sort, .is_user = 1};
@@ -145,7 +145,7 @@ inlined void tell_flood(struct sender *s, struct counters *c, __u32 cpu)
 {
 	if (!wants(SYSTEM, FLOOD))
 		return;
-	struct flood *f = take(sizeof(*f), SYSTEM, FLOOD, cpu, bpf_get_current_task_btf()->group_leader, c);
+	struct flood *f = take(sizeof(*f), SYSTEM, FLOOD, cpu, current()->group_leader, c);
 	if (!f)
 		return;
 	__builtin_memset((void *)f + sizeof(struct record), 0, sizeof(*f) - sizeof(struct record));
@@ -170,7 +170,7 @@ separate int is_held(__u32 sort, __u32 pid, __u32 bytes)
 		return 0;
 	number(c, kind);
 	__sync_fetch_and_add(v == NO_ROOM ? &c->lost[kind] : &c->held[kind], 1);
-	if (v > WITHHELD && bpf_get_current_task_btf()->tgid == pid)
+	if (v > WITHHELD && current()->tgid == pid)
 		tell_flood(v == WITHHELD_USER ? &p.user : &p.process, c, cpu);
 	return 1;
 }

@@ -69,6 +69,16 @@ extern struct task_struct *bpf_task_from_pid(int pid) __weak __ksym;   // from 6
 extern struct task_struct *bpf_task_from_vpid(int pid) __weak __ksym; // from 6.14
 extern void bpf_task_release(struct task_struct *t) __weak __ksym;
 
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __weak __ksym; // from 6.2
+
+// plain returns a pointer as one that is only read through, where the kernel can
+// tell: of each field of one that is good for more the verifier looks up in all
+// types, by name, whether it is too. Helpers that take a task refuse it.
+#define plain(type, pointer) \
+	((struct type *)(bpf_rdonly_cast ? bpf_rdonly_cast((void *)(pointer), __builtin_btf_type_id(*(struct type *)0, 1)) : (void *)(pointer)))
+
+#define current() plain(task_struct, bpf_get_current_task_btf())
+
 // exists: whether the running kernel's struct has the field.
 #define exists(field) __builtin_preserve_field_info(field, 2)
 // size_of: of a struct of the running kernel.

@@ -49,7 +49,7 @@ enum {
 // know notes that the current process uses a socket.
 inlined void know(struct known *k, struct sock *sk, __u8 direction)
 {
-	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
+	struct task_struct *leader = current()->group_leader;
 	struct task_struct *parent = leader->real_parent;
 	struct task_struct *father = parent->group_leader;
 	__builtin_memset(k, 0, sizeof(*k));
@@ -74,7 +74,7 @@ inlined void forget(struct sock *sk)
 // tell begins a record.
 inlined struct network *tell(__u32 what, struct known *k, struct counters **c)
 {
-	struct network *n = reserve_of(sizeof(*n), NETWORK, what, k ? k->pid : 0, bpf_get_current_task_btf()->group_leader, c);
+	struct network *n = reserve_of(sizeof(*n), NETWORK, what, k ? k->pid : 0, current()->group_leader, c);
 	if (n)
 		attribute(n, k);
 	return n;
@@ -170,7 +170,7 @@ inlined void closed(struct sock *sk, int from)
 SEC("tp_btf/inet_sock_set_state")
 int network_state(__u64 *context)
 {
-	struct sock *sk = (void *)context[0];
+	struct sock *sk = plain(sock, context[0]);
 	int from = context[1], to = context[2];
 	struct known k;
 	if (sk->sk_protocol != IPPROTO_TCP)
@@ -201,7 +201,7 @@ int network_state(__u64 *context)
 SEC("tp_btf/tcp_destroy_sock")
 int network_destroyed(__u64 *context)
 {
-	struct sock *sk = (void *)context[0];
+	struct sock *sk = plain(sock, context[0]);
 	struct known *k = known_of(sk);
 	if (!k)
 		return 0;
@@ -436,7 +436,7 @@ SEC("tp_btf/sys_exit")
 int network_call(__u64 *context)
 {
 	struct pt_regs *regs = (void *)context[0];
-	struct call call = {.t = bpf_get_current_task_btf(), .result = context[1]};
+	struct call call = {.t = current(), .result = context[1]};
 	bool compat = is_compat(regs, call.t);
 	__u8 what = call_of(regs, compat);
 	if (!what)

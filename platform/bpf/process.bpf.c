@@ -226,8 +226,8 @@ inlined void environment(struct scratch *s, __u32 slot, struct mm_struct *mm, __
 
 inlined int exec(__u64 *context, bool loops)
 {
-	struct task_struct *t = (void *)context[0];
-	struct linux_binprm *b = (void *)context[2];
+	struct task_struct *t = plain(task_struct, context[0]);
+	struct linux_binprm *b = plain(linux_binprm, context[2]);
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
 	if (!s)
@@ -342,7 +342,7 @@ inlined __u64 peak(struct task_struct *t, struct signal_struct *signal)
 SEC("tp_btf/sched_process_exit")
 int process_exit(__u64 *context)
 {
-	struct task_struct *t = (void *)context[0];
+	struct task_struct *t = plain(task_struct, context[0]);
 	struct signal_struct *signal = t->signal;
 	// Before the argument came, two threads that end at once may both see
 	// themselves as the last.
@@ -368,9 +368,12 @@ int process_exit(__u64 *context)
 SEC("iter.s/task")
 int process_list(struct bpf_iter__task *context)
 {
-	struct task_struct *t = context->task;
+	struct task_struct *task = context->task;
 	struct seq_file *seq = context->meta->seq;
-	if (!t || t->pid != t->tgid)
+	if (!task)
+		return 0;
+	struct task_struct *t = plain(task_struct, task);
+	if (t->pid != t->tgid)
 		return 0;
 	__u32 slot = cpus;
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
@@ -405,7 +408,7 @@ int process_list(struct bpf_iter__task *context)
 			size = MAX_TASK_ARGS;
 			p->r.flags |= ARGS_CUT;
 		}
-		if (to && bpf_copy_from_user_task(to, size, (void *)start, t, 0) == 0) {
+		if (to && bpf_copy_from_user_task(to, size, (void *)start, task, 0) == 0) {
 			s->used += size;
 			p->args_size = size;
 		} else {

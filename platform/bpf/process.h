@@ -76,6 +76,7 @@ inlined __u32 group_number(struct signal_struct *signal, int kind)
 // fill reads what is fixed in size; p holds zeros.
 inlined void fill(struct process *p, struct task_struct *t)
 {
+	t = plain(task_struct, t);
 	const struct cred *c = t->real_cred;
 	p->uid[0] = c->uid.val;
 	p->uid[1] = c->euid.val;

@@ -119,6 +119,7 @@ inlined __u64 number(struct counters *c, __u8 kind)
 
 inlined void fill_record(struct record *r, __u64 sequence, __u8 kind, __u32 what, __u32 cpu, struct task_struct *leader)
 {
+	leader = plain(task_struct, leader);
 	struct task_struct *parent = leader->real_parent;
 	struct task_struct *father = parent->group_leader;
 	r->sequence = sequence;

@@ -173,7 +173,7 @@ inlined void tell_change(struct task_struct *t, __u32 what, const void *name)
 // file_of returns an open file, whose fields are read by copy.
 inlined struct file *file_of(struct task_struct *t, __u32 fd)
 {
-	struct fdtable *table = t->files->fdt;
+	struct fdtable *table = plain(task_struct, t)->files->fdt;
 	struct file *file = NULL;
 	if (fd < table->max_fds)
 		bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
@@ -182,7 +182,7 @@ inlined struct file *file_of(struct task_struct *t, __u32 fd)
 
 inlined void set_target(struct call *c, struct task_struct *t)
 {
-	struct task_struct *leader = t->group_leader;
+	struct task_struct *leader = plain(task_struct, t)->group_leader;
 	c->target_pid = leader->tgid;
 	c->target_start = leader->start_boottime;
 	c->target_uid = leader->real_cred->uid.val;
@@ -540,7 +540,7 @@ separate int tell_call(struct seen *seen)
 {
 	if (!seen)
 		return 0;
-	struct task_struct *t = bpf_get_current_task_btf();
+	struct task_struct *t = current();
 	struct form *f = &seen->form;
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
@@ -669,8 +669,8 @@ int signal_sent(__u64 *context)
 	__u64 signal = context[0], info = context[1];
 	if (signal == 17 /* SIGCHLD */ || info == 1 /* SEND_SIG_PRIV */ || info == 2)
 		return 0; // the kernel's
-	struct task_struct *target = (void *)context[2], *leader = target->group_leader;
-	struct task_struct *t = bpf_get_current_task_btf();
+	struct task_struct *target = plain(task_struct, context[2]), *leader = target->group_leader;
+	struct task_struct *t = current();
 	if (leader->tgid == t->tgid)
 		return 0;
 	int code = info ? ((struct kernel_siginfo *)context[1])->si_code : SI_NOINFO;
@@ -708,7 +708,7 @@ int renamed(__u64 *context)
 // tell_cgroup tells what happens to a process by way of a control group.
 inlined void tell_cgroup(__u32 what, const void *path, struct task_struct *target)
 {
-	struct task_struct *t = bpf_get_current_task_btf();
+	struct task_struct *t = current();
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
 	if (!s || !wants(SYSTEM, what))
