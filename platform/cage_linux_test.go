@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -137,6 +138,23 @@ func TestCallsAreUnique(t *testing.T) {
 				t.Errorf("%+v has system call %d twice", c, rule.number)
 			}
 			seen[rule.number] = true
+		}
+	}
+}
+
+// TestCallsAreDocumented: the operator's guide shows how many calls the collector
+// and the agent may make.
+func TestCallsAreDocumented(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("it was written on another architecture")
+	}
+	guide, err := os.ReadFile("../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []Cage{{Dials: true, Lists: true}, {Writes: true}} {
+		if want := fmt.Sprintf("filter: %d calls, else errno", len(c.calls())); !strings.Contains(string(guide), want) {
+			t.Errorf("docs/operating.md does not say %q", want)
 		}
 	}
 }
