@@ -27,6 +27,7 @@ func Write(w io.Writer, h *api.HealthReply) error {
 	l.collector(h.Collector)
 	l.store(&h.Store)
 	l.rules(&h.Rules)
+	l.ledger(&h.Ledger)
 	l.bus(&h.Bus)
 	for _, severity := range slices.Sorted(maps.Keys(h.Alerts)) {
 		l.gauge("alerts_24h", "Alerts of the last 24 hours.", float64(h.Alerts[severity]), "severity", severity)
@@ -118,6 +119,15 @@ func (l *list) rules(r *api.RulesStatus) {
 	l.time("rules_rolled_back_timestamp_seconds", "Since when that set is in force again.", back.Since)
 	l.counter("rules_evaluated_total", "Rows times rules that were evaluated.", float64(r.Evaluated))
 	l.counter("rules_matched_total", "Matches of rules.", float64(r.Matched))
+}
+
+func (l *list) ledger(s *api.LedgerStatus) {
+	l.gauge("ledger_entries", "Entries of the ledger on disk.", float64(s.Size))
+	l.gauge("ledger_checkpoint_entries", "Entries under the newest checkpoint.", float64(s.Checkpoint))
+	l.time("ledger_signed_timestamp_seconds", "When the newest checkpoint was signed.", s.SignedAt)
+	l.counter("ledger_recorded_total", "Facts of the agent that were recorded.", float64(s.Recorded))
+	l.gauge("ledger_waiting", "Facts of the agent that wait to be recorded.", float64(s.Waiting))
+	l.counter("ledger_lost_total", "Facts of the agent that were not recorded.", float64(s.Lost))
 }
 
 func (l *list) bus(b *api.BusStatus) {
