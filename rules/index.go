@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -62,6 +64,7 @@ func newIndex(requirements []*sql.Requirement) *index {
 		for _, test := range list {
 			x.anchors[test] = append(x.anchors[test], int32(i))
 		}
+		b.sortParts(n)
 	}
 	for _, c := range b.order {
 		x.columns = append(x.columns, b.columns[c].texts(x.anchors))
@@ -282,6 +285,25 @@ func (b *indexBuilder) anchorsOf(n *need) (tests []int32, cost float64, ok bool)
 		}
 	}
 	return tests, cost, ok
+}
+
+// sortParts puts first of what must all hold what holds of the fewest rows.
+func (b *indexBuilder) sortParts(n *need) {
+	for _, part := range n.of {
+		b.sortParts(part)
+	}
+	if n.kind != sql.RequireAll {
+		return
+	}
+	costs := make(map[*need]float64, len(n.of))
+	for _, part := range n.of {
+		if _, cost, ok := b.anchorsOf(part); ok {
+			costs[part] = cost
+		} else {
+			costs[part] = math.Inf(1)
+		}
+	}
+	slices.SortStableFunc(n.of, func(p, q *need) int { return cmp.Compare(costs[p], costs[q]) })
 }
 
 // sizes of maps, with what a bucket takes beside its entries

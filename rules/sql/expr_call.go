@@ -360,7 +360,7 @@ func (e *quantExpr) eval(x *env, c *chunk, sel []int32) (*vector, error) {
 	}
 	out := newVector(Bool, c.n)
 	var known []truth
-	if _, coded := l.coded(); coded && a.constant {
+	if entries, coded := l.coded(); coded && a.constant && entries <= 16*len(sel) {
 		m, _ := x.memoFor(e, l, true)
 		known = m.truths
 	}
