@@ -1,13 +1,10 @@
 package client
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -274,10 +271,6 @@ func ledgerVerifyProof(c *call) error {
 	return s.flush()
 }
 
-// exportTries is how often an export is begun anew that was made while the
-// collector wrote.
-const exportTries = 5
-
 func ledgerExport(c *call) error {
 	if err := c.exactly(1, "a directory to make"); err != nil {
 		return err
@@ -286,67 +279,13 @@ func ledgerExport(c *call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := ledger.OpenReader(dir); err != nil {
+	to := c.Args().First()
+	at, err := ledger.Export(dir, to)
+	if err != nil {
 		return ledgerError(dir, err)
 	}
-	to := c.Args().First()
-	if err := os.Mkdir(to, 0o750); err != nil {
-		return err
-	}
-	var report ledger.Report
-	for try := 1; ; try++ {
-		if err := copyLedger(c.ctx, to, dir); err != nil {
-			return ledgerError(dir, err)
-		}
-		if report, err = ledger.Verify(to, ledger.VerifyOptions{}); err == nil {
-			break
-		}
-		if try == exportTries {
-			return fmt.Errorf("what was copied is not whole: %w", err)
-		}
-	}
-	c.note("%s to %s; the checkpoint has %s", term.Plural(int64(report.Entries), "entry", "entries"), to, term.Plural(int64(report.Checkpoint.Size), "entry", "entries"))
+	c.note("%s, as the newest checkpoint signs them, in %s", term.Plural(int64(at.Size), "entry", "entries"), to)
 	return nil
-}
-
-// copyLedger copies the checkpoint first, so that the tiles have at least what
-// it says. Private keys and locks stay.
-func copyLedger(ctx context.Context, to, from string) error {
-	if err := copyFile(filepath.Join(to, "checkpoint"), filepath.Join(from, "checkpoint")); err != nil {
-		return err
-	}
-	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(from, path)
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir():
-			return os.MkdirAll(filepath.Join(to, name), 0o750)
-		case !d.Type().IsRegular(), !strings.Contains(name, string(filepath.Separator)), strings.HasSuffix(name, ".tmp"):
-			return nil // key, lock, checkpoint
-		}
-		return copyFile(filepath.Join(to, name), path)
-	})
-}
-
-func copyFile(to, from string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = in.Close() }()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
-	if err != nil {
-		return err
-	}
-	_, err = out.ReadFrom(in)
-	return errors.Join(err, out.Close())
 }
 
 // raised is the payload of fact.AlertRaised.
