@@ -12,6 +12,15 @@ import (
 	"daemoneye/store/segment"
 )
 
+// Segment is a segment that was sealed.
+type Segment struct {
+	Table string
+	Name  string   // of the file, in segments/Table
+	Sum   [32]byte // BLAKE3-256 of the file
+	Rows  int64
+	Bytes int64
+}
+
 // Sealed counts what a call of Seal has written.
 type Sealed struct {
 	Segments int64
@@ -142,7 +151,13 @@ func (s *Store) switchCatalog(ctx context.Context, w *sealing) error {
 	}
 	s.publish(w, gone)
 	// The batches may go when a power cut can not take the segment's entry.
-	return s.sync()
+	if err := s.sync(); err != nil {
+		return err
+	}
+	if f := w.file; f != nil && s.cfg.OnSealed != nil {
+		s.cfg.OnSealed(Segment{Table: f.Table, Name: f.Name, Sum: f.Sum, Rows: f.Rows, Bytes: f.Bytes})
+	}
+	return nil
 }
 
 // publish makes the memory follow the catalog.

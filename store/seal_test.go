@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zeebo/blake3"
 	"pgregory.net/rapid"
 
 	"daemoneye/bus/event"
@@ -331,4 +333,35 @@ func TestFormerFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(openStore(t, dir, quiet()))
+}
+
+// Who asked is told of each segment, with the hash of the file that is there.
+func TestOnSealed(t *testing.T) {
+	var told []Segment
+	s, err := Open(t.TempDir(), Config{SealUnmatched: true, SealInterval: -1, RetainInterval: -1, OnSealed: func(f Segment) { told = append(told, f) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	b := event.NewBuilder(event.Lookup("scans"))
+	b.Column("time").Time(time.Now())
+	b.Column("collector_id").Text("c")
+	b.Column("source").Text("procfs")
+	b.EndRow()
+	if _, err := s.Append(context.Background(), []Batch{{Collector: "c", Sequence: 1, Data: event.Encode(nil, b.Batch())}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.SealAll(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 1 || told[0].Table != "scans" || told[0].Rows != 1 {
+		t.Fatalf("OnSealed was told of %+v, want one segment of scans with a row", told)
+	}
+	data, err := os.ReadFile(filepath.Join(s.Dir(), "segments", told[0].Table, told[0].Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum := blake3.Sum256(data); sum != told[0].Sum {
+		t.Errorf("the file has the hash %x, OnSealed was told %x", sum, told[0].Sum)
+	}
 }

@@ -117,6 +117,7 @@ type Config struct {
 	SealAge        time.Duration // for how long a batch waits at most; 0: ten minutes, negative: for ever
 	SealInterval   time.Duration // how often sealing looks by itself; 0: ten seconds, negative: never
 	SealUnmatched  bool          // seal without waiting for PutAlerts, for a store over which no rules run
+	OnSealed       func(Segment) // is told of each segment once it is in the catalog; nil: nobody
 	Log            *zap.Logger   // nil: none
 	Now            func() time.Time
 }

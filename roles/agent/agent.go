@@ -129,11 +129,11 @@ func newAgent(cfg Config) *agent {
 // open makes everything that serve then runs.
 func (a *agent) open(ctx context.Context) (err error) {
 	c := a.cfg.Config
+	a.recorder = newRecorder(a.log, a.ledgerFile())
 	if err := a.openStore(ctx); err != nil {
 		return err
 	}
-	a.recorder = newRecorder(a.log, a.ledgerFile())
-	a.recorder.restore()
+	a.recorder.restore() // the file is ours now that the store is locked
 	if a.cfg.TokenFile != "" {
 		if a.token, err = writeToken(a.cfg.TokenFile); err != nil {
 			return &PermanentError{err}
@@ -190,7 +190,7 @@ const readersPatience = time.Minute
 func (a *agent) openStore(ctx context.Context) (err error) {
 	c := a.cfg.Config
 	config := store.Config{
-		MaxAge: unlimited(c.Store.Retention.Age), MaxBytes: unlimited(c.Store.Retention.Bytes), Log: a.log,
+		MaxAge: unlimited(c.Store.Retention.Age), MaxBytes: unlimited(c.Store.Retention.Bytes), Log: a.log, OnSealed: a.recordSealed,
 	}
 	for begun := time.Now(); ; {
 		a.store, err = store.Open(a.dirs.path(c.Paths.Store), config)
@@ -387,7 +387,7 @@ func (a *agent) close() error {
 	if a.jsonl != nil {
 		errs = append(errs, a.jsonl.close())
 	}
-	if a.recorder != nil { // while the store is still locked
+	if a.store != nil { // while the store is still locked
 		a.recorder.record(fact.RoleStop, Name, "", fact.Fields{"reason": "it was told to"})
 		errs = append(errs, a.recorder.close())
 	}

@@ -333,7 +333,7 @@ func (r *recorder) restore() {
 	list = list[:min(len(list), recordQueue)]
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.queue, r.kept = list, len(list)
+	r.queue, r.kept = append(list, r.queue...), len(list)
 	for i := range list {
 		r.bytes += entrySize(&list[i])
 	}

@@ -22,6 +22,7 @@ import (
 	"daemoneye/roles/fact"
 	"daemoneye/roles/history"
 	"daemoneye/rules"
+	"daemoneye/store"
 )
 
 // recordStart has it entered that this role, and with its first start the
@@ -196,17 +197,20 @@ type failure struct {
 	at    time.Time
 }
 
-// recordFailures has it entered, until ctx ends, when rules fail or are paused.
+// recordFailures has it entered, until ctx ends, when rules fail or are paused,
+// and what retention deletes.
 func (a *agent) recordFailures(ctx context.Context) {
 	timer := time.NewTicker(failuresEvery)
 	defer timer.Stop()
 	var failed, paused map[string]failure
+	var deleted store.Deleted
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
+		deleted = a.recordDeleted(deleted)
 		stats, now := a.matcher.Stats(), time.Now()
 		failed = a.recordCounts(fact.RuleFailed, failed, stats, now, func(s *rules.Stats) (int64, *rules.RunError) { return s.Failed, s.Error })
 		paused = a.recordCounts(fact.RulePaused, paused, stats, now, func(s *rules.Stats) (int64, *rules.RunError) { return s.Skipped, s.Slow })
@@ -311,4 +315,22 @@ func (a *agent) recordQuery(peer bus.Peer, req *api.QueryRequest) {
 	l.recent[key] = &repeated{last: now}
 	l.mu.Unlock()
 	a.recorder.operator(peer, fact.QueryRun, hash, fact.Fields{"kind": kind, "bytes": len(req.SQL), "more": more})
+}
+
+// recordSealed enters a segment of the history, with the hash of its file.
+func (a *agent) recordSealed(f store.Segment) {
+	a.recorder.record(fact.SegmentSealed, f.Table+"/"+f.Name, "", fact.Fields{"hash": fact.Hex(f.Sum), "rows": f.Rows, "bytes": f.Bytes})
+}
+
+// recordDeleted enters what retention has deleted since it deleted last.
+func (a *agent) recordDeleted(last store.Deleted) store.Deleted {
+	stats, err := a.store.Stats()
+	if err != nil || stats.Deleted == last {
+		return last
+	}
+	d := stats.Deleted
+	a.recorder.record(fact.RetentionDeleted, "", "", fact.Fields{
+		"batches": d.Batches - last.Batches, "rows": d.Rows - last.Rows, "segments": d.Segments - last.Segments, "alerts": d.Alerts - last.Alerts,
+	})
+	return d
 }
