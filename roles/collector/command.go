@@ -168,6 +168,7 @@ func ledgerConfig(cfg *config.Config, dirs map[string]int, restarts int) (Ledger
 	encoded, err := cfg.Marshal()
 	return LedgerConfig{
 		Dir: dir, Name: cfg.Paths.Ledger, Program: fact.OpenProgram(), Configuration: fact.Hash(encoded), Restarts: restarts,
+		Witnesses: cfg.Ledger.Witnesses,
 	}, err
 }
 

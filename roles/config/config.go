@@ -23,6 +23,7 @@ type Config struct {
 	Store      Store
 	Alerts     Alerts
 	Metrics    Metrics
+	Ledger     Ledger
 	Security   Security
 	Supervisor Supervisor
 
@@ -141,6 +142,11 @@ type Metrics struct {
 type MetricsFile struct {
 	Interval time.Duration // between two writes; 0: none
 	Path     string        // absolute; "": daemoneye.prom in the directory of the socket
+}
+
+// Ledger is about the log of what was decided.
+type Ledger struct {
+	Witnesses []string // public keys
 }
 
 // Security is about what confines the roles that the supervisor starts.

@@ -18,7 +18,7 @@ func TestFileProblems(t *testing.T) {
 	}{
 		{"all at once", "yaml", "log:\n  level: loud\n  formt: json\ncollector:\n  interval: 5\nfoo: 1\n", []string{
 			`:5: collector.interval = 5: expected a duration from 100ms to 1d, such as 500ms, 30s, 1h30m or 30d`,
-			`:6: foo = 1: unknown key; expected data_dir, log, collector, agent, rules, sql, store, alerts, metrics, security or supervisor`,
+			`:6: foo = 1: unknown key; expected data_dir, log, collector, agent, rules, sql, store, alerts, metrics, ledger, security or supervisor`,
 			`:3: log.formt = "json": unknown key; did you mean log.format?`,
 			`:2: log.level = "loud": expected debug, info, warn or error`,
 		}},
@@ -51,7 +51,7 @@ func TestFileProblems(t *testing.T) {
 		{"list of numbers", "yaml", "rules: {dirs: [1]}\n", []string{`:1: rules.dirs = [1]: item 1 is not text; expected a list of paths`}},
 		{"user", "yaml", "agent: {user: 'a b'}\n", []string{`:1: agent.user = "a b": expected a user name or number`}},
 		{"control characters", "yaml", "log: {level: \"\\e[2J\"}\n\"\\e[2J\": 1\n", []string{
-			`:2: "\x1b[2J" = 1: unknown key; expected data_dir, log, collector, agent, rules, sql, store, alerts, metrics, security or supervisor`,
+			`:2: "\x1b[2J" = 1: unknown key; expected data_dir, log, collector, agent, rules, sql, store, alerts, metrics, ledger, security or supervisor`,
 			`:1: log.level = "\x1b[2J": expected debug, info, warn or error`,
 		}},
 		{"twice in yaml", "yaml", "log: {level: info}\nlog: {level: warn}\n", []string{`:2: yaml: mapping key "log" already defined at line 1`}},
@@ -112,7 +112,7 @@ func TestEnvironmentAndFlagProblems(t *testing.T) {
 		`DAEMONEYE_data_dir: data_dir = "x": unknown key; did you mean DAEMONEYE_DATA_DIR?`,
 		`--agent.query_timeout: agent.query_timeout = "soon": expected a duration from 1ms to 1d, such as 500ms, 30s, 1h30m or 30d`,
 		`--interval: collector.interval = "1ms": expected a duration from 100ms to 1d, such as 500ms, 30s, 1h30m or 30d`,
-		`--no.such: no.such = "x": unknown key; expected data_dir, log, collector, agent, rules, sql, store, alerts, metrics, security or supervisor`,
+		`--no.such: no.such = "x": unknown key; expected data_dir, log, collector, agent, rules, sql, store, alerts, metrics, ledger, security or supervisor`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))

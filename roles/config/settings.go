@@ -78,6 +78,11 @@ func Settings() []Setting {
 	s = append(s, storeSettings()...)
 	s = append(s, []Setting{
 		{
+			Key: "ledger.witnesses", Type: List,
+			Doc:   "Public keys of witnesses whose cosignatures of checkpoints are kept (daemoneye ledger checkpoint --add-cosignature).",
+			field: func(c *Config) any { return &c.Ledger.Witnesses },
+		},
+		{
 			Key: "security.seccomp", Type: Choice, Default: "errno",
 			choices: []string{"errno", "kill", "off"},
 			Doc:     "What becomes of a system call that collector and agent have no need of (Linux). errno: it fails. kill: it ends the role, which is started again. off: nothing.",
