@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -321,7 +322,7 @@ func (r *recorder) restore() {
 	}
 	var list []api.LedgerEntry
 	if err == nil {
-		err = msgpack.Unmarshal(data, &list)
+		err = json.Unmarshal(data, &list) // msgpack believes lengths
 	}
 	if err != nil {
 		r.log.Error("read what waits for the ledger", zap.Error(err))
@@ -352,7 +353,7 @@ func (r *recorder) close() error {
 	if len(r.queue) == 0 {
 		return nil
 	}
-	data, err := encode(r.queue)
+	data, err := json.Marshal(r.queue)
 	if err == nil {
 		err = platform.ReplaceFile(r.file, data, 0o640, true)
 	}

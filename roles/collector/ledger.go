@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -300,7 +301,7 @@ func (k *ledgerKeeper) append(ctx context.Context, log *ledger.Log, agent bus.Pe
 	var list []ledger.Entry
 	for i := range told {
 		e := entry(&told[i], agent)
-		if e.Actor.Role == Name || e.Actor.Role == "ledger" { // none of the agent's
+		if e.Actor.Role == Name || e.Actor.Role == "ledger" || strings.HasPrefix(e.Action, "ledger.key.") { // none of the agent's
 			answer.Refused++
 			continue
 		}
@@ -313,9 +314,7 @@ func (k *ledgerKeeper) append(ctx context.Context, log *ledger.Log, agent bus.Pe
 		}
 	}
 	if len(list) > 0 {
-		if answer.First, err = log.Append(ctx, list...); errors.Is(err, ledger.ErrInvalid) {
-			return api.LedgerAnswer{Refused: len(told)}, nil // an action that is the ledger's own
-		}
+		answer.First, err = log.Append(ctx, list...)
 	}
 	if err == nil {
 		k.known = nil
