@@ -90,6 +90,7 @@ func (a *testAgent) start() {
 		{Role: bus.Collector, Verb: bus.Request, Name: api.Register},
 		{Role: bus.Collector, Verb: bus.Request, Name: api.CollectorNeeds},
 		{Role: bus.Collector, Verb: bus.Request, Name: api.CollectorQuestions},
+		{Role: bus.Collector, Verb: bus.Request, Name: api.LedgerAppend},
 		{Role: bus.Collector, Verb: bus.Publish, Name: api.EventsTopic + "+"},
 		{Role: bus.Collector, Verb: bus.Publish, Name: api.HeartbeatTopic},
 	}})
@@ -106,8 +107,10 @@ func (a *testAgent) start() {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	if err := b.HandleRequest(api.CollectorQuestions, silent); err != nil {
-		a.t.Fatal(err)
+	for _, name := range []string{api.CollectorQuestions, api.LedgerAppend} {
+		if err := b.HandleRequest(name, silent); err != nil {
+			a.t.Fatal(err)
+		}
 	}
 	if err := b.HandleIngest(api.EventsTopic+"+", a); err != nil {
 		a.t.Fatal(err)

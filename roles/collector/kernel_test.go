@@ -219,7 +219,7 @@ func TestKernelLosses(t *testing.T) {
 		start(t, exec.Command("sh", "-c", `i=0; while [ $i -lt 200 ]; do sleep 5 & i=$((i+1)); done; echo; wait`), true)
 		a.scan(1)
 		a.mu.Lock()
-		found = a.beats[len(a.beats)-1].Found > 0
+		found = len(a.beats) > 0 && a.beats[len(a.beats)-1].Found > 0
 		a.mu.Unlock()
 	}
 }
