@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"syscall"
@@ -31,4 +32,19 @@ func cpuTime() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// A log is made in a directory of which there is only a descriptor.
+func TestDescriptor(t *testing.T) {
+	dir, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	l := open(t, fmt.Sprintf("/proc/self/fd/%d", dir.Fd()), quiet())
+	appendFacts(t, l, 3)
+	closed(t, l)
+	if r := verified(t, dir.Name(), VerifyOptions{PublicKey: l.PublicKey()}); r.Entries != 4 {
+		t.Errorf("Verify = %+v, want 4 entries", r)
+	}
 }

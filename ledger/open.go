@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/zeebo/blake3"
@@ -173,8 +174,9 @@ func (l *Log) begin() error {
 	if err := l.commit([]*request{{entries: []Entry{first}}}); err != nil {
 		return err
 	}
-	// Who may not read the directory above has not made this one in it.
-	if err := syncDir(filepath.Dir(l.dir)); err != nil && !errors.Is(err, fs.ErrPermission) {
+	// Who may not read the directory above has not made this one in it; that of
+	// /proc/self/fd/N, as which a descriptor is passed, has nothing to sync.
+	if err := syncDir(filepath.Dir(l.dir)); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EINVAL) {
 		return err
 	}
 	return l.writeCheckpoint()
