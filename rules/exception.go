@@ -55,6 +55,10 @@ func (e *Exception) key() string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// Exceptions returns those of the rule, in force or expired, in the order of
+// their files.
+func (r *Rule) Exceptions() []*Exception { return r.exceptions }
+
 // exception is one in force.
 type exception struct {
 	*Exception

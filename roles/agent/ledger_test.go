@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"go.uber.org/zap"
 
 	"daemoneye/roles/api"
 	"daemoneye/roles/fact"
+	"daemoneye/rules"
 )
 
 // What finds the queue full is counted, and entered as a gap after what waited.
@@ -44,6 +46,53 @@ func TestRecorderFull(t *testing.T) {
 	}
 	if r.status(&status); status.Waiting != 0 || status.Recorded != recordQueue+1 || r.bytes != 0 {
 		t.Errorf("%d wait with %d bytes and %d are recorded", status.Waiting, r.bytes, status.Recorded)
+	}
+}
+
+// Exceptions and lists are entered when they come, change and go.
+func TestRecordSilences(t *testing.T) {
+	a := &agent{recorder: newRecorder(zap.NewNop(), filepath.Join(t.TempDir(), "pending"))}
+	dir := t.TempDir()
+	load := func(exceptions, list string) *rules.Set {
+		for name, text := range map[string]string{
+			"a.sql":             "-- id: one\n-- title: One\n-- severity: low\nSELECT pid FROM process_events WHERE name = 'one' AND cwd = ANY(list('some'))",
+			"exceptions/a.yaml": exceptions, "lists/a.yaml": list,
+		} {
+			file := filepath.Join(dir, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		set := rules.Load(rules.LoadConfig{}, rules.Dir(dir))
+		if len(set.Refused) > 0 {
+			t.Fatal(set.Refused)
+		}
+		return set
+	}
+	exception := func(when string) string {
+		return "exceptions:\n  - rule: one\n    when: " + when + "\n    reason: a test\n    author: me\n    expires: 2099-12-31\n"
+	}
+	list := func(value string) string { return "name: some\ntype: text\nvalues:\n  - " + value + "\n" }
+	first := load(exception("pid = 1"), list("/a"))
+	for i, c := range []struct {
+		after, before *rules.Set
+		want          []string
+	}{
+		{first, &rules.Set{}, []string{"exception.loaded one", "list.loaded some"}},
+		{load(exception("pid = 1"), list("/a")), first, nil},
+		{load(exception("pid = 2"), list("/b")), first, []string{"exception.loaded one", "exception.removed one", "list.loaded some"}},
+		{&rules.Set{}, first, []string{"exception.removed one", "list.removed some"}},
+	} {
+		a.recordSilences(c.after, c.before)
+		var got []string
+		list := a.recorder.batch()
+		for _, e := range list {
+			got = append(got, e.Action+" "+e.Subject)
+		}
+		a.recorder.done(list, api.LedgerAnswer{})
+		if !slices.Equal(got, c.want) {
+			t.Errorf("step %d: %q, want %q", i, got, c.want)
+		}
 	}
 }
 

@@ -88,6 +88,7 @@ func (a *agent) recordRules(set *rules.Set) {
 	for _, p := range set.Packs {
 		a.recorder.record(fact.PackLoaded, p.File, "", fact.Fields{"name": p.Name, "version": p.Version, "signer": p.Signer, "rules": p.Rules})
 	}
+	a.recordSilences(set, &rules.Set{})
 	a.recordRefused(set, nil)
 }
 
@@ -120,7 +121,60 @@ func (a *agent) recordChange(before, after *rules.Set, by string) {
 			a.recorder.record(fact.PackLoaded, p.File, "", fact.Fields{"name": p.Name, "version": p.Version, "signer": p.Signer, "rules": p.Rules})
 		}
 	}
+	a.recordSilences(after, before)
 	a.recordRefused(after, before)
+}
+
+// recordSilences enters which exceptions and lists have come, changed or gone:
+// they decide what raises no alert.
+func (a *agent) recordSilences(after, before *rules.Set) {
+	old := exceptionsOf(before)
+	for _, x := range exceptionsOf(after) {
+		if i := slices.Index(old, x); i >= 0 {
+			old = slices.Delete(old, i, i+1)
+		} else {
+			a.recorder.record(fact.ExceptionLoaded, x.Rule, "", exceptionFields(x))
+		}
+	}
+	for _, x := range old {
+		a.recorder.record(fact.ExceptionRemoved, x.Rule, "", exceptionFields(x))
+	}
+	for _, l := range after.Lists {
+		hash := listHash(l)
+		if was := before.List(l.Name); was == nil || listHash(was) != hash {
+			a.recorder.record(fact.ListLoaded, l.Name, "", fact.Fields{"file": l.File, "values": len(l.Values), "hash": hash})
+		}
+	}
+	for _, l := range before.Lists {
+		if after.List(l.Name) == nil {
+			a.recorder.record(fact.ListRemoved, l.Name, "", fact.Fields{"file": l.File})
+		}
+	}
+}
+
+func exceptionFields(x rules.Exception) fact.Fields {
+	return fact.Fields{"when": x.When, "reason": x.Reason, "author": x.Author, "file": x.File, "expires": x.Expires}
+}
+
+// exceptionsOf returns those of a set, to be compared: their lines do not count.
+func exceptionsOf(set *rules.Set) (list []rules.Exception) {
+	for _, r := range set.Rules {
+		for _, e := range r.Exceptions() {
+			x := *e
+			x.Line, x.Expires = 0, x.Expires.UTC()
+			list = append(list, x)
+		}
+	}
+	return list
+}
+
+// listHash is over the values and until when they count.
+func listHash(l *rules.List) string {
+	h := blake3.New()
+	for _, v := range l.Values {
+		_, _ = fmt.Fprintf(h, "%q %s\n", v.Text, v.Expires.UTC().Format(time.RFC3339Nano))
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // recordList enters a list in as many entries as it takes, at least one.

@@ -31,6 +31,10 @@ const (
 	RuleFailed          = "rule.failed"          // likewise; an error when it ran
 	RulePaused          = "rule.paused"          // likewise; it took too long and passes over rows
 	PackLoaded          = "pack.loaded"          // subject: the pack
+	ExceptionLoaded     = "exception.loaded"     // subject: the rule of which matches are excluded
+	ExceptionRemoved    = "exception.removed"    // likewise
+	ListLoaded          = "list.loaded"          // subject: the name; its values are new or others than before
+	ListRemoved         = "list.removed"         // likewise
 	AlertRaised         = "alert.raised"         // subject: the rule; correlation: the alert
 	EventGap            = "event.gap"            // subject: the table
 	SegmentSealed       = "segment.sealed"       // subject: the file
