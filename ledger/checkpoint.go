@@ -35,7 +35,7 @@ func (c Checkpoint) Text() string {
 func parseCheckpoint(text string) (Checkpoint, error) {
 	lines := strings.Split(text, "\n")
 	if len(lines) != 4 || lines[0] == "" || lines[3] != "" {
-		return Checkpoint{}, errors.New("checkpoint: want the lines origin, size, root")
+		return Checkpoint{}, errors.New("checkpoint: want one, with the lines origin, size, root")
 	}
 	size, err := parseSize(lines[1])
 	if err != nil {
@@ -100,7 +100,7 @@ func readNote(signed []byte, publicKeys []string) (Checkpoint, *note.Note, error
 		}
 	}
 	if openErr != nil {
-		return c, n, fmt.Errorf("checkpoint: %w", openErr)
+		return c, n, fmt.Errorf("checkpoint: another key has signed it, such as one from before or after a rotation: %w", openErr)
 	}
 	return c, n, nil
 }

@@ -57,7 +57,7 @@ exchanged, only a checkpoint shows that was kept on another machine.`,
 				Name:  "checkpoint",
 				Usage: "print a signed checkpoint of all entries, or bring one that witnesses have cosigned",
 				Description: `   daemoneye ledger checkpoint > kept.txt
-   daemoneye ledger checkpoint | ssh backup 'cat >> checkpoints'
+   daemoneye ledger checkpoint | ssh backup 'cat > kept.txt'
    daemoneye ledger checkpoint --add-cosignature cosigned.txt`,
 				Flags:  []cli.Flag{dir, &cli.StringFlag{Name: "add-cosignature", Usage: "keep the checkpoint in `FILE`, which a witness of ledger.witnesses has cosigned"}},
 				Action: run(ledgerCheckpoint),

@@ -99,7 +99,7 @@ func showVerified(out *term.Output, dir string, o *ledger.VerifyOptions, r *ledg
 	}
 	s.line("ledger", "%s", dir)
 	s.line("checked", "%s, %s, %s in %s", term.Plural(int64(r.Entries), "entry", "entries"), term.Plural(int64(r.Tiles), "tile", "tiles"), term.Bytes(r.Bytes), term.Duration(r.Duration))
-	if !r.First.IsZero() {
+	if r.Entries > 0 {
 		s.line("", "from %s to %s", r.First.UTC().Format("2006-01-02 15:04:05Z"), r.Last.UTC().Format("2006-01-02 15:04:05Z"))
 	}
 	if r.Checkpoint.Size > 0 {
