@@ -17,7 +17,7 @@ func TestInstallPack(t *testing.T) {
 	t.Setenv("DAEMONEYE_RULES__ALLOW_UNSIGNED_PACKS", "true")
 	dir := writeRule(t, "canary.sql", testRule)
 	in := start(t, nil, "--rules", dir)
-	install := func(version string, ids ...string) {
+	build := func(version string, ids ...string) string {
 		t.Helper()
 		from := t.TempDir()
 		write := func(name, text string) {
@@ -33,6 +33,11 @@ func TestInstallPack(t *testing.T) {
 		if out, errOut, status := in.client("rules", "pack", "build", from, "-o", file); status != 0 {
 			t.Fatalf("build: status %d, %s%s", status, out, errOut)
 		}
+		return file
+	}
+	install := func(version string, ids ...string) {
+		t.Helper()
+		file := build(version, ids...)
 		out, errOut, status := in.client("rules", "pack", "install", file, "--rules", dir)
 		if status != 0 || !strings.Contains(out, "the agent has ") {
 			t.Fatalf("install: status %d, %s%s", status, out, errOut)
@@ -47,7 +52,27 @@ func TestInstallPack(t *testing.T) {
 		t.Errorf("in force: %s, want %s", got, want)
 	}
 	install("1.1.0", "three", "two")
-	if got, want := inForce(), "[map[rule:three 1.1.0] map[rule:two 1.1.0]]"; got != want {
+	want := "[map[rule:three 1.1.0] map[rule:two 1.1.0]]"
+	if got := inForce(); got != want {
 		t.Errorf("in force: %s, want %s", got, want)
+	}
+
+	// What the agent refuses is taken back: here it has a file that is none.
+	if err := os.WriteFile(filepath.Join(dir, "broken.sql"), []byte("SELECT"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file := build("1.2.0", "four")
+	out, errOut, status := in.client("rules", "pack", "install", file, "--rules", dir)
+	if status != 1 || !strings.Contains(errOut, "is taken back") {
+		t.Errorf("install of what is refused: status %d, %s%s", status, out, errOut)
+	}
+	if err := os.Remove(filepath.Join(dir, "broken.sql")); err != nil {
+		t.Fatal(err)
+	}
+	if _, errOut, status := in.client("rules", "reload"); status != 0 {
+		t.Fatalf("reload: status %d, %s", status, errOut)
+	}
+	if got := inForce(); got != want {
+		t.Errorf("in force after that: %s, want %s", got, want)
 	}
 }

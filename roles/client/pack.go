@@ -310,6 +310,11 @@ func packInstall(c *call) error {
 	if err != nil {
 		return err
 	}
+	before, err := os.ReadFile(target)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	was := err == nil
 	if err := writeFile(target, data, 0o644, true); err != nil {
 		return err
 	}
@@ -320,8 +325,26 @@ func packInstall(c *call) error {
 	if _, err := fmt.Fprintf(c.out, "%s, %s, %s: installed as %s\n", packTitle(p), term.Plural(int64(len(set.Rules)), "rule", "rules"), by, c.out.Text(target)); err != nil {
 		return err
 	}
-	return c.reloadIfRunning(cfg)
+	err = c.reloadIfRunning(cfg)
+	if !errors.Is(err, errKept) {
+		return err
+	}
+	if was {
+		err = writeFile(target, before, 0o644, true)
+	} else {
+		err = os.Remove(target)
+	}
+	if err != nil {
+		return err
+	}
+	return &Error{
+		Err:  fmt.Errorf("%s is taken back: a file is refused by the agent, which keeps the rules from before", name),
+		Hint: `"daemoneye health" says which; of a pack, rules.trusted_keys of the agent's configuration decide, not of yours`,
+	}
 }
+
+// errKept is of an agent that goes on with the rules from before.
+var errKept = errors.New("the agent keeps the rules from before, as a file is refused")
 
 // installable returns the rules of a pack that may be installed as target.
 func (c *call) installable(cfg *config.Config, p *archive.Pack, name, target string) (*rules.Set, error) {
@@ -383,7 +406,7 @@ func (c *call) reloadIfRunning(cfg *config.Config) error {
 		return err
 	}
 	if r.Kept {
-		return &Error{Err: errors.New("the agent keeps the rules from before, as a file is refused"), Hint: `"daemoneye rules reload" shows which`}
+		return errKept
 	}
 	_, err = fmt.Fprintf(c.out, "the agent has %s in force\n", term.Plural(int64(r.Loaded), "rule", "rules"))
 	return err
