@@ -168,7 +168,7 @@ func TestRequestCancel(t *testing.T) {
 // leaves nothing behind, on either side.
 func TestRequestCanceledAtOnce(t *testing.T) {
 	var running atomic.Int64
-	_, path := startBroker(t, Config{Access: allowAll}, func(b *Broker) {
+	_, path := startBroker(t, Config{Access: allowAll, MaxRequests: 500}, func(b *Broker) {
 		_ = b.HandleRequest("endless", func(ctx context.Context, _ *Call) error {
 			running.Add(1)
 			defer running.Add(-1)
