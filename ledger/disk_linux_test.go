@@ -1,9 +1,12 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -46,5 +49,21 @@ func TestDescriptor(t *testing.T) {
 	closed(t, l)
 	if r := verified(t, dir.Name(), VerifyOptions{PublicKey: l.PublicKey()}); r.Entries != 4 {
 		t.Errorf("Verify = %+v, want 4 entries", r)
+	}
+}
+
+// A FIFO in place of a file is named, and not waited for.
+func TestFIFO(t *testing.T) {
+	origin := t.TempDir()
+	newLog(t, origin, 300, quiet())
+	for _, file := range []string{checkpointFile, bundlePath(0), tilePath(0, 0)} {
+		dir := copyLog(t, origin)
+		name := filepath.Join(dir, file)
+		if err := errors.Join(os.Remove(name), syscall.Mkfifo(name, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Verify(dir, VerifyOptions{}); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+			t.Errorf("%s: Verify = %v, want that it is no file", file, err)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 )
 
 const (
@@ -99,7 +100,7 @@ var errTooLong = errors.New("file too long")
 
 // readFile reads a file of at most limit bytes into buf, which grows.
 func readFile(name string, buf []byte, limit int) ([]byte, error) {
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO is not waited for
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +108,9 @@ func readFile(name string, buf []byte, limit int) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file (%v)", filepath.Base(name), info.Mode().Type())
 	}
 	if info.Size() > int64(limit) {
 		return nil, fmt.Errorf("%w: %s has %d bytes, the limit is %d", errTooLong, filepath.Base(name), info.Size(), limit)

@@ -91,7 +91,7 @@ func lockAlone(f *os.File) error {
 
 // locked reports whether a process has the log in a directory open.
 func locked(dir string) bool {
-	f, err := os.Open(filepath.Join(dir, lockFile))
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return false // a copy, or not ours to see
 	}

@@ -81,9 +81,9 @@ func Builtin() Source { return Source{Name: "builtin:", FS: pack.Files()} }
 func Dir(name string) Source {
 	if info, err := os.Stat(name); err == nil && !info.IsDir() {
 		dir, file := filepath.Split(name)
-		return Source{Name: dir, FS: os.DirFS(cmp.Or(dir, ".")), Root: file}
+		return Source{Name: dir, FS: DirFS(cmp.Or(dir, ".")), Root: file}
 	}
-	return Source{Name: strings.TrimRight(filepath.ToSlash(name), "/") + "/", FS: os.DirFS(name)}
+	return Source{Name: strings.TrimRight(filepath.ToSlash(name), "/") + "/", FS: DirFS(name)}
 }
 
 // Load reads every *.sql file of the sources, the Sigma rules of every *.yml file,

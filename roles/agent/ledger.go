@@ -316,7 +316,7 @@ func (r *recorder) pass(do string) bus.Handler {
 
 // restore takes up what the agent before this one could not have entered.
 func (r *recorder) restore() {
-	data, err := os.ReadFile(r.file)
+	data, err := platform.ReadRegular(r.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -35,7 +34,7 @@ func (a *agent) ruleDirs() (sources []rules.Source) {
 	for _, dir := range c.Paths.RulesDirs {
 		source := rules.Dir(dir)
 		if usable := a.dirs.path(dir); usable != dir {
-			source.FS = os.DirFS(usable)
+			source.FS = rules.DirFS(usable)
 		}
 		source.Optional = c.Paths.RulesDefault
 		sources = append(sources, source)

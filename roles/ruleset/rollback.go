@@ -26,7 +26,7 @@ func rollbackFile(dir string) string { return filepath.Join(dir, "rollback.json"
 // rolled back.
 func ReadRollback(dir string) (*Rollback, error) {
 	path := rollbackFile(dir)
-	data, err := os.ReadFile(path)
+	data, err := platform.ReadRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -243,7 +243,7 @@ func Read(dir string, number uint64) (*Set, []rules.Source, error) {
 
 // read decodes a set, and if wanted its files.
 func read(dir string, number uint64, whole bool) (*Set, []Source, error) {
-	f, err := os.Open(setFile(dir, number))
+	f, err := platform.OpenRegular(setFile(dir, number))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("set %d: %w", number, ErrNotExist)
 	}

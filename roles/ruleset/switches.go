@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -33,7 +32,7 @@ func switchFile(dir string) string { return filepath.Join(dir, "rules.json") }
 // there is empty, as is the answer with an error.
 func ReadSwitches(dir string) (Switches, error) {
 	path := switchFile(dir)
-	data, err := os.ReadFile(path)
+	data, err := platform.ReadRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Switches{}, nil
 	}
