@@ -222,6 +222,7 @@ func (p *Publisher) run(ctx context.Context) {
 	defer close(p.done)
 	delay := p.cfg.MinBackoff
 	for ctx.Err() == nil {
+		began := time.Now()
 		registered, err := p.session(ctx)
 		if ctx.Err() != nil {
 			return
@@ -231,7 +232,9 @@ func (p *Publisher) run(ctx context.Context) {
 			p.fail(err)
 			return
 		}
-		if registered {
+		// Who registers it and then refuses a batch, as an agent whose disk is
+		// full, is not asked again at once for ever.
+		if registered && time.Since(began) >= p.cfg.MaxBackoff {
 			delay = p.cfg.MinBackoff
 		}
 		// Jitter, so that many collectors do not come back at once.
