@@ -260,6 +260,16 @@ func ask[T any](ctx context.Context, conn *bus.Conn, socket, name string, body [
 	return answer, nil
 }
 
+// askAgent is ask of the agent, which must run.
+func askAgent[T any](c *call, name string, body []byte) (*T, error) {
+	conn, socket, err := c.agent()
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return ask[T](c.ctx, conn, socket, name, body)
+}
+
 // agent connects to the agent, which must run, and returns its socket's name.
 func (c *call) agent() (conn *bus.Conn, socket string, err error) {
 	cfg, err := c.config()

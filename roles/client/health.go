@@ -64,12 +64,7 @@ func health(c *call) error {
 
 // health asks the agent.
 func (c *call) health() (*api.HealthReply, error) {
-	conn, socket, err := c.agent()
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	return ask[api.HealthReply](c.ctx, conn, socket, api.Health, nil)
+	return askAgent[api.HealthReply](c, api.Health, nil)
 }
 
 // showHealth writes the problems first: what else there is to read depends on

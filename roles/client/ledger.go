@@ -232,7 +232,7 @@ func entryOf(e *ledger.Entry) ledgerEntry {
 }
 
 func ledgerShow(c *call) error {
-	asJSON, err := c.textOrJSON()
+	asJSON, err := c.wantJSON()
 	if err != nil {
 		return err
 	}
@@ -292,18 +292,6 @@ func writeJSONLine(out *term.Output, value any) error {
 	return err
 }
 
-// textOrJSON reads --format.
-func (c *call) textOrJSON() (asJSON bool, err error) {
-	switch name := c.String("format"); name {
-	case "table":
-		return false, nil
-	case "json":
-		return true, nil
-	default:
-		return false, usage("it can be table or json", "%s has no format %q", c.Command.Name, name)
-	}
-}
-
 func showEntry(out *term.Output, e *ledgerEntry) error {
 	s := newSheet(out)
 	s.line("entry", "%d", e.Sequence)
@@ -335,14 +323,14 @@ func ledgerCheckpoint(c *call) error {
 		if err != nil {
 			return err
 		}
-		if _, err := c.askLedger(api.LedgerCosign, signed); err != nil {
+		if _, err := askAgent[api.LedgerAnswer](c, api.LedgerCosign, signed); err != nil {
 			return err
 		}
 		c.note("kept")
 		return nil
 	}
 	if c.String("dir") == "" {
-		answer, err := c.askLedger(api.LedgerCheckpoint, nil)
+		answer, err := askAgent[api.LedgerAnswer](c, api.LedgerCheckpoint, nil)
 		if err == nil {
 			return c.plainText(answer.Signed)
 		}
@@ -362,18 +350,8 @@ func ledgerCheckpoint(c *call) error {
 	return c.plainText(signed)
 }
 
-// askLedger has the collector do something, through the agent.
-func (c *call) askLedger(request string, body []byte) (*api.LedgerAnswer, error) {
-	conn, socket, err := c.agent()
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	return ask[api.LedgerAnswer](c.ctx, conn, socket, request, body)
-}
-
 func ledgerRotate(c *call) error {
-	answer, err := c.askLedger(api.LedgerRotate, nil)
+	answer, err := askAgent[api.LedgerAnswer](c, api.LedgerRotate, nil)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 func ledgerVerify(c *call) error {
-	asJSON, err := c.textOrJSON()
+	asJSON, err := c.wantJSON()
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (c *call) proveInclusion(r *ledger.Reader, n uint64) (*ledger.InclusionProo
 	}
 	if n >= at.Size && c.String("dir") == "" {
 		var none *noAgentError
-		if _, err := c.askLedger(api.LedgerCheckpoint, nil); err != nil && !errors.As(err, &none) {
+		if _, err := askAgent[api.LedgerAnswer](c, api.LedgerCheckpoint, nil); err != nil && !errors.As(err, &none) {
 			return nil, err
 		}
 	}

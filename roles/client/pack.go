@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"daemoneye/roles/api"
 	"daemoneye/roles/config"
 	"daemoneye/roles/term"
 	"daemoneye/rules"
@@ -401,7 +402,7 @@ func (c *call) reloadIfRunning(cfg *config.Config) error {
 		return err
 	}
 	defer conn.Close()
-	r, err := c.reload(conn, socket)
+	r, err := ask[api.ReloadReply](c.ctx, conn, socket, api.RulesReload, nil)
 	if err != nil {
 		return err
 	}

@@ -166,12 +166,7 @@ func rulesRollback(c *call) error {
 	if err != nil {
 		return err
 	}
-	conn, socket, err := c.agent()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	reply, err := ask[api.RollbackReply](c.ctx, conn, socket, api.RulesRollback, body)
+	reply, err := askAgent[api.RollbackReply](c, api.RulesRollback, body)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/urfave/cli/v2"
 	"github.com/vmihailenco/msgpack/v5"
 
-	"daemoneye/bus"
 	"daemoneye/bus/event"
 	"daemoneye/roles/api"
 	"daemoneye/roles/term"
@@ -334,12 +333,7 @@ func ruleSwitch(c *call, enabled bool) error {
 	if err != nil {
 		return err
 	}
-	conn, socket, err := c.agent()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	r, err := ask[api.RuleSwitched](c.ctx, conn, socket, api.RulesSwitch, body)
+	r, err := askAgent[api.RuleSwitched](c, api.RulesSwitch, body)
 	if err != nil {
 		return err
 	}
@@ -362,12 +356,7 @@ func rulesReload(c *call) error {
 	if err := c.exactly(0, ""); err != nil {
 		return err
 	}
-	conn, socket, err := c.agent()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	r, err := c.reload(conn, socket)
+	r, err := askAgent[api.ReloadReply](c, api.RulesReload, nil)
 	if err != nil {
 		return err
 	}
@@ -389,11 +378,6 @@ func rulesReload(c *call) error {
 		return ErrNo
 	}
 	return err
-}
-
-// reload lets the agent read its rules again.
-func (c *call) reload(conn *bus.Conn, socket string) (*api.ReloadReply, error) {
-	return ask[api.ReloadReply](c.ctx, conn, socket, api.RulesReload, nil)
 }
 
 // wantJSON reads the --format of a command that writes text or JSON.
