@@ -18,6 +18,7 @@ import (
 
 	"daemoneye/bus"
 	"daemoneye/bus/event"
+	"daemoneye/ledger"
 	"daemoneye/platform"
 	"daemoneye/roles/api"
 	"daemoneye/roles/fact"
@@ -85,7 +86,7 @@ func (r *recorder) operator(peer bus.Peer, action, subject string, fields fact.F
 func (r *recorder) recordOf(e api.LedgerEntry, action, subject, correlation string, fields fact.Fields) {
 	now := time.Now()
 	payload, err := fields.Encode(now)
-	if err != nil || len(payload) > ledgerPayload {
+	if err != nil || len(payload) > ledger.MaxPayload {
 		payload, _ = fact.Fields{"left_out": len(payload)}.Encode(now)
 	}
 	e.Action, e.Subject, e.Correlation, e.Payload = action, subjectText(subject), correlation, payload
@@ -104,9 +105,6 @@ func (r *recorder) recordOf(e api.LedgerEntry, action, subject, correlation stri
 	}
 }
 
-// ledgerPayload is ledger.MaxPayload, which this role does not link for it.
-const ledgerPayload = 64 << 10
-
 // subjectText is what of a text becomes a subject.
 func subjectText(s string) string { return event.CutText(event.Clean(s), 1024) }
 
@@ -119,6 +117,16 @@ func (r *recorder) lose(n uint64, now time.Time) {
 	r.lost.count += n
 	r.lost.to = now
 	r.given += n
+}
+
+// queueGap puts into the queue, be it full, what is lost.
+func (r *recorder) queueGap() {
+	l := r.lost
+	payload, err := fact.Fields{"lost": l.count, "from": fact.Time(l.from), "to": fact.Time(l.to)}.Encode(time.Now())
+	if err == nil {
+		e := api.LedgerEntry{Role: Name, Action: fact.LedgerGap, Payload: payload}
+		r.queue, r.bytes, r.lost = append(r.queue, e), r.bytes+entrySize(&e), lostFacts{}
+	}
 }
 
 // follow sends what is recorded to the collector until ctx ends.
@@ -180,15 +188,10 @@ func (r *recorder) batch() []api.LedgerEntry {
 	defer r.mu.Unlock()
 	if len(r.queue) == 0 && r.lost.count > 0 {
 		// The queue was full when they were lost, so all before has been entered.
-		l := r.lost
-		payload, err := fact.Fields{"lost": l.count, "from": fact.Time(l.from), "to": fact.Time(l.to)}.Encode(time.Now())
-		if err == nil {
-			e := api.LedgerEntry{Role: Name, Action: fact.LedgerGap, Payload: payload}
-			r.queue, r.bytes, r.lost = append(r.queue, e), r.bytes+entrySize(&e), lostFacts{}
-		}
+		r.queueGap()
 	}
 	n, size := 0, 0
-	for n < len(r.queue) && n < api.MaxLedgerEntries && size < api.MaxLedgerBytes-ledgerPayload {
+	for n < len(r.queue) && n < api.MaxLedgerEntries && size < api.MaxLedgerBytes-ledger.MaxPayload {
 		size += entrySize(&r.queue[n])
 		n++
 	}
@@ -345,10 +348,7 @@ func (r *recorder) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.lost.count > 0 {
-		payload, err := fact.Fields{"lost": r.lost.count, "from": fact.Time(r.lost.from), "to": fact.Time(r.lost.to)}.Encode(time.Now())
-		if err == nil {
-			r.queue = append(r.queue, api.LedgerEntry{Role: Name, Action: fact.LedgerGap, Payload: payload})
-		}
+		r.queueGap()
 	}
 	if len(r.queue) == 0 {
 		return nil

@@ -3,21 +3,19 @@ package agent
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/zeebo/blake3"
 
 	"daemoneye/bus"
 	"daemoneye/bus/event"
+	"daemoneye/platform"
 	"daemoneye/roles/api"
 	"daemoneye/roles/fact"
 	"daemoneye/roles/history"
@@ -85,11 +83,7 @@ func ruleStates(set *rules.Set) (list []ruleState, hash string) {
 func (a *agent) recordRules(set *rules.Set) {
 	list, hash := ruleStates(set)
 	a.recordList(fact.RulesLoaded, hash, list, fact.Fields{"refused": len(set.Refused)})
-	for _, p := range set.Packs {
-		a.recorder.record(fact.PackLoaded, p.File, "", fact.Fields{"name": p.Name, "version": p.Version, "signer": p.Signer, "rules": p.Rules})
-	}
-	a.recordSilences(set, &rules.Set{})
-	a.recordRefused(set, nil)
+	a.recordBeside(set, &rules.Set{})
 }
 
 // recordChange has it entered which rules are in force after others, and who or
@@ -116,6 +110,11 @@ func (a *agent) recordChange(before, after *rules.Set, by string) {
 		}
 	}
 	a.recordList(fact.RulesChanged, hash, changes, fact.Fields{"before": was, "by": by})
+	a.recordBeside(after, before)
+}
+
+// recordBeside enters what a set has beside its rules and the one before had not.
+func (a *agent) recordBeside(after, before *rules.Set) {
 	for _, p := range after.Packs {
 		if !slices.ContainsFunc(before.Packs, func(q *rules.Pack) bool { return q.File == p.File && q.Version == p.Version }) {
 			a.recorder.record(fact.PackLoaded, p.File, "", fact.Fields{"name": p.Name, "version": p.Version, "signer": p.Signer, "rules": p.Rules})
@@ -206,25 +205,16 @@ const maxRefusedFile = 4 << 20
 // fileHash returns the SHA-256 of a rule's file in hex, as Rule.Hash; "" when it
 // can not be read.
 func (a *agent) fileHash(name string) string {
-	data, err := readStart(a.dirs.path(name), maxRefusedFile)
+	f, err := platform.OpenRegular(a.dirs.path(name))
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxRefusedFile))
 	if err != nil {
 		return ""
 	}
 	return fact.SHA256(data)
-}
-
-// readStart reads a regular file, at most limit bytes of it. It does not wait
-// for who writes to a pipe.
-func readStart(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.Join(err, fs.ErrInvalid)
-	}
-	return io.ReadAll(io.LimitReader(f, limit))
 }
 
 // recordSwitch enters that an operator has switched a rule.

@@ -2,10 +2,9 @@ package history
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 
-	"github.com/zeebo/blake3"
+	"daemoneye/roles/fact"
 )
 
 // HashRow returns the BLAKE3-256, in hex, of a row as a JSON object: keys in
@@ -27,6 +26,5 @@ func HashRow(object []byte) string {
 	if err != nil {
 		return ""
 	}
-	sum := blake3.Sum256(canonical)
-	return hex.EncodeToString(sum[:])
+	return fact.Hash(canonical)
 }
