@@ -20,10 +20,10 @@ type actionTable struct {
 }
 
 // actionTables are these tables, by the kind of their events. It is never changed.
-var actionTables = newActionTables()
+var actionTables map[bpf.Kind]actionTable
 
-func newActionTables() map[bpf.Kind]actionTable {
-	return map[bpf.Kind]actionTable{
+func init() { // what describes an event of one looks another one up
+	actionTables = map[bpf.Kind]actionTable{
 		bpf.Network: networkTable(),
 		bpf.Files:   fileTable(),
 		bpf.System:  systemTable(),

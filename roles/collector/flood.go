@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -44,7 +45,7 @@ func (c *collector) sayBehind() {
 // sortOf returns the table and the event of which a process makes too many.
 func sortOf(call *bpf.Call) (table, what string) {
 	kind, n := bpf.Kind(call.Args[0]), call.Args[1]
-	t, ok := newActionTables()[kind] // the variable has functions that come here
+	t, ok := actionTables[kind]
 	if !ok {
 		return "process_events", eventChanged
 	}
@@ -57,11 +58,8 @@ func sortOf(call *bpf.Call) (table, what string) {
 // floodText says, for people, who is held back.
 func floodText(e *bpf.Event, p *procfs.Process) string {
 	table, what := sortOf(e.System)
-	who := p.Executable
-	if who == "" {
-		who = p.Name
-	}
-	text := fmt.Sprintf("%s (pid %d): %s %s", event.Clean(cutPath(who, maxAncestor)), p.PID, table, what)
+	who := event.Clean(cutPath(cmp.Or(p.Executable, p.Name), maxAncestor))
+	text := fmt.Sprintf("%s (pid %d): %s %s", who, p.PID, table, what)
 	if e.System.Args[3] != 0 {
 		text += fmt.Sprintf(", of user %d", p.UID[0])
 	}
