@@ -51,12 +51,7 @@ func (e *evaluation) match(c *compiled, rows []int32) {
 	if timeout > 0 && spent > timeout {
 		c.lastSlow.Store(&RunError{Time: e.now, Message: fmt.Sprintf("it took %v for a batch of %d rows", spent.Round(time.Millisecond), e.batch.Rows)})
 	}
-	if share := e.cfg.Share; share > 0 {
-		if d := c.pause.after(cpu.stop(spent) > share, e.now); d > 0 {
-			c.lastSlow.Store(&RunError{Time: e.now, Message: fmt.Sprintf(
-				"it took %v for a batch of %d rows and is paused for %v: a narrower condition needs less, rules.share in the configuration allows more", spent, e.batch.Rows, d)})
-		}
-	}
+	e.share(c.state, cpu, spent, "it took %v for a batch of %d rows and is paused for %v")
 	c.evaluated.Add(-int64(p.skipped))
 	c.count(p.found[len(e.found):])
 	c.cut.Add(p.room.cut)
@@ -80,13 +75,21 @@ func (e *evaluation) wake(h triggered, rows []int32) {
 		h.dirty.Store(true)
 	}
 	spent := time.Since(start)
-	if share := e.cfg.Share; share > 0 {
-		if d := h.pause.after(cpu.stop(spent) > share, e.now); d > 0 {
-			h.lastSlow.Store(&RunError{Time: e.now, Message: fmt.Sprintf(
-				"its trigger took %v for a batch of %d rows; for %v it runs without one: a narrower condition needs less, rules.share in the configuration allows more", spent, e.batch.Rows, d)})
-		}
-	}
+	e.share(h.state, cpu, spent, "its trigger took %v for a batch of %d rows; for %v it runs without one")
 	h.spent.Add(int64(spent))
+}
+
+// share pauses what has taken more than its share of the time, and says so; said
+// has verbs for the time, the rows of the batch and the pause.
+func (e *evaluation) share(s *state, cpu watch, spent time.Duration, said string) {
+	share := e.cfg.Share
+	if share <= 0 {
+		return
+	}
+	if d := s.pause.after(cpu.stop(spent) > share, e.now); d > 0 {
+		s.lastSlow.Store(&RunError{Time: e.now, Message: fmt.Sprintf(
+			said+": a narrower condition needs less, rules.share in the configuration allows more", spent, e.batch.Rows, d)})
+	}
 }
 
 // watch measures CPU time, so that a rule does not seem slow when the machine is busy.
